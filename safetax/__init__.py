@@ -1,0 +1,1 @@
+"""safetax measures what safety alignment costs a reasoning model."""

@@ -1,0 +1,105 @@
+"""The records that steps exchange as JSON lines: examples, responses and verdicts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+Message = dict[str, str]
+"""One chat message: ``{"role": "system" | "user" | "assistant", "content": text}``."""
+
+EndOfThinking = Literal["closed", "budget", "end_of_text", "suppressed", "none"]
+"""How the thinking ended.
+
+``closed``: by the model's own marker; ``budget``: cut at the thinking budget (truncated); ``end_of_text``: the model
+ended its whole text inside the thinking; ``suppressed``: the evaluation allowed none; ``none``: the format has none.
+"""
+
+EndOfAnswer = Literal["stop", "budget"]
+"""How the answer ended: by the model itself, or cut at the answer budget (truncated)."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row of a data set: a conversation up to the last user turn and, for training, the assistant's turn.
+
+    ``thinking`` and ``answer`` are None in a prompt set; ``thinking`` alone is None where a row has no trace.
+    ``meta`` holds what a judge or a later step needs to know of the row (plain JSON values).
+    """
+
+    id: str
+    messages: list[Message]
+    thinking: str | None = None
+    answer: str | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a checkpoint answered to one prompt; ``repeat`` counts the samples of a prompt from 0."""
+
+    id: str
+    repeat: int
+    thinking: str | None
+    answer: str
+    thinking_tokens: int
+    answer_tokens: int
+    end_of_thinking: EndOfThinking
+    end_of_answer: EndOfAnswer
+    seed: int
+
+    @property
+    def truncated(self) -> bool:
+        """Whether a budget cut the thinking or the answer."""
+        return self.end_of_thinking == "budget" or self.end_of_answer == "budget"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge or grader said of one response.
+
+    ``label`` is the judge's own word for it. ``harmful``, ``refused`` and ``correct`` are what scores are made from;
+    None means that the judge does not say. If ``error`` is set the three are None and the response counts in no score.
+    """
+
+    id: str
+    repeat: int
+    label: str
+    harmful: bool | None = None
+    refused: bool | None = None
+    correct: bool | None = None
+    error: str | None = None
+
+
+Record = TypeVar("Record", Example, Response, Verdict)
+
+
+def to_json(record: Example | Response | Verdict) -> str:
+    """Return the record as one line of JSON without its line end."""
+    return json.dumps(asdict(record), ensure_ascii=False, sort_keys=True)
+
+
+def write_records(path: Path, records: Iterable[Example | Response | Verdict]) -> int:
+    """Write the records to ``path``, one JSON line each, and return how many there were."""
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        for record in records:
+            file.write(to_json(record) + "\n")
+            count += 1
+    return count
+
+
+def read_records(path: Path, record_type: type[Record]) -> list[Record]:
+    """Read a file of JSON lines that ``write_records`` wrote."""
+    return [record_type(**row) for row in read_json_lines(path)]
+
+
+def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a file of JSON lines; blank lines are passed over."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.strip():
+                yield json.loads(line)
