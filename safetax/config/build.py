@@ -1,0 +1,272 @@
+"""Turns composed YAML into the typed configuration, or says in one message everything that does not fit.
+
+This is the one place where a configuration is checked: key names, types, choices, ranges, kinds of components and,
+through ``__post_init__`` of the schema's classes, what several fields must have in common.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import importlib
+import math
+import pkgutil
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from safetax.config.fields import Between, Kind
+from safetax.errors import ConfigError
+
+MISSING = "???"
+
+
+@dataclass(frozen=True)
+class FieldType:
+    """A field of a schema class: its bare type, the marks put on it, and whether it may be left out."""
+
+    name: str
+    annotation: Any
+    marks: tuple[Any, ...]
+    required: bool
+
+
+@functools.cache
+def fields_of(schema: type) -> tuple[FieldType, ...]:
+    """Return the fields of a schema class with their resolved types."""
+    hints = typing.get_type_hints(schema, include_extras=True)
+    found = []
+    for item in dataclasses.fields(schema):
+        annotation, marks = split_marks(hints[item.name])
+        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        found.append(FieldType(item.name, annotation, marks, required))
+    return tuple(found)
+
+
+def split_marks(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Split ``Annotated[T, marks]`` into the type and its marks; a bare type has none."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        bare, *marks = typing.get_args(annotation)
+        return bare, tuple(marks)
+    return annotation, ()
+
+
+def component_module(package: str, kind: str) -> types.ModuleType:
+    """Import the module of a component's kind; a kind with dots is a module path of a plug-in.
+
+    Raises:
+        ConfigError: there is no such module, or it has no ``Config``.
+    """
+    path = kind if "." in kind else f"safetax.{package}.{kind}"
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if not (error.name and (path == error.name or path.startswith(error.name + "."))):
+            raise
+        kinds = component_kinds(package)
+        raise ConfigError(
+            f"kind={kind}: there is no module {path}.{nearest(kind, kinds)} Allowed are {', '.join(kinds)}, "
+            "or the dotted path of a module on the Python path."
+        ) from None
+    if not hasattr(module, "Config"):
+        raise ConfigError(f"kind={kind}: module {path} has no class Config, which a kind of {package} needs.")
+    return module
+
+
+def component_kinds(package: str) -> list[str]:
+    """Return the kinds that safetax itself has in a component package."""
+    directory = importlib.import_module(f"safetax.{package}").__path__
+    return sorted(module.name for module in pkgutil.iter_modules(directory) if not module.name.startswith("_"))
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str:
+    """Return `` Did you mean ..?`` with the nearest candidate, or nothing when none is near."""
+    matches = difflib.get_close_matches(word, sorted(set(candidates)), n=1, cutoff=0.6)
+    return f" Did you mean {matches[0]}?" if matches else ""
+
+
+def build(schema: type, node: Any, names: Iterable[str] = ()) -> Any:
+    """Build an instance of ``schema`` from plain YAML values.
+
+    Args:
+        schema: the dataclass of the root node.
+        node: composed and resolved values.
+        names: further names that a mistyped top-level key may have meant (config groups).
+
+    Raises:
+        ConfigError: with a line for each problem: key, value, what is allowed, nearest match.
+    """
+    builder = _Builder(schema, tuple(names))
+    value = builder.node(schema, node, "")
+    if builder.problems:
+        raise ConfigError("\n".join(builder.problems))
+    return value
+
+
+_FAILED: Any = object()
+
+
+class _Builder:
+    """Walks schema and values side by side and collects the problems."""
+
+    def __init__(self, root: type, names: tuple[str, ...]) -> None:
+        self.root = root
+        self.names = names
+        self.problems: list[str] = []
+
+    def problem(self, text: str) -> Any:
+        self.problems.append(text)
+        return _FAILED
+
+    def node(self, schema: type, node: Any, path: str) -> Any:
+        if not isinstance(node, Mapping):
+            keys = ", ".join(item.name for item in fields_of(schema))
+            return self.problem(f"{path}={show(node)}: expected a node with the keys {keys}.")
+        known = {item.name: item for item in fields_of(schema)}
+        failed = False
+        for key in node:
+            if key not in known:
+                failed = True
+                self.unknown_key(str(key), node[key], path, list(known))
+        values: dict[str, Any] = {}
+        for name, item in known.items():
+            here = join(path, name)
+            if name in node and node[name] != MISSING:
+                values[name] = self.value(item.annotation, item.marks, node[name], here)
+                failed |= values[name] is _FAILED
+            elif item.required:
+                failed = True
+                self.problem(f"{here} is missing: set it to {describe(item.annotation, item.marks)}.")
+        if failed:
+            return _FAILED
+        try:
+            return schema(**values)
+        except ConfigError as error:
+            return self.problem(join(path, str(error)))
+
+    def unknown_key(self, key: str, value: Any, path: str, known: list[str]) -> None:
+        names = [*known, *self.names] if not path else known
+        hint = nearest(key, names)
+        if not hint:
+            elsewhere = [full for full in self.all_keys() if full.rsplit(".", 1)[-1] == key]
+            hint = f" Did you mean {' or '.join(elsewhere[:3])}?" if elsewhere else ""
+        where = f"Keys of {path}" if path else "Keys"
+        self.problem(f"{join(path, key)}={show(value)}: there is no such key.{hint} {where}: {', '.join(known)}.")
+
+    def all_keys(self) -> list[str]:
+        found: list[str] = []
+
+        def walk(schema: type, path: str) -> None:
+            for item in fields_of(schema):
+                found.append(join(path, item.name))
+                if dataclasses.is_dataclass(item.annotation):
+                    walk(item.annotation, join(path, item.name))  # type: ignore[arg-type]
+
+        walk(self.root, "")
+        return found
+
+    def value(self, annotation: Any, marks: tuple[Any, ...], value: Any, path: str) -> Any:
+        kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
+        options = union_options(annotation)
+        if options:
+            if value is None and type(None) in options:
+                return None
+            rest = [option for option in options if option is not type(None)]
+            bare, inner = split_marks(rest[0])
+            return self.value(bare, (*marks, *inner), value, path)
+        if kind is not None:
+            return self.component(kind, value, path)
+        if dataclasses.is_dataclass(annotation):
+            return self.node(annotation, value, path)  # type: ignore[arg-type]
+        origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+        if origin is list:
+            return self.items(arguments[0], value, path)
+        if origin is dict:
+            return self.entries(arguments[1], value, path)
+        return self.leaf(annotation, marks, value, path)
+
+    def items(self, annotation: Any, value: Any, path: str) -> Any:
+        if not isinstance(value, list):
+            return self.problem(f"{path}={show(value)}: expected a list, such as [..,..].")
+        bare, marks = split_marks(annotation)
+        values = [self.value(bare, marks, entry, f"{path}[{index}]") for index, entry in enumerate(value)]
+        return _FAILED if any(entry is _FAILED for entry in values) else values
+
+    def entries(self, annotation: Any, value: Any, path: str) -> Any:
+        if not isinstance(value, Mapping):
+            return self.problem(f"{path}={show(value)}: expected a node with named entries.")
+        bare, marks = split_marks(annotation)
+        values = {str(key): self.value(bare, marks, entry, join(path, str(key))) for key, entry in value.items()}
+        return _FAILED if any(entry is _FAILED for entry in values.values()) else values
+
+    def component(self, kind: Kind, value: Any, path: str) -> Any:
+        if not isinstance(value, Mapping) or not isinstance(value.get("kind"), str):
+            kinds = ", ".join(component_kinds(kind.package))
+            shown = show(value.get("kind")) if isinstance(value, Mapping) else show(value)
+            return self.problem(
+                f"{path}.kind={shown}: expected a node with the key kind, one of {kinds}, or a module path."
+            )
+        try:
+            module = component_module(kind.package, value["kind"])
+        except ConfigError as error:
+            return self.problem(join(path, str(error)))
+        return self.node(module.Config, value, path)
+
+    def leaf(self, annotation: Any, marks: tuple[Any, ...], value: Any, path: str) -> Any:
+        if annotation is Any:
+            return value
+        expected = describe(annotation, marks)
+        if typing.get_origin(annotation) is typing.Literal:
+            choices = typing.get_args(annotation)
+            if any(value == choice and type(value) is type(choice) for choice in choices):
+                return value
+            return self.problem(f"{path}={show(value)}: expected {expected}.{nearest(str(value), map(str, choices))}")
+        if annotation is float and type(value) is int:
+            value = float(value)
+        if type(value) is not annotation or (annotation is float and not math.isfinite(value)):
+            return self.problem(f"{path}={show(value)}: expected {expected}.")
+        ranges = [mark for mark in marks if isinstance(mark, Between)]
+        if any(not allowed.allows(value) for allowed in ranges):
+            return self.problem(f"{path}={show(value)}: expected {expected}.")
+        return value
+
+
+def union_options(annotation: Any) -> tuple[Any, ...]:
+    """Return the options of ``X | None``; nothing for another type."""
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        return typing.get_args(annotation)
+    return ()
+
+
+def describe(annotation: Any, marks: tuple[Any, ...] = ()) -> str:
+    """Return in words what a field takes."""
+    options = union_options(annotation)
+    if options:
+        bare, inner = split_marks(next(option for option in options if option is not type(None)))
+        return describe(bare, (*marks, *inner)) + " or null"
+    kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
+    if kind is not None:
+        return f"a node with a kind ({', '.join(component_kinds(kind.package))})"
+    if typing.get_origin(annotation) is typing.Literal:
+        return "one of " + ", ".join(str(choice) for choice in typing.get_args(annotation))
+    ranges = ", ".join(mark.describe() for mark in marks if isinstance(mark, Between))
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    name = names.get(annotation) or {list: "a list", dict: "a node with named entries"}.get(
+        typing.get_origin(annotation), "a node"
+    )
+    return f"{name}, {ranges}" if ranges else name
+
+
+def show(value: Any) -> str:
+    """Return a value as it would be typed on the command line, shortened."""
+    text = {None: "null", True: "true", False: "false"}.get(value) if isinstance(value, bool | None) else str(value)
+    text = text or ("''" if value == "" else str(value))
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def join(path: str, rest: str) -> str:
+    """Join a key path and what follows it."""
+    return f"{path}.{rest}" if path else rest

@@ -1,0 +1,83 @@
+"""Identity: what of a configuration decides a result, as plain JSON values."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from safetax.config.build import build, component_module, fields_of, join, show, split_marks, union_options
+from safetax.config.fields import AsBefore, Kind, Label
+
+
+def identity(node: Any, facts: Mapping[str, Any] | None = None, path: str = "") -> Any:
+    """Return a configuration node as JSON values, all defaults included.
+
+    Display labels are left out, and so is a field that was added later while it has the value that means "as before".
+
+    Args:
+        node: a schema instance, or a value inside one.
+        facts: what the resolve step found out about the world, by key path (see :mod:`safetax.resolve`); a node's
+            facts are added under ``resolved``.
+        path: the node's own key path, which its facts are looked up by.
+    """
+    facts = facts or {}
+    if dataclasses.is_dataclass(node):
+        values = {}
+        for item in fields_of(type(node)):  # type: ignore[arg-type]
+            value = getattr(node, item.name)
+            if any(isinstance(mark, Label) for mark in item.marks):
+                continue
+            if any(isinstance(mark, AsBefore) and mark.value == value for mark in item.marks):
+                continue
+            values[item.name] = identity(value, facts, join(path, item.name))
+        if path in facts:
+            values["resolved"] = facts[path]
+        return values
+    if isinstance(node, Mapping):
+        return {str(key): identity(value, facts, join(path, str(key))) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [identity(value, facts, f"{path}[{index}]") for index, value in enumerate(node)]
+    return node
+
+
+def restore(package: str, values: Mapping[str, Any]) -> Any:
+    """Return the component that an identity was taken of; its labels are empty."""
+    schema = component_module(package, values["kind"]).Config
+    return build(schema, _with_left_out(schema, values))
+
+
+def restore_node(schema: type, values: Mapping[str, Any]) -> Any:
+    """Return the schema instance that an identity was taken of; its labels are empty."""
+    return build(schema, _with_left_out(schema, values))
+
+
+def _with_left_out(schema: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return identity values with what the identity leaves out put back."""
+    restored = {key: value for key, value in values.items() if key != "resolved"}
+    for item in fields_of(schema):
+        for mark in item.marks:
+            if isinstance(mark, Label):
+                restored.setdefault(item.name, "")
+            if isinstance(mark, AsBefore):
+                restored.setdefault(item.name, mark.value)
+        value = restored.get(item.name)
+        if isinstance(value, Mapping):
+            annotations = [(item.annotation, item.marks), *map(split_marks, union_options(item.annotation))]
+            marks = [mark for _, found in annotations for mark in found]
+            kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
+            nested = next((bare for bare, _ in annotations if dataclasses.is_dataclass(bare)), None)
+            if kind is not None:
+                restored[item.name] = _with_left_out(component_module(kind.package, value["kind"]).Config, value)
+            elif isinstance(nested, type):
+                restored[item.name] = _with_left_out(nested, value)
+    return restored
+
+
+def flatten(values: Any, path: str = "") -> dict[str, str]:
+    """Return nested JSON values as one flat mapping from key path to the value as text."""
+    if isinstance(values, Mapping) and values:
+        return {key: text for name, value in values.items() for key, text in flatten(value, join(path, name)).items()}
+    if isinstance(values, list) and any(isinstance(value, Mapping | list) for value in values):
+        return {key: text for i, value in enumerate(values) for key, text in flatten(value, f"{path}[{i}]").items()}
+    return {path: show(values) if not isinstance(values, list | Mapping) else str(values)}

@@ -1,0 +1,259 @@
+"""The schema of a run: every node of the configuration tree below ``conf/``.
+
+What a node may hold stands here and nowhere else; :mod:`safetax.config.build` turns composed YAML into these classes
+and reports whatever does not fit. Components with several kinds (data sets, judges, engines) own their schema, in the
+module that their ``kind`` names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from safetax.config.fields import AtLeast, Between, Kind, Label, MoreThan
+from safetax.errors import ConfigError
+
+Epochs = Annotated[float, AtLeast(0)]
+Count = Annotated[int, AtLeast(1)]
+Share = Annotated[float, Between(0, 1)]
+Seed = Annotated[int, Between(0, 2**31 - 1)]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Hyper-parameters of one supervised fine-tuning; all of them are part of the checkpoint's identity."""
+
+    epochs: Epochs
+    learning_rate: Annotated[float, MoreThan(0)]
+    global_batch: Count
+    """Examples per optimiser step, whatever the number of devices."""
+    max_tokens: Count
+    """Longest example in tokens; a longer one is a bad row."""
+    optimizer: Literal["adamw", "muon_adamw"] = "adamw"
+    muon_learning_rate: Annotated[float, MoreThan(0)] | None = None
+    betas: list[Share] = field(default_factory=lambda: [0.9, 0.95])
+    weight_decay: Annotated[float, AtLeast(0)] = 0.0
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_ratio: Share = 0.0
+    max_grad_norm: Annotated[float, MoreThan(0)] | None = 1.0
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        """Check what no single field can: the two rates of Muon, the two betas of Adam."""
+        if (self.optimizer == "muon_adamw") != (self.muon_learning_rate is not None):
+            raise ConfigError(
+                f"muon_learning_rate={self.muon_learning_rate} does not go with optimizer={self.optimizer}: set a rate "
+                "for optimizer=muon_adamw, and null for adamw."
+            )
+        if len(self.betas) != 2:
+            raise ConfigError(f"betas={self.betas} has {len(self.betas)} values; allowed are two, such as [0.9,0.95].")
+
+
+@dataclass(frozen=True)
+class TrainingStage:
+    """A training stage: its data and its hyper-parameters."""
+
+    dataset: Annotated[Any, Kind("datasets")]
+    training: Training
+
+
+@dataclass(frozen=True)
+class Model:
+    """The starting model: a checkpoint of the hub or the disk, or a random start that is pre-trained first."""
+
+    name: Annotated[str, Label()]
+    start: Literal["pretrained", "random"] = "pretrained"
+    id: str | None = None
+    """Hub id or local folder of a pre-trained model."""
+    revision: str | None = None
+    """Branch, tag or commit; resolved to a commit before anything is planned."""
+    reasoning: bool = False
+    """Whether it is a reasoning model already, so that no reasoning stage is trained."""
+    architecture: dict[str, Any] = field(default_factory=dict)
+    """For a random start: a transformers config, ``model_type`` included."""
+    tokenizer: Literal["own", "lab"] = "own"
+    pretraining: TrainingStage | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the start has what it needs."""
+        if self.start == "pretrained" and not self.id:
+            raise ConfigError("id=null does not go with start=pretrained: set a hub id or a local folder.")
+        if self.start == "random" and not self.architecture.get("model_type"):
+            raise ConfigError("architecture has no model_type, which start=random needs: set architecture.model_type.")
+        if self.start == "random" and self.pretraining is None:
+            raise ConfigError("pretraining=null does not go with start=random: name its dataset and training.")
+        if self.start == "random" and self.tokenizer == "own":
+            raise ConfigError("tokenizer=own does not go with start=random; allowed is lab.")
+
+
+@dataclass(frozen=True)
+class Format:
+    """Thinking markup around the assistant's turn; the same for training and evaluation."""
+
+    name: Annotated[str, Label()]
+    open_thinking: str = ""
+    """Put before the thinking; empty: the format has no thinking."""
+    close_thinking: str = ""
+    """Put between thinking and answer; the model writes it to end its thinking."""
+    open_answer: str = ""
+    """Put right before the answer."""
+    force_answer: str = ""
+    """Put after thinking that the budget cut, instead of ``close_thinking``."""
+    stop_thinking: str = ""
+    """What ends the thinking when it is generated; empty: ``close_thinking``."""
+
+    def __post_init__(self) -> None:
+        """Check that thinking that opens also closes."""
+        if bool(self.open_thinking) != bool(self.close_thinking):
+            raise ConfigError(
+                f"open_thinking='{self.open_thinking}' and close_thinking='{self.close_thinking}': set both, or leave "
+                "both empty for a format without thinking."
+            )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far a run goes."""
+
+    name: Literal["original", "reasoning", "alignment"]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A prompt set and what is measured on it."""
+
+    prompts: Annotated[Any, Kind("datasets")]
+    measures: Literal["accuracy", "harmful", "benign"]
+    headline: bool = True
+    """Whether it counts in the checkpoint's headline scores."""
+    thinking: bool = True
+    """False suppresses the thinking."""
+    repeats: Count = 1
+    """Responses per prompt."""
+    grader: Annotated[Any, Kind("judges")] | None = None
+    """Grades an accuracy benchmark; the judges of the run judge the others."""
+
+    def __post_init__(self) -> None:
+        """Check that accuracy has a grader, and nothing else has."""
+        if (self.measures == "accuracy") != (self.grader is not None):
+            raise ConfigError(
+                f"grader={'null' if self.grader is None else self.grader.kind} does not go with "
+                f"measures={self.measures}: accuracy needs a grader, the others are judged by judge=..."
+            )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How responses are generated for evaluation."""
+
+    name: Annotated[str, Label()]
+    thinking_budget: Annotated[int, AtLeast(0)]
+    """Tokens of thinking after which an answer is forced; 0 is no thinking at all."""
+    answer_budget: Count
+    """Tokens of the answer."""
+    temperature: Annotated[float, AtLeast(0)] = 0.0
+    """0 is greedy."""
+    top_p: Annotated[float, Between(0, 1, open_low=True)] = 1.0
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how fast things run; no part of any identity, so changing it reuses every finished step."""
+
+    outputs: str = "outputs"
+    isolation: Literal["process", "shared"] = "process"
+    """``process``: a process for each worker; ``shared``: one after the other in one process, for tiny CPU steps."""
+    devices: Count = 1
+    """Ranks of a distributed training."""
+    zero: Annotated[int, Between(0, 3)] = 0
+    """DeepSpeed ZeRO stage of the distributed stages; 0 trains without DeepSpeed."""
+    distributed: list[Literal["reasoning", "alignment"]] = field(default_factory=lambda: ["alignment"])
+    """Stages that ``devices`` and ``zero`` apply to; the others train on one device."""
+    micro_batch: Count | None = None
+    """Examples per rank and forward pass; null: all of a rank's share at once."""
+    gradient_checkpointing: bool = False
+    generate_batch: Count = 128
+    """Prompts generated at once by the hf engine."""
+    checkpoint_minutes: Annotated[float, MoreThan(0)] = 10.0
+    """Time between checkpoints of a training."""
+    threads: Count | None = None
+    """CPU threads of a worker; null: as many as there are cores."""
+    python: dict[str, str] = field(default_factory=dict)
+    """Interpreter of each worker (train, generate, ..), where it lives in another virtual environment."""
+
+    def __post_init__(self) -> None:
+        """Check that interpreters go with workers of their own."""
+        unknown = sorted(set(self.python) - {"prepare", "train", "generate", "score"})
+        if unknown:
+            raise ConfigError(f"python.{unknown[0]}: no such worker; allowed are prepare, train, generate, score.")
+        if self.python and self.isolation == "shared":
+            raise ConfigError("isolation=shared does not go with python.*: interpreters of their own need processes.")
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run."""
+
+    model: Model
+    format: Format
+    stage: Stage
+    dataset: Annotated[Any, Kind("datasets")]
+    """Data of the alignment stage."""
+    reasoning: TrainingStage
+    alignment: Training
+    benchmark: dict[str, Benchmark]
+    judge: dict[str, Annotated[Any, Kind("judges")]]
+    engine: Annotated[Any, Kind("engines")]
+    evaluation: Evaluation
+    runtime: Runtime
+    world: dict[str, Annotated[Any, Kind("rows")]] = field(default_factory=dict)
+    """Where the raw rows of each data set come from; data sets refer to it."""
+    epochs: Epochs = 5.0
+    """Epochs of the alignment stage; 0 evaluates the LRM as it is."""
+    seed: Seed = 0
+    """Seed of the alignment stage and of sampling."""
+    lrm_seed: Seed = 0
+    """Seed of everything up to the LRM."""
+    tracking: Literal["mlflow", "off"] = "mlflow"
+    plan: bool = False
+    """Print what would run, and run nothing."""
+
+    def __post_init__(self) -> None:
+        """Check what no single node can: batches against devices, judges against benchmarks."""
+        for stage, key, training in self.trainings():
+            check_batch(stage, key, training, self.runtime)
+        if any(benchmark.measures != "accuracy" for benchmark in self.benchmark.values()) and not self.judge:
+            raise ConfigError("judge=[] leaves the safety benchmarks without a judge: name at least one, as judge=lab.")
+
+    def trainings(self) -> list[tuple[str, str, Training]]:
+        """Return the trainings of this run: stage, key of the hyper-parameters, hyper-parameters."""
+        trainings = [
+            ("reasoning", "reasoning.training", self.reasoning.training),
+            ("alignment", "alignment", self.alignment),
+        ]
+        if self.model.pretraining is not None:
+            trainings.insert(0, ("pretraining", "model.pretraining.training", self.model.pretraining.training))
+        return trainings
+
+
+def check_batch(stage: str, key: str, training: Training, runtime: Runtime) -> None:
+    """Raise ConfigError unless devices and micro batch divide the global batch, and ZeRO steps the optimizer."""
+    distributed = stage in runtime.distributed
+    if distributed and runtime.zero and training.optimizer != "adamw":
+        raise ConfigError(
+            f"{key}.optimizer={training.optimizer} does not go with runtime.zero={runtime.zero}: DeepSpeed would leave "
+            f"it without a step; allowed is adamw. Or set runtime.zero=0, or take {stage} out of runtime.distributed."
+        )
+    devices = runtime.devices if distributed else 1
+    share, rest = divmod(training.global_batch, devices)
+    if rest:
+        raise ConfigError(
+            f"{key}.global_batch={training.global_batch} is not divisible by runtime.devices={devices}; "
+            f"allowed are multiples of {devices}."
+        )
+    if runtime.micro_batch is not None and share % runtime.micro_batch:
+        divisors = ", ".join(str(n) for n in range(1, share + 1) if share % n == 0)
+        raise ConfigError(
+            f"runtime.micro_batch={runtime.micro_batch} does not divide {key}.global_batch={training.global_batch} "
+            f"over {devices} device{'s' * (devices > 1)}; allowed are {divisors}."
+        )

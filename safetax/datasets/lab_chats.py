@@ -1,0 +1,30 @@
+"""Training chats of the lab's own world: pre-training, reasoning stage and benign control."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from safetax.config.fields import AtLeast, Label
+from safetax.lab.chats import draw
+from safetax.lab.world import world
+from safetax.records import Example
+
+
+@dataclass(frozen=True)
+class Config:
+    """``samples`` chats of a mixture; ``world_seed`` makes the world, ``seed`` draws from it."""
+
+    kind: str
+    name: Annotated[str, Label()]
+    mixture: Literal["pretraining", "reasoning", "benign"]
+    samples: Annotated[int, AtLeast(1)]
+    world_seed: int
+    seed: int
+
+
+def build(config: Config, inputs: Mapping[str, Path]) -> list[Example]:
+    """Draw the chats, without thinking for pre-training."""
+    return draw(config.mixture, world(config.world_seed), config.samples, config.seed)

@@ -1,0 +1,39 @@
+"""The prompts of an lm-eval task, recorded with the documents that it scores them by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from safetax.config.fields import AtLeast
+from safetax.records import Example
+
+
+@dataclass(frozen=True)
+class Config:
+    """Which task, and how many of its documents."""
+
+    kind: str
+    task: str
+    folder: str | None = None
+    """A folder of task YAML of the user's own; null: those of safetax and of lm-eval."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """The task's own settings."""
+    limit: Annotated[int, AtLeast(1)] | None = None
+    """Only the first documents."""
+
+
+def resolve(config: Config) -> dict[str, Any]:
+    """Return the content hashes of the task's definition."""
+    from safetax.lm_eval_tasks import task_facts
+
+    return task_facts(config.task, config.folder)
+
+
+def build(config: Config, inputs: Mapping[str, Path]) -> list[Example]:
+    """Record the prompts of the task."""
+    from safetax.lm_eval_tasks import record
+
+    return record(config.task, config.folder, config.metadata, config.limit)

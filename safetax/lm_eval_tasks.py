@@ -1,0 +1,249 @@
+"""lm-eval tasks through lm-eval's public ``LM`` interface, in two passes.
+
+The first pass records what a task asks: the messages of each prompt and the document it was made from. The second plays
+stored responses back and lets the task score them. Documents are frozen as recorded, since tasks with unseeded shuffles
+would differ between the passes. This is the one module that imports lm_eval.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetax.config.compose import conf_directory
+from safetax.errors import ConfigError, UserError, require
+from safetax.manifest import sha256_of
+from safetax.records import Example, Message, Response, Verdict
+
+
+def task_directories(folder: str | None) -> list[Path]:
+    """Return the folders that tasks are looked up in, the user's own first."""
+    own = [] if folder is None else [Path(folder).expanduser()]
+    return [*own, conf_directory() / "lm_eval"]
+
+
+def find_definition(task: str, folder: str | None) -> Path:
+    """Return the YAML file that defines a task, without importing lm_eval.
+
+    Raises:
+        ConfigError: no folder defines it.
+    """
+    package = importlib.util.find_spec("lm_eval")
+    shipped = [Path(place) / "tasks" for place in (package.submodule_search_locations or [])] if package else []
+    pattern = re.compile(rf"^[\"']?task[\"']?:\s*[\"']?{re.escape(task)}[\"']?\s*(#.*)?$", re.MULTILINE)
+    for directory in [*task_directories(folder), *shipped]:
+        if not directory.is_dir():
+            raise ConfigError(f"folder={directory}: there is no such folder; name one that holds lm-eval task YAML.")
+        for path in sorted(directory.rglob("*.yaml")):
+            if pattern.search(path.read_text(encoding="utf-8", errors="replace")):
+                return path
+    raise ConfigError(
+        f"task={task}: no lm-eval task has that name, neither in {task_directories(folder)[0]} nor in lm-eval itself; "
+        "name one of `lm-eval ls tasks`, or a folder that defines it (folder=..)."
+    )
+
+
+def task_facts(task: str, folder: str | None) -> dict[str, Any]:
+    """Return the content hashes of a task's definition: its YAML, what that includes, and the code beside it.
+
+    Raises:
+        ConfigError: there is no such task, or it asks for log-likelihoods.
+    """
+    definition = find_definition(task, folder)
+    chain = list(_included(definition))
+    for path in chain:
+        kind = re.search(r"^[\"']?output_type[\"']?:\s*[\"']?(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if kind:
+            if kind[1] != "generate_until":
+                raise ConfigError(
+                    f"task={task}: its output_type is {kind[1]}, which needs log-likelihoods and says nothing of a "
+                    "model that thinks; allowed are generate_until tasks."
+                )
+            break
+    code = sorted(definition.parent.glob("*.py"))
+    return {"files": {path.name: sha256_of(path) for path in [*chain, *code]}}
+
+
+def _included(definition: Path) -> Iterator[Path]:
+    yield definition
+    for name in re.findall(r"^[\"']?include[\"']?:\s*(\S+)", definition.read_text(encoding="utf-8"), re.MULTILINE):
+        path = definition.parent / name.strip("\"'")
+        if path.is_file():
+            yield from _included(path)
+
+
+def record(task: str, folder: str | None, metadata: Mapping[str, Any], limit: int | None) -> list[Example]:
+    """Return the prompts of a task; ``meta["document"]`` of each is the document that the task scores it by."""
+    recorder = _language_model()
+    _evaluate(recorder, _load(task, folder, metadata), limit)
+    examples: list[Example] = []
+    seen: dict[str, int] = defaultdict(int)
+    for request in recorder.requests:
+        context, arguments = request.args
+        digest = prompt_hash(context)
+        seen[digest] += 1
+        name = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        meta = {"document": request.doc, "until": _until(arguments), "task": task}
+        examples.append(Example(name, messages_of(context), meta=meta))
+    return examples
+
+
+def grade(
+    task: str,
+    folder: str | None,
+    metadata: Mapping[str, Any],
+    metric: str | None,
+    examples: Sequence[Example],
+    responses: Sequence[Response],
+) -> list[Verdict]:
+    """Score stored responses with the task that recorded their prompts.
+
+    Each repeat is a pass of its own, since lm-eval's default filter keeps the first response of a prompt only.
+
+    Args:
+        task: name of the task.
+        folder: the user's own folder of tasks.
+        metadata: the task's own settings, as recorded with.
+        metric: name of the metric that says right or wrong; None: the task's first.
+        examples: the recorded prompts.
+        responses: responses to them, any number of repeats.
+    """
+    by_repeat: dict[int, dict[str, Response]] = defaultdict(dict)
+    for response in responses:
+        by_repeat[response.repeat][response.id] = response
+    verdicts = []
+    loaded = _load(task, folder, metadata, frozen=[example.meta["document"] for example in examples])
+    for repeat, answered in sorted(by_repeat.items()):
+        answers: dict[str, list[str]] = defaultdict(list)
+        for example in examples:
+            response = answered.get(example.id)
+            text = "" if response is None else cut(response.answer, example.meta["until"])
+            answers[prompt_hash(json.dumps(example.messages))].append(text)
+        samples = _evaluate(_language_model(answers), loaded, None)["samples"][task]
+        scored = _first_filter(samples)
+        for example, sample in zip(examples, scored, strict=True):
+            if example.id in answered:
+                verdicts.append(_verdict(example.id, repeat, sample, metric, task))
+    return verdicts
+
+
+def _verdict(name: str, repeat: int, sample: Mapping[str, Any], metric: str | None, task: str) -> Verdict:
+    metric = metric or sample["metrics"][0]
+    if metric not in sample["metrics"]:
+        raise UserError(f"grader.metric={metric}: task {task} has {', '.join(sample['metrics'])}.")
+    value = sample[metric]
+    if value not in (0, 1):
+        raise UserError(
+            f"grader.metric={metric}: task {task} gives {value}; allowed are metrics that say right or wrong."
+        )
+    return Verdict(name, repeat, "correct" if value else "wrong", correct=bool(value))
+
+
+def _first_filter(samples: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    first = samples[0]["filter"]
+    return sorted((entry for entry in samples if entry["filter"] == first), key=lambda entry: entry["doc_id"])
+
+
+def _load(
+    task: str, folder: str | None, metadata: Mapping[str, Any], frozen: Sequence[Mapping[str, Any]] | None = None
+) -> Any:
+    """Load a task; with frozen documents it scores those, whatever its own data are now."""
+    try:
+        from lm_eval.tasks import TaskManager
+    except ImportError as error:
+        raise require("lm_eval", "lm-eval") from error
+    import logging
+
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    definition = find_definition(task, folder)
+    own = any(definition.is_relative_to(directory) for directory in task_directories(folder))
+    include = [str(path) for path in task_directories(folder) if path.is_dir()]
+    manager = TaskManager(include_path=include, include_defaults=not own, metadata=dict(metadata))
+    loaded = manager.load([task])
+    for built in loaded["tasks"].values():
+        built.set_config("repeats", 1)
+        if frozen is not None:
+            from datasets import Dataset
+
+            built.dataset = _Splits(Dataset.from_list([dict(document) for document in frozen]))
+            built.set_config("process_docs", None)
+    return loaded
+
+
+class _Splits:
+    """Stands for a task's own data: whatever split is asked for, it is the frozen documents."""
+
+    def __init__(self, documents: Any) -> None:
+        self.documents = documents
+
+    def __getitem__(self, split: str) -> Any:
+        return self.documents
+
+
+def _evaluate(model: Any, loaded: Any, limit: int | None) -> dict[str, Any]:
+    from lm_eval.evaluator import evaluate
+
+    results = evaluate(
+        lm=model, task_dict=loaded, limit=limit, apply_chat_template=True, bootstrap_iters=0, log_samples=True
+    )
+    assert results is not None
+    return dict(results)
+
+
+def _language_model(answers: Mapping[str, Sequence[str]] | None = None) -> Any:
+    """Return an lm-eval model that records requests and answers from what is stored, or nothing."""
+    from lm_eval.api.model import LM
+
+    class Stored(LM):
+        def __init__(self) -> None:
+            super().__init__()
+            self.requests: list[Any] = []
+
+        @property
+        def tokenizer_name(self) -> str:
+            return "messages"
+
+        def apply_chat_template(self, chat_history: list[Message], add_generation_prompt: bool = True) -> str:
+            return json.dumps(chat_history)
+
+        def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+            self.requests = requests
+            if answers is None:
+                return [""] * len(requests)
+            left = {digest: iter(texts) for digest, texts in answers.items()}
+            return [next(left[prompt_hash(request.args[0])]) for request in requests]
+
+        def loglikelihood(self, requests: list[Any]) -> list[Any]:
+            raise UserError("This task asks for log-likelihoods; allowed are generate_until tasks.")
+
+        def loglikelihood_rolling(self, requests: list[Any]) -> list[Any]:
+            return self.loglikelihood(requests)
+
+    return Stored()
+
+
+def messages_of(context: str) -> list[Message]:
+    """Return the messages of a recorded context."""
+    return [{"role": message["role"], "content": message["content"]} for message in json.loads(context)]
+
+
+def prompt_hash(context: str) -> str:
+    """Return the hash that stands for the messages of a recorded context (16 hex digits)."""
+    return hashlib.sha256(json.dumps(messages_of(context)).encode()).hexdigest()[:16]
+
+
+def _until(arguments: Mapping[str, Any]) -> list[str]:
+    until = arguments.get("until") or []
+    return [until] if isinstance(until, str) else list(until)
+
+
+def cut(answer: str, until: Sequence[str]) -> str:
+    """Return an answer up to the first of the task's stop strings; they never apply to the thinking."""
+    ends = [answer.index(stop) for stop in until if stop and stop in answer]
+    return answer[: min(ends)] if ends else answer

@@ -1,0 +1,113 @@
+"""Manifests: the record of a finished step, written last and atomically, so that its presence means complete.
+
+A manifest holds the hashes of the step's outputs and of its inputs' outputs. On reuse sizes and times of the outputs are
+checked; where a time differs, as after a copy, the hash decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+STEP = "step.json"
+NOT_OUTPUTS = {MANIFEST, STEP, "runtime.json", "worker.log"}
+SCRATCH = "scratch"
+"""Folder in a step for what only an unfinished step needs, such as training checkpoints."""
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write JSON so that the file is either the old one or the whole new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(values, file, indent=1, sort_keys=True, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file, or None where there is none or it is broken."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def output_files(directory: Path) -> list[Path]:
+    """Return the files below a step's folder that are its outputs, sorted."""
+    found = []
+    for path in sorted(directory.rglob("*")):
+        parts = path.relative_to(directory).parts
+        if path.is_file() and parts[0] not in NOT_OUTPUTS and parts[0] != SCRATCH and not parts[0].startswith("."):
+            found.append(path)
+    return found
+
+
+def describe_outputs(directory: Path) -> dict[str, dict[str, Any]]:
+    """Return size, time and hash of every output of a step's folder by its relative path."""
+    described = {}
+    for path in output_files(directory):
+        status = path.stat()
+        described[path.relative_to(directory).as_posix()] = {
+            "size": status.st_size,
+            "mtime_ns": status.st_mtime_ns,
+            "sha256": sha256_of(path),
+        }
+    return described
+
+
+def outputs_digest(manifest: Mapping[str, Any]) -> str:
+    """Return one hash over names and contents of a finished step's outputs."""
+    hashes = {name: entry["sha256"] for name, entry in manifest["outputs"].items()}
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+
+def damage(directory: Path, manifest: Mapping[str, Any], full: bool = False) -> str | None:
+    """Return what is wrong with a finished step's outputs, or None.
+
+    Args:
+        directory: the step's folder.
+        manifest: its manifest; times that differ over the same content are mended in it on disk.
+        full: hash every output, whatever its size and time say.
+    """
+    moved = False
+    for name, entry in manifest["outputs"].items():
+        path = directory / name
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return f"{name} is missing"
+        if status.st_size != entry["size"]:
+            return f"{name} has {status.st_size} bytes instead of {entry['size']}"
+        if full or status.st_mtime_ns != entry["mtime_ns"]:
+            if sha256_of(path) != entry["sha256"]:
+                return f"{name} has other content than when it was made"
+            moved |= status.st_mtime_ns != entry["mtime_ns"]
+            entry["mtime_ns"] = status.st_mtime_ns
+    if moved:
+        write_json(directory / MANIFEST, dict(manifest))
+    return None
+
+
+def clear(directory: Path) -> None:
+    """Remove all that a step's folder holds but its frozen description; the manifest goes first."""
+    (directory / MANIFEST).unlink(missing_ok=True)
+    for path in directory.iterdir() if directory.is_dir() else ():
+        if path.name in (STEP, "runtime.json"):
+            continue
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

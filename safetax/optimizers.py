@@ -1,0 +1,72 @@
+"""Optimizers of the train worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+from safetax.config.schema import Training
+
+
+class MuonWithAdamW(torch.optim.Optimizer):
+    """Muon on the hidden matrices and AdamW on everything else, behind one optimizer's interface."""
+
+    def __init__(self, muon: torch.optim.Muon, adamw: torch.optim.AdamW) -> None:
+        self.muon = muon
+        self.adamw = adamw
+        super().__init__([*muon.param_groups, *adamw.param_groups], {})
+        self._share_groups()
+
+    def _share_groups(self) -> None:
+        # A schedule writes its rates into these very dictionaries.
+        self.param_groups = [*self.muon.param_groups, *self.adamw.param_groups]
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Do one step of both."""
+        loss = closure() if closure is not None else None
+        self.muon.step()
+        self.adamw.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of both."""
+        return {"muon": self.muon.state_dict(), "adamw": self.adamw.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load the states of both."""
+        self.muon.load_state_dict(state_dict["muon"])
+        self.adamw.load_state_dict(state_dict["adamw"])
+        self._share_groups()
+
+
+def make_optimizer(model: torch.nn.Module, training: Training, decayed: Iterable[str]) -> torch.optim.Optimizer:
+    """Return the optimizer that a training asks for.
+
+    Args:
+        model: the model, whose trainable parameters are taken.
+        training: hyper-parameters.
+        decayed: names of the parameters that weight decay applies to (the matrices, not norms and biases).
+    """
+    decayed = set(decayed)
+    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    adam = {"lr": training.learning_rate, "betas": tuple(training.betas)}
+    if training.optimizer == "adamw":
+        groups = [
+            {"params": [value for name, value in parameters.items() if name in decayed], **adam}
+            | {"weight_decay": training.weight_decay},
+            {"params": [value for name, value in parameters.items() if name not in decayed], **adam}
+            | {"weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW([group for group in groups if group["params"]], fused=True)
+    matrices = [value for name, value in parameters.items() if value.ndim == 2 and not is_embedding(name)]
+    others = [value for name, value in parameters.items() if value.ndim != 2 or is_embedding(name)]
+    assert training.muon_learning_rate is not None
+    muon = torch.optim.Muon(matrices, lr=training.muon_learning_rate, weight_decay=training.weight_decay)
+    return MuonWithAdamW(muon, torch.optim.AdamW(others, weight_decay=training.weight_decay, fused=True, **adam))
+
+
+def is_embedding(name: str) -> bool:
+    """Whether a parameter belongs to the input or output embedding, which Muon is not made for."""
+    return "embed" in name or "lm_head" in name

@@ -1,0 +1,274 @@
+"""The plan: which steps a run needs and what each depends on.
+
+Pure: no torch, no disk, no network. This is the only file that knows the order of the stages. All runs of a sweep become
+one graph, in which what several runs share stands once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from safetax.config.build import component_module
+from safetax.config.identity import identity
+from safetax.config.schema import Benchmark, Config, Format, Training
+from safetax.resolve import Resolved
+from safetax.step import Step, StepKind, fingerprint_of, in_order
+
+Role = Literal["base", "lrm", "aligned"]
+PLAIN = Format(name="plain")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One benchmark of one checkpoint: its steps, and the score step of each judge."""
+
+    benchmark: str
+    config: Benchmark
+    prompts: Step
+    generate: Step
+    scores: dict[str, Step]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model that is evaluated; ``train`` is None where it is the starting model as it is."""
+
+    role: Role
+    train: Step | None
+    evaluations: list[Evaluated]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its configuration, its checkpoints and, through them, its steps."""
+
+    config: Config
+    overrides: tuple[str, ...]
+    checkpoints: list[Checkpoint]
+    dataset: str | None
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps of the run, inputs before what uses them."""
+        targets = [step for checkpoint in self.checkpoints for step in _targets(checkpoint)]
+        return in_order(targets)
+
+    @property
+    def id(self) -> str:
+        """12 hex digits over what the run evaluates."""
+        scores = [
+            [checkpoint.role, evaluated.benchmark, judge, step.key]
+            for checkpoint in self.checkpoints
+            for evaluated in checkpoint.evaluations
+            for judge, step in evaluated.scores.items()
+        ]
+        return fingerprint_of([self.config.stage.name, self.dataset, self.config.epochs, scores])
+
+    @property
+    def name(self) -> str:
+        """A readable name, unique by its id; also the name of the run's folder."""
+        config = self.config
+        parts = [config.model.name]
+        if config.stage.name == "alignment":
+            parts += [self.dataset or "lrm", f"e{config.epochs:g}", f"s{config.seed}"]
+        else:
+            parts.append(config.stage.name)
+        return "-".join([*parts, f"l{config.lrm_seed}", self.id])
+
+
+def _targets(checkpoint: Checkpoint) -> list[Step]:
+    scores = [step for evaluated in checkpoint.evaluations for step in evaluated.scores.values()]
+    return scores or ([checkpoint.train] if checkpoint.train else [])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a sweep as one graph."""
+
+    runs: list[Run]
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps, each once, inputs before what uses them."""
+        return in_order(step for run in self.runs for step in run.steps)
+
+    @property
+    def id(self) -> str:
+        """12 hex digits over the runs."""
+        return fingerprint_of(sorted(run.id for run in self.runs))
+
+
+def plan(resolved: Sequence[tuple[Resolved, tuple[str, ...]]]) -> Plan:
+    """Plan the runs of a sweep.
+
+    Args:
+        resolved: for each run its resolved configuration and the overrides that made it.
+    """
+    shared: dict[str, Step] = {}
+    return Plan([_Planner(entry, shared).run(overrides) for entry, overrides in resolved])
+
+
+class _Planner:
+    """Plans one run; equal steps of the sweep are one object, so that no fingerprint is computed twice."""
+
+    def __init__(self, resolved: Resolved, shared: dict[str, Step]) -> None:
+        self.config = resolved.config
+        self.facts = resolved.facts
+        self.shared = shared
+
+    def run(self, overrides: tuple[str, ...]) -> Run:
+        config = self.config
+        stage = config.stage.name
+        aligned = stage == "alignment" and config.epochs > 0
+        checkpoints = []
+        base = self.base()
+        if not config.model.reasoning:
+            checkpoints.append(self.checkpoint("base", base, PLAIN, config.lrm_seed))
+        if stage != "original" or config.model.reasoning:
+            lrm = self.lrm(base)
+            checkpoints.append(self.checkpoint("lrm", lrm, config.format, config.lrm_seed))
+            if aligned:
+                train = self.alignment(lrm)
+                checkpoints.append(self.checkpoint("aligned", train, config.format, config.seed))
+        return Run(config, overrides, checkpoints, config.dataset.name if aligned else None)
+
+    def base(self) -> Step | None:
+        pretraining = self.config.model.pretraining
+        if self.config.model.start == "pretrained" or pretraining is None:
+            return None
+        data = self.prepare(pretraining.dataset, "model.pretraining.dataset", None)
+        title = f"pre-train {self.config.model.name}"
+        return self.train("pretraining", title, None, data, pretraining.training, PLAIN, self.config.lrm_seed)
+
+    def lrm(self, base: Step | None) -> Step | None:
+        if self.config.model.reasoning:
+            return base
+        stage = self.config.reasoning
+        data = self.prepare(stage.dataset, "reasoning.dataset", base)
+        title = f"train {stage.dataset.name}"
+        return self.train("reasoning", title, base, data, stage.training, self.config.format, self.config.lrm_seed)
+
+    def alignment(self, lrm: Step | None) -> Step:
+        config = self.config
+        data = self.prepare(config.dataset, "dataset", lrm)
+        training = replace(config.alignment, epochs=config.epochs)
+        title = f"align on {config.dataset.name}, {config.epochs:g} epochs, seed {config.seed}"
+        return self.train("alignment", title, lrm, data, training, config.format, config.seed)
+
+    def prepare(self, dataset: Any, path: str, lrm: Step | None) -> Step:
+        """Plan a data set; one that is on-policy is a small graph from the LRM's checkpoint on."""
+        values = {"dataset": identity(dataset, self.facts, path)}
+        if not getattr(component_module("datasets", dataset.kind), "ON_POLICY", False):
+            return self.step("prepare", f"data {dataset.name}", values)
+        config = self.config
+        prompts = self.prepare(dataset.prompts, f"{path}.prompts", lrm)
+        sampling = {
+            "temperature": dataset.temperature,
+            "top_p": dataset.top_p,
+            "repeats": dataset.samples_per_prompt,
+            "thinking_budget": config.evaluation.thinking_budget,
+            "seed": config.seed,
+        }
+        responses = self.generate(f"sample {dataset.name} from the LRM", lrm, config.format, prompts, sampling)
+        judge = identity(dataset.judge, self.facts, f"{path}.judge")
+        verdicts = self.score(f"judge {dataset.name}", judge, prompts, responses)
+        inputs = {"prompts": prompts, "responses": responses, "verdicts": verdicts}
+        return self.step("prepare", f"data {dataset.name}", values, inputs)
+
+    def train(
+        self,
+        stage: str,
+        title: str,
+        start: Step | None,
+        data: Step,
+        training: Training,
+        markup: Format,
+        seed: int,
+    ) -> Step:
+        values = {
+            "training": identity(training, self.facts),
+            "format": identity(markup),
+            "seed": seed,
+            **({} if start else {"model": self.model()}),
+        }
+        runtime = self.config.runtime
+        distributed = stage in runtime.distributed
+        settings = {
+            "devices": runtime.devices if distributed else 1,
+            "zero": runtime.zero if distributed else 0,
+            "micro_batch": runtime.micro_batch,
+            "gradient_checkpointing": runtime.gradient_checkpointing,
+            "checkpoint_minutes": runtime.checkpoint_minutes,
+        }
+        return self.step("train", title, values, {"data": data, **({"model": start} if start else {})}, settings)
+
+    def checkpoint(self, role: Role, train: Step | None, markup: Format, seed: int) -> Checkpoint:
+        evaluations = []
+        for name, benchmark in self.config.benchmark.items():
+            path = f"benchmark.{name}"
+            values = {"dataset": identity(benchmark.prompts, self.facts, f"{path}.prompts")}
+            prompts = self.step("prepare", f"prompts {name}", values)
+            sampling = self.sampling(benchmark, markup, seed)
+            responses = self.generate(f"answer {name}", train, markup, prompts, sampling)
+            if benchmark.grader is not None:
+                grader = identity(benchmark.grader, self.facts, f"{path}.grader")
+                scores = {benchmark.grader.kind: self.score(f"grade {name}", grader, prompts, responses)}
+            else:
+                scores = {
+                    judge: self.score(
+                        f"judge {name} by {judge}", identity(node, self.facts, f"judge.{judge}"), prompts, responses
+                    )
+                    for judge, node in self.config.judge.items()
+                }
+            evaluations.append(Evaluated(name, benchmark, prompts, responses, scores))
+        return Checkpoint(role, train, evaluations)
+
+    def sampling(self, benchmark: Benchmark, markup: Format, seed: int) -> dict[str, Any]:
+        evaluation = self.config.evaluation
+        thinks = benchmark.thinking and bool(markup.open_thinking)
+        return {
+            "temperature": evaluation.temperature,
+            "top_p": evaluation.top_p,
+            "repeats": benchmark.repeats,
+            "thinking_budget": evaluation.thinking_budget if thinks else 0,
+            # Greedy responses depend on no seed, so that all seeds share them.
+            "seed": seed if evaluation.temperature > 0 else 0,
+        }
+
+    def generate(
+        self, title: str, checkpoint: Step | None, markup: Format, prompts: Step, sampling: dict[str, Any]
+    ) -> Step:
+        values = {
+            "sampling": {**sampling, "answer_budget": self.config.evaluation.answer_budget},
+            "format": identity(markup),
+            "engine": identity(self.config.engine, self.facts, "engine"),
+            **({} if checkpoint else {"model": self.model()}),
+        }
+        of = checkpoint.title if checkpoint else self.config.model.name
+        inputs = {"prompts": prompts, **({"model": checkpoint} if checkpoint else {})}
+        return self.step(
+            "generate", f"{title}: {of}", values, inputs, {"generate_batch": self.config.runtime.generate_batch}
+        )
+
+    def score(self, title: str, judge: dict[str, Any], prompts: Step, responses: Step) -> Step:
+        of = responses.title.split(": ", 1)[-1]
+        return self.step("score", f"{title}: {of}", {"judge": judge}, {"prompts": prompts, "responses": responses})
+
+    def model(self) -> dict[str, Any]:
+        """Identity of the starting model; how it is pre-trained is the pre-training step's own."""
+        values = identity(self.config.model, self.facts, "model")
+        return {key: value for key, value in values.items() if key not in ("pretraining", "reasoning")}
+
+    def step(
+        self,
+        kind: StepKind,
+        title: str,
+        values: dict[str, Any],
+        inputs: dict[str, Step] | None = None,
+        settings: dict[str, Any] | None = None,
+    ) -> Step:
+        runtime = {**(settings or {}), "threads": self.config.runtime.threads}
+        step = Step(kind, title, values, inputs or {}, runtime)
+        return self.shared.setdefault(step.key, step)

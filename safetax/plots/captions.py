@@ -1,0 +1,89 @@
+"""What stands below a plot: what its bars are, how many prompts and seeds, and how far the numbers carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+LAB = "The lab is a small made-up world: it supports directions (which data costs more reasoning), not effect sizes."
+
+
+def epochs_text(epochs: float) -> str:
+    """Return an epoch count as short as it is exact: 2, 0.5."""
+    return f"{epochs:g}"
+
+
+def line_labels(curves: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the name of each curve; the model stands in it where there are several."""
+    several = len({curve["model"] for curve in curves}) > 1
+    return [f"{curve['model']}: {curve['label']}" if several else curve["label"] for curve in curves]
+
+
+def footnote_text(results: Mapping[str, Any], metrics: Iterable[str]) -> str:
+    """Return the caption: bars, prompts, seeds, truncated responses, errors of judges and, for the lab, its reach."""
+    metrics = list(metrics)
+    curves = results["curves"]
+    points = [point for curve in curves for point in curve["points"]]
+    scores = [s for point in points for metric, s in point["scores"].items() if metric in metrics]
+    shown = [c["scores"][metric] for c in results["checkpoints"] for metric in metrics if metric in c["scores"]]
+    counts = sorted({n for score in scores for n in score["n"]} or {score["n"] for score in shown})
+    n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    sentences = []
+    seeds = sorted({tuple(seed) for point in points if point["epochs"] for seed in point["seeds"]})
+    lrms = sorted({lrm for _, lrm in seeds})
+    level = f"{100 * results['confidence']:g} %"
+    if any(point["bars"] == "seeds" for point in points):
+        alone = "" if all(point["bars"] == "seeds" for point in points) else f" ({level} interval where there is one)"
+        pooled = f"seeds {_listed(seed for seed, _ in seeds)}"
+        if lrms != sorted({seed for seed, _ in seeds}):
+            pooled += f", LRM seed{'s' if len(lrms) > 1 else ''} {_listed(lrms)}"
+        sentences.append(
+            f"Points: mean over {pooled}. Bars: smallest to largest seed{alone}. Thin lines: single seeds."
+        )
+        sentences.append(f"n = {n} prompts for each seed and score.")
+    else:
+        kinds = sorted({score["interval"] for score in shown if metrics})
+        how = {"wilson": "Wilson", "bootstrap": "bootstrap over prompts"}
+        sentences.append(
+            f"Bars: {level} intervals ({', '.join(how[kind] for kind in kinds)}). n = {n} prompts per score."
+        )
+        if seeds:
+            sentences.append("One seed" + (f" ({seeds[0][0]})." if len(seeds) == 1 else " for each point."))
+    responses, truncated, errors = _totals(results, metrics)
+    sentences.append(f"Truncated: {truncated:,} of {responses:,} responses; judge errors: {errors:,} (in no score).")
+    if any(run.get("world") == "lab" for run in results["runs"]):
+        sentences.append(LAB)
+    return " ".join(sentences)
+
+
+def describe(results: Mapping[str, Any], title: str, metrics: Mapping[str, str]) -> str:
+    """Return the plot in words, for readers who cannot see it: first and last point of each line."""
+    parts = [f"{title}."]
+    for curve, label in zip(results["curves"], line_labels(results["curves"]), strict=True):
+        said = []
+        for metric, name in metrics.items():
+            points = [point for point in curve["points"] if metric in point["scores"]]
+            if points:
+                first, last = (f"{point['scores'][metric]['mean']:.1f} %" for point in (points[0], points[-1]))
+                said.append(f"{name.lower()} from {first} to {last}")
+        if said:
+            last = epochs_text(curve["points"][-1]["epochs"])
+            parts.append(f"{label}, epochs {epochs_text(curve['points'][0]['epochs'])} to {last}: {', '.join(said)}.")
+    return " ".join(parts)
+
+
+def _totals(results: Mapping[str, Any], metrics: Sequence[str]) -> tuple[int, int, int]:
+    """Return responses, truncated ones and errors of the headline judges, over the benchmarks that are shown."""
+    responses = truncated = errors = 0
+    for checkpoint in results["checkpoints"]:
+        for benchmark in checkpoint["benchmarks"].values():
+            judged = benchmark["judges"][benchmark["judge"]]
+            if benchmark["headline"] and any(metric in judged["scores"] for metric in metrics):
+                responses += benchmark["responses"]
+                truncated += benchmark["truncated"]
+                errors += judged["errors"]
+    return responses, truncated, errors
+
+
+def _listed(values: Iterable[int]) -> str:
+    return ", ".join(str(value) for value in dict.fromkeys(values))

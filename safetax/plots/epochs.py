@@ -1,0 +1,62 @@
+"""Panels over alignment epochs, as the paper draws them: harmful score and accuracy, or refusal and help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from safetax.plots.captions import epochs_text, footnote_text, line_labels
+from safetax.plots.marks import bars, legend, limits, line, lrm_mark, lrm_points, reach, seed_lines
+from safetax.plots.style import Theme, footnote
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def draw_panels(results: Mapping[str, Any], metrics: Mapping[str, str], theme: Theme) -> Figure:
+    """Draw one panel for each metric over the epochs; the LRM is the point at epoch 0 that all lines share."""
+    from matplotlib.figure import Figure
+
+    curves = results["curves"]
+    labels = line_labels(curves)
+    epochs = sorted({point["epochs"] for curve in curves for point in curve["points"]})
+    last = epochs[-1] or 1.0
+    figure = Figure(figsize=(4.1 * max(len(metrics), 1.4), 3.9), layout="constrained")
+    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for axes, (metric, name) in zip(panels, metrics.items(), strict=True):
+        for index, curve in enumerate(curves):
+            points = [point for point in curve["points"] if metric in point["scores"]]
+            scores = [point["scores"][metric] for point in points]
+            # Side by side where lines meet, so that bars do not hide each other; the shared point stays at 0.
+            shift = (index - (len(curves) - 1) / 2) * 0.011 * last
+            x = [point["epochs"] + (shift if point["epochs"] else 0.0) for point in points]
+            style = theme.line(index)
+            for numbers, (values,) in seed_lines(points, [metric]):
+                axes.plot([x[number] for number in numbers], values, color=style["color"], linewidth=0.7, alpha=0.4)
+            aligned = [number for number, point in enumerate(points) if point["epochs"]]
+            means = [score["mean"] for score in scores]
+            spans = reach(scores[number] for number in aligned)
+            bars(axes, [x[n] for n in aligned], [means[n] for n in aligned], style["color"], yerr=spans)
+            axes.plot(x, means, **line(style, theme), markevery=aligned, label=labels[index])
+        for point in lrm_points(curves):
+            if metric in point["scores"]:
+                score = point["scores"][metric]
+                bars(axes, [0], [score["mean"]], theme.ink, yerr=reach([score]))
+                axes.plot([0], [score["mean"]], **lrm_mark(theme), label="LRM")
+        axes.set(xlabel="Safety Alignment Epochs", ylabel=f"{name} (%)", xlim=(-0.05 * last, 1.05 * last))
+        axes.set_xticks(_ticks(epochs), minor=False)
+        axes.xaxis.set_major_formatter(lambda value, _: epochs_text(value))
+        axes.set_ylim(*limits(axes))
+    legend(figure, panels)
+    footnote(figure, footnote_text(results, metrics), theme)
+    return figure
+
+
+def _ticks(epochs: Iterable[float]) -> list[float]:
+    """Return the epoch counts that have room for a number: none nearer than a fourteenth of the axis to another."""
+    ticks: list[float] = []
+    epochs = sorted(epochs)
+    for value in epochs:
+        if not ticks or value - ticks[-1] >= epochs[-1] / 14:
+            ticks.append(value)
+    return ticks

@@ -1,0 +1,135 @@
+"""How plots look and how they are written: colours for light and dark, markers, and files without dates."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.6)),
+    (0, (6, 1.6, 1.2, 1.6)),
+    (0, (1.4, 1.4)),
+    (0, (9, 2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+)
+
+
+Draw = Callable[["Theme"], "Figure"]
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a plot. The lines are Okabe and Ito's, which colour-blind readers tell apart."""
+
+    ink: str
+    faint: str
+    grid: str
+    paper: str
+    """Background, also around markers and labels; plots for dark pages are written without it."""
+    base: str
+    lines: tuple[str, ...]
+    dark: bool = False
+
+    def line(self, index: int) -> dict[str, Any]:
+        """Return colour, marker and dashes of the line number ``index``; no two of the first twenty-four are alike."""
+        return {
+            "color": self.lines[index % len(self.lines)],
+            "marker": MARKERS[index % len(MARKERS)],
+            "linestyle": DASHES[index % len(DASHES)],
+        }
+
+
+LIGHT = Theme(
+    ink="#1a1a1a",
+    faint="#5f5f5f",
+    grid="#e3e3e3",
+    paper="#ffffff",
+    base="#7a7a7a",
+    lines=("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"),
+)
+DARK = Theme(
+    ink="#ececec",
+    faint="#b4b4b4",
+    grid="#3a3f47",
+    paper="#16191d",
+    base="#a0a0a0",
+    lines=("#56B4E9", "#E69F00", "#2CC295", "#E39AC3", "#F0E442", "#F0814A"),
+    dark=True,
+)
+
+
+def settings(theme: Theme) -> dict[str, Any]:
+    """Return matplotlib's settings for the theme; the salt makes the ids in SVG files the same each time."""
+    return {
+        "svg.hashsalt": "safetax",
+        "svg.fonttype": "path",
+        "pdf.fonttype": 42,
+        "font.family": "DejaVu Sans",
+        "font.size": 9.5,
+        "axes.titlesize": 10.5,
+        "axes.labelsize": 10,
+        "axes.edgecolor": theme.faint,
+        "axes.labelcolor": theme.ink,
+        "axes.linewidth": 0.8,
+        "axes.facecolor": "none",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": theme.grid,
+        "grid.linewidth": 0.7,
+        "text.color": theme.ink,
+        "xtick.color": theme.faint,
+        "ytick.color": theme.faint,
+        "xtick.labelcolor": theme.ink,
+        "ytick.labelcolor": theme.ink,
+        "legend.frameon": False,
+        "legend.fontsize": 9.5,
+        "figure.facecolor": theme.paper,
+        "figure.dpi": 100,
+        "savefig.dpi": 200,
+    }
+
+
+@contextmanager
+def themed(theme: Theme) -> Iterator[None]:
+    """Draw with the theme's settings and without any that a user's own matplotlibrc has."""
+    import matplotlib
+
+    chosen: Any = settings(theme)
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        with matplotlib.rc_context(chosen):
+            yield
+
+
+def footnote(figure: Figure, text: str, theme: Theme) -> None:
+    """Put a small wrapped text below the axes, inside the layout."""
+    width = int(figure.get_figwidth() * 17.5)
+    wrapped = "\n".join(line for part in text.splitlines() for line in textwrap.wrap(part, width))
+    figure.supxlabel(wrapped, x=0.012, ha="left", fontsize=7.5, color=theme.faint, linespacing=1.35)
+
+
+def save(draw: Draw, directory: Path, name: str) -> list[str]:
+    """Draw a figure in both themes, write it as SVG, PDF, PNG and as SVG for dark pages, and return the file names."""
+    no_date: dict[str, dict[str, Any]] = {
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+        "png": {"Software": None},
+    }
+    with themed(LIGHT):
+        figure = draw(LIGHT)
+        for suffix, metadata in no_date.items():
+            figure.savefig(directory / f"{name}.{suffix}", metadata=metadata)
+    with themed(DARK):
+        draw(DARK).savefig(directory / f"{name}-dark.svg", metadata=no_date["svg"], transparent=True)
+    return [*(f"{name}.{suffix}" for suffix in no_date), f"{name}-dark.svg"]

@@ -1,0 +1,211 @@
+"""The report as one self-contained page: results, settings, provenance and samples, with nothing from a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from safetax.report import headline, record, samples
+from safetax.report.reader import Run, Steps, find_runs, read_json
+
+HERE = Path(__file__).parent
+
+METRICS = {
+    "accuracy": "Reasoning accuracy",
+    "harmful_score": "Harmful score",
+    "over_refusal": "Over-refusal",
+    "help": "Help",
+    "safety_tax": "Safety tax",
+    "safety_gain": "Safety gain",
+}
+"""Metrics in the order of the tables' columns; all in %, tax and gain in points."""
+
+KINDS = ["prepare", "train", "generate", "score"]
+Manifests = Mapping[str, Mapping[str, Any]]
+
+FIGURES = {
+    "tradeoff": (
+        "Trade-off between safety and reasoning",
+        "Harmful score against reasoning accuracy: one line per dataset, its points numbered by epochs of alignment, "
+        "the base model and the LRM marked, bars for 95 % intervals. The numbers are in the tables below.",
+    ),
+    "epochs": (
+        "Epochs of alignment",
+        "Harmful score (left) and reasoning accuracy (right) over the epochs of alignment, one line per dataset; "
+        "the LRM is the shared point at epoch 0. The numbers are in the tables below.",
+    ),
+    "refusals": (
+        "Over-refusal and help",
+        "Share of benign prompts refused, and share of benign prompts answered correctly, over the epochs of "
+        "alignment. The numbers are in the tables below.",
+    ),
+}
+
+
+def write_page(results: Mapping[str, Any], directories: Sequence[Path], figures: Path, out: Path) -> Path:
+    """Write the report's page to the file ``out`` and return its path.
+
+    ``results`` is the content of results.json, ``directories`` are the output folders in which its runs and steps
+    lie, ``figures`` is the folder of the plots (``NAME.svg`` and ``NAME-dark.svg``; those that are not there are left
+    out). Raises UserError when a run record, a manifest, responses or verdicts are missing.
+    """
+    found = {run.name: run for run in reversed(find_runs(directories))}
+    found = {listed["name"]: found[listed["name"]] for listed in results["runs"]}
+    steps = Steps(found.values())
+    owners = {identity: found[listed["name"]] for listed in results["runs"] for identity in listed["checkpoints"]}
+    collected = samples.collect(results, owners, steps)
+    manifests = _manifests(found.values(), steps)
+    script = _source("page.js")
+    style = _source("page.css")
+    shared, runs = record.shared_and_own([run.record for run in found.values()])
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(number=number, signed=signed, interval=interval, seconds=duration)
+    page = environment.get_template("page.html.j2").render(
+        policy=_policy(script, style),
+        style=Markup(style),
+        script=Markup(script),
+        title=", ".join(dict.fromkeys(run["model"] for run in results["runs"])) or "no model",
+        results=results,
+        metrics=METRICS,
+        headline=headline.sentences(results),
+        lab=any(run.record.get("world") == "lab" for run in found.values()),
+        figures=_figures(figures),
+        labels=[label(checkpoint) for checkpoint in results["checkpoints"]],
+        several_models=len({checkpoint["model"] for checkpoint in results["checkpoints"]}) > 1,
+        shared=shared,
+        runs=runs,
+        steps=manifests,
+        versions=_versions(manifests),
+        spent=_spent(manifests),
+        most=collected["most"],
+        longest=collected["longest"],
+        shown=len(collected["samples"]),
+        data=embed({**collected, "checkpoints": _describe(results)}),
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.partial")
+    partial.write_text(page, encoding="utf-8")
+    return partial.replace(out)
+
+
+def number(value: float) -> str:
+    """Return a number with one decimal place and a true minus sign."""
+    return f"{value:.1f}".replace("-", "−") if round(value, 1) else "0.0"
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign."""
+    return number(value) if round(value, 1) <= 0 else f"+{number(value)}"
+
+
+def interval(score: Mapping[str, Any]) -> str:
+    """Return the interval of a score as ``low to high``, or a dash where it has none."""
+    if score.get("low") is None or score.get("high") is None:
+        return "–"
+    return f"{number(score['low'])} to {number(score['high'])}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in the unit a person would use."""
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def label(checkpoint: Mapping[str, Any]) -> str:
+    """Return what a person calls a checkpoint."""
+    name = {"base": "base model", "lrm": "LRM"}.get(checkpoint["role"]) or str(checkpoint["dataset"])
+    return f"{name} ({checkpoint['variant']})" if checkpoint["variant"] else name
+
+
+def embed(value: Any) -> Markup:
+    """Return JSON that can stand inside a script element: no character in it can end the element or a line."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _describe(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    kept = ("role", "model", "epochs", "seed", "lrm_seed")
+    return [
+        {"label": label(checkpoint), **{key: checkpoint[key] for key in kept}} for checkpoint in results["checkpoints"]
+    ]
+
+
+def _source(name: str) -> str:
+    text = (HERE / name).read_text(encoding="utf-8")
+    assert "</" not in text, f"{name} would end the element that it stands in"
+    return text
+
+
+def _policy(script: str, style: str) -> str:
+    def digest(text: str) -> str:
+        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+    return (
+        f"default-src 'none'; img-src data:; script-src 'sha256-{digest(script)}'; style-src 'sha256-{digest(style)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _figures(folder: Path) -> list[dict[str, str]]:
+    found = []
+    for name, (title, text) in FIGURES.items():
+        light = folder / f"{name}.svg"
+        dark = folder / f"{name}-dark.svg"
+        if light.is_file():
+            found.append(
+                {
+                    "name": name,
+                    "title": title,
+                    "text": text,
+                    "light": _data_uri(light),
+                    "dark": _data_uri(dark if dark.is_file() else light),
+                }
+            )
+    return found
+
+
+def _data_uri(path: Path) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _manifests(runs: Iterable[Run], steps: Steps) -> Manifests:
+    owners = {step: run for run in runs for step in record.steps_of(run.record)}
+    manifests = {step: steps.manifest(step, run) for step, run in owners.items()}
+    manifests |= {
+        step: read_json(cast(Path, steps.find(step)) / "manifest.json")
+        for step in steps.ancestry(owners)
+        if step not in manifests
+    }
+    return dict(sorted(manifests.items(), key=lambda item: (KINDS.index(item[1]["kind"]), item[1]["title"], item[0])))
+
+
+def _versions(manifests: Manifests) -> list[tuple[str, list[str]]]:
+    found: dict[str, set[str]] = {}
+    for manifest in manifests.values():
+        provenance = manifest.get("provenance", {})
+        named = {**provenance.get("versions", {}), "python": provenance.get("python")}
+        for library, version in named.items():
+            if version:
+                found.setdefault(library, set()).add(str(version))
+    return [(library, sorted(versions)) for library, versions in sorted(found.items())]
+
+
+def _spent(manifests: Manifests) -> dict[str, dict[str, float]]:
+    spent: dict[str, dict[str, float]] = {}
+    for manifest in manifests.values():
+        kind = spent.setdefault(manifest["kind"], {"steps": 0, "seconds": 0.0})
+        kind["steps"] += 1
+        kind["seconds"] += manifest.get("provenance", {}).get("seconds", 0.0)
+    return spent

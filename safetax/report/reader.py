@@ -1,0 +1,176 @@
+"""Reads what runs and steps left in outputs folders; a step is read once, whichever runs and folders hold it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetax.errors import UserError
+from safetax.records import read_json_lines
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run record and the outputs folder it stands in."""
+
+    outputs: Path
+    record: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The run's name, which is also its folder's."""
+        return self.record["name"]
+
+    @property
+    def command(self) -> str:
+        """The command that makes the run's steps again, where they are missing."""
+        return shlex.join(["python", "-m", "safetax", *self.record.get("overrides", [])])
+
+
+def find_runs(directories: Sequence[Path]) -> list[Run]:
+    """Return the runs of outputs folders, run folders and sweep folders, each run once, ordered by what they are.
+
+    Raises UserError for a folder that holds no run, and for a sweep that names a run that is not there.
+    """
+    runs: dict[str, Run] = {}
+    for directory in directories:
+        found = list(_runs_of(Path(directory)))
+        if not found:
+            raise UserError(
+                f"No finished run below {directory}: neither runs/*/run.json nor run.json nor sweep.json. Name an "
+                "outputs folder, a folder below its runs/ or a folder below its sweeps/."
+            )
+        for run in found:
+            runs.setdefault(json.dumps([run.name, run.record["checkpoints"]], sort_keys=True), run)
+    return [runs[key] for key in sorted(runs, key=lambda key: _order(runs[key]))]
+
+
+def _runs_of(directory: Path) -> Iterable[Run]:
+    if (directory / "run.json").is_file():
+        yield _read_run(directory / "run.json", directory.resolve().parent.parent)
+    elif (directory / "sweep.json").is_file():
+        outputs = directory.resolve().parent.parent
+        for name in read_json(directory / "sweep.json")["runs"]:
+            file = outputs / "runs" / name / "run.json"
+            if not file.is_file():
+                raise UserError(
+                    f"The sweep {directory} names the run {name}, but {file} is missing. Run the sweep again."
+                )
+            yield _read_run(file, outputs)
+    else:
+        for file in sorted(directory.glob("runs/*/run.json")):
+            yield _read_run(file, directory)
+
+
+def _read_run(file: Path, outputs: Path) -> Run:
+    record = read_json(file)
+    if record.get("schema") != 1:
+        raise UserError(f"{file} has schema {record.get('schema')!r}; this safetax reads schema 1. Run it again.")
+    return Run(outputs, record)
+
+
+def _order(run: Run) -> tuple[Any, ...]:
+    record = run.record
+    return (
+        record["model"],
+        record["dataset"] or "",
+        -1.0 if record["epochs"] is None else record["epochs"],
+        record["seed"],
+        record["lrm_seed"],
+        run.name,
+        json.dumps(record["checkpoints"], sort_keys=True),
+    )
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON object; raises UserError, naming the file, where it is damaged."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file} is damaged ({error}). Remove it and run again what made it.") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{file} is damaged (no JSON object). Remove it and run again what made it.")
+    return value
+
+
+class Steps:
+    """Finished steps of several outputs folders, looked up as ``kind/fingerprint``."""
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._folders = list(dict.fromkeys(run.outputs for run in runs))
+        self._manifests: dict[str, dict[str, Any]] = {}
+        self._verdicts: dict[str, list[dict[str, Any]]] = {}
+        self._places: dict[str, Path | None] = {}
+
+    def find(self, step: str) -> Path | None:
+        """Return the folder of a finished step, or None."""
+        if step not in self._places:
+            places = (folder / step for folder in self._folders)
+            self._places[step] = next((place for place in places if (place / "manifest.json").is_file()), None)
+        return self._places[step]
+
+    def manifest(self, step: str, run: Run) -> dict[str, Any]:
+        """Return the manifest of a step that ``run`` needs; raises UserError where it is missing."""
+        if step not in self._manifests:
+            self._manifests[step] = read_json(self._place(step, run) / "manifest.json")
+        return self._manifests[step]
+
+    def known(self, step: str) -> tuple[dict[str, Any], Path]:
+        """Return manifest and folder of a step that ``ancestry`` returned."""
+        place = self.find(step)
+        assert place is not None, step
+        return self._manifests[step], place
+
+    def verdicts(self, fingerprint: str, run: Run) -> list[dict[str, Any]]:
+        """Return the verdicts of a score step, as plain objects."""
+        step = f"score/{fingerprint}"
+        if step not in self._verdicts:
+            self._verdicts[step] = self._lines(step, "verdicts.jsonl", run)
+        return self._verdicts[step]
+
+    def responses(self, fingerprint: str, run: Run) -> list[dict[str, Any]]:
+        """Return the responses of a generate step, as plain objects."""
+        return self._lines(f"generate/{fingerprint}", "responses.jsonl", run)
+
+    def examples(self, fingerprint: str, run: Run) -> list[dict[str, Any]]:
+        """Return the examples of a prepare step, as plain objects."""
+        return self._lines(f"prepare/{fingerprint}", "examples.jsonl", run)
+
+    def ancestry(self, steps: Iterable[str]) -> list[str]:
+        """Return the steps that are on disk and all steps before them, sorted."""
+        known: set[str] = set()
+        pending = list(steps)
+        while pending:
+            step = pending.pop()
+            place = self.find(step)
+            if step in known or place is None:
+                continue
+            known.add(step)
+            if step not in self._manifests:
+                self._manifests[step] = read_json(place / "manifest.json")
+            pending.extend(entry["step"] for entry in self._manifests[step]["inputs"].values())
+        return sorted(known)
+
+    def _place(self, step: str, run: Run) -> Path:
+        place = self.find(step)
+        if place is None:
+            folders = ", ".join(str(folder) for folder in self._folders)
+            raise UserError(
+                f"The run {run.name} needs the step {step}, which is not (or not finished) in {folders}. "
+                f"Make it again: {run.command}"
+            )
+        return place
+
+    def _lines(self, step: str, name: str, run: Run) -> list[dict[str, Any]]:
+        file = self._place(step, run) / name
+        try:
+            return list(read_json_lines(file))
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{file} of the run {run.name} is missing or damaged ({error}). Remove {file.parent} and make it "
+                f"again: {run.command}"
+            ) from error

@@ -1,0 +1,158 @@
+"""The one place before the plan that looks at the world: what names and paths stand for right now.
+
+Hub revisions become commits, local files and task definitions their content hashes. What is found becomes part of the
+identity of the steps that use it, so that nothing stale is reused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetax.config.build import component_module, fields_of, join
+from safetax.config.fields import Kind
+from safetax.config.schema import Config, Model
+from safetax.errors import ConfigError
+from safetax.manifest import sha256_of
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration and what was found out about the world, by key path."""
+
+    config: Config
+    facts: Mapping[str, Any]
+
+
+class Resolver:
+    """Resolves configurations; what one job of a sweep asked about is not asked again for the next."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def resolve(self, config: Config) -> Resolved:
+        """Find out what the configuration's names and paths stand for.
+
+        Raises:
+            ConfigError: something named is not there; names the key and the remedy.
+        """
+        facts: dict[str, Any] = {}
+        for path, node, package in components(config, ""):
+            if package == "rows" and path.startswith("world."):
+                continue  # data sets hold the rows that they use themselves
+            found = self._ask(path, node, package)
+            if found:
+                facts[path] = found
+        return Resolved(config, facts)
+
+    def _ask(self, path: str, node: Any, package: str) -> Any:
+        key = f"{package} {node!r}"
+        if key not in self._known:
+            try:
+                if package == "model":
+                    self._known[key] = resolve_model(node)
+                else:
+                    module = component_module(package, node.kind)
+                    self._known[key] = module.resolve(node) if hasattr(module, "resolve") else None
+            except ConfigError as error:
+                raise ConfigError(join(path, str(error))) from None
+        return self._known[key]
+
+
+def components(node: Any, path: str) -> Iterator[tuple[str, Any, str]]:
+    """Yield every component below a node, and the model: key path, node, package."""
+    if isinstance(node, Model):
+        yield path, node, "model"
+    if dataclasses.is_dataclass(node):
+        for item in fields_of(type(node)):  # type: ignore[arg-type]
+            value, here = getattr(node, item.name), join(path, item.name)
+            entries = value.items() if isinstance(value, Mapping) else [(None, value)]
+            for name, entry in entries:
+                spot = here if name is None else join(here, str(name))
+                kind = next((mark for mark in _marks(item) if isinstance(mark, Kind)), None)
+                if kind is not None and entry is not None:
+                    yield spot, entry, kind.package
+                yield from components(entry, spot)
+
+
+def _marks(item: Any) -> tuple[Any, ...]:
+    import typing
+
+    from safetax.config.build import split_marks, union_options
+
+    marks = list(item.marks)
+    inner = [*union_options(item.annotation), *typing.get_args(item.annotation)]
+    for annotation in inner:
+        marks.extend(split_marks(annotation)[1])
+    return tuple(marks)
+
+
+def resolve_model(model: Model) -> dict[str, Any] | None:
+    """Return what a pre-trained model's name stands for: a commit of the hub, or the hash of a local folder.
+
+    Raises:
+        ConfigError: the hub does not know it, cannot be reached, or the folder holds no checkpoint.
+    """
+    if model.start == "random" or model.id is None:
+        return None
+    folder = Path(model.id).expanduser()
+    if folder.is_dir():
+        files = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".json", ".jinja", ".txt"))
+        if not (folder / "config.json").is_file():
+            raise ConfigError(f"id={model.id}: the folder has no config.json; name a folder with a saved model.")
+        return {"files": {path.name: sha256_of(path) for path in files}}
+    return {"commit": hub_commit(model.id, model.revision)}
+
+
+def hub_commit(repository: str, revision: str | None, repository_type: str = "model") -> str:
+    """Return the commit that a revision of a hub repository stands for.
+
+    A full commit id is taken as it is. Without a network the newest commit in the local cache serves.
+
+    Raises:
+        ConfigError: there is no such repository or revision, or neither network nor cache has it.
+    """
+    if revision and len(revision) == 40 and all(digit in "0123456789abcdef" for digit in revision):
+        return revision
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        if not constants.HF_HUB_OFFLINE:
+            info = HfApi().repo_info(repository, revision=revision, repo_type=repository_type, timeout=10)
+            if info.sha:
+                return info.sha
+    except GatedRepoError:
+        raise ConfigError(
+            f"id={repository}: access is gated; accept its terms on the hub and set HF_TOKEN in the environment."
+        ) from None
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise ConfigError(
+            f"id={repository}, revision={revision or 'main'}: the hub has none such ({type(error).__name__}); check the "
+            "name, or set HF_TOKEN if it is private."
+        ) from None
+    except Exception as error:
+        cached = _cached_commit(repository, revision, repository_type)
+        if cached:
+            return cached
+        raise ConfigError(
+            f"id={repository}: the hub cannot be reached ({type(error).__name__}) and the local cache does not have it; "
+            "connect once, name a local folder, or set revision to a full commit id to plan without the hub."
+        ) from None
+    cached = _cached_commit(repository, revision, repository_type)
+    if cached:
+        return cached
+    raise ConfigError(
+        f"id={repository}: HF_HUB_OFFLINE is set and the local cache does not have it; unset it, or name a local folder."
+    )
+
+
+def _cached_commit(repository: str, revision: str | None, repository_type: str) -> str | None:
+    from huggingface_hub import constants
+
+    name = f"{repository_type}s--" + repository.replace("/", "--")
+    reference = Path(constants.HF_HUB_CACHE) / name / "refs" / (revision or "main")
+    return reference.read_text().strip() if reference.is_file() else None

@@ -1,0 +1,141 @@
+"""Intervals: Wilson for one proportion, a bootstrap over prompts for means and differences, the spread over seeds.
+
+All values here are shares (0 to 1), not percent. Everything is a function of its arguments: the bootstrap draws from a
+generator that is seeded by the prompts' ids, so the same data always gives the same interval, on any machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+
+Values = Mapping[str, float]
+"""Prompt id to the prompt's value: the mean over its repeats that count."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Values of several seeds: their mean, sample standard deviation (None for one value), smallest and largest."""
+
+    mean: float
+    sd: float | None
+    low: float
+    high: float
+
+
+def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
+    """Return the share ``successes / n`` with Wilson's score interval (1927, without continuity correction)."""
+    if not 0 <= successes <= n or n == 0:
+        raise ValueError(f"{successes} of {n} is no proportion")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    # At the ends centre and half are equal but for rounding.
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == n else centre + half
+    return Estimate(share, low, high)
+
+
+def mean_of_benchmarks(benchmarks: Mapping[str, Values], confidence: float = CONFIDENCE) -> Estimate:
+    """Return the unweighted mean of the benchmarks' means, each value in 0..1; prompts are resampled in each benchmark.
+
+    Repeats of a prompt are no prompts of their own: only prompts are resampled.
+    """
+    value = _mean(_mean(values.values()) for values in benchmarks.values())
+    draws = np.mean([_resampled(list(values), [values])[0] for values in benchmarks.values()], axis=0)
+    return _interval(value, draws, confidence, _rarest(benchmarks.values(), confidence), 0.0, 1.0)
+
+
+def paired_difference(
+    first: Mapping[str, Values], second: Mapping[str, Values], confidence: float = CONFIDENCE
+) -> Estimate:
+    """Return mean of ``first`` minus mean of ``second``, each an unweighted mean of the same benchmarks' means.
+
+    A resample takes the same prompts for both sides, so what they share cancels. A prompt that one side lacks (its
+    verdict is an error) counts on the other side alone, so the value is the difference of the two reported means.
+    """
+    if first.keys() != second.keys():
+        raise ValueError(f"different benchmarks: {sorted(first)} and {sorted(second)}")
+    values, draws = [], []
+    for name, left in first.items():
+        right = second[name]
+        one, other = _resampled([*left, *(prompt for prompt in right if prompt not in left)], [left, right])
+        values.append(_mean(left.values()) - _mean(right.values()))
+        draws.append(one - other)
+    rare = _rarest([*first.values(), *second.values()], confidence)
+    return _interval(_mean(values), np.mean(draws, axis=0), confidence, rare, -1.0, 1.0)
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return mean and spread over seeds; each value is one seed's score."""
+    mean = math.fsum(values) / len(values)
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)) if len(values) > 1 else None
+    return Spread(mean, sd, min(values), max(values))
+
+
+def _interval(
+    value: float, draws: NDArray[np.float64], confidence: float, rare: float, smallest: float, largest: float
+) -> Estimate:
+    """Return the percentile interval of the draws.
+
+    Where all prompts agree, every resample does too, and the percentiles would claim certainty. Then the interval
+    reaches as far as the share ``rare`` of prompts, the most that n prompts without one exception leave room for, could
+    move the mean; for one proportion of 0 or 1 this is Wilson's interval.
+    """
+    if np.ptp(draws) < 1e-12:
+        return Estimate(value, value - rare * (value - smallest), value + rare * (largest - value))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return Estimate(value, min(float(low), value), max(float(high), value))
+
+
+def _rarest(benchmarks: Iterable[Values], confidence: float) -> float:
+    return max(wilson(0, len(values), confidence).high for values in benchmarks)
+
+
+def _mean(values: Iterable[float]) -> float:
+    values = list(values)
+    return math.fsum(values) / len(values)
+
+
+def _resampled(prompts: Sequence[str], sides: Sequence[Values]) -> list[NDArray[np.float64]]:
+    """Return for each side its means, shape (RESAMPLES,), over the same resamples of ``prompts``."""
+    table = np.array([[side.get(prompt, math.nan) for side in sides] for prompt in prompts])
+    present = ~np.isnan(table)
+    columns = np.concatenate([np.where(present, table, 0.0), present.astype(np.float64)], axis=1)
+    sums = _counts(tuple(prompts)) @ columns
+    totals, sizes = sums[:, : len(sides)], sums[:, len(sides) :]
+    # A resample without a single value of a side exists only where almost all its verdicts are errors.
+    means = np.where(sizes > 0, totals / np.maximum(sizes, 1), np.nanmean(table, axis=0))
+    return [means[:, index] for index in range(len(sides))]
+
+
+@lru_cache(maxsize=16)
+def _counts(prompts: tuple[str, ...]) -> NDArray[np.uint16]:
+    """Return how often each resample holds each prompt, shape (RESAMPLES, prompts); shared by all checkpoints."""
+    digest = hashlib.sha256("\n".join(prompts).encode()).digest()
+    generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
+    n = len(prompts)
+    chosen = generator.integers(0, n, size=(RESAMPLES, n))
+    rows = np.arange(RESAMPLES)[:, None] * n
+    return np.bincount((chosen + rows).ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(np.uint16)

@@ -1,0 +1,76 @@
+"""A step: one content-addressed unit of work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+StepKind = Literal["prepare", "train", "generate", "score"]
+
+VERSIONS: dict[StepKind, int] = {"prepare": 1, "train": 1, "generate": 1, "score": 1}
+"""Raised when a worker begins to mean something else by the same identity, so that nothing older is reused."""
+
+
+def canonical(values: Any) -> str:
+    """Return JSON values as text that depends on nothing but the values."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def fingerprint_of(values: Any) -> str:
+    """Return the 12 hex digits that stand for JSON values."""
+    return hashlib.sha256(canonical(values).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One unit of work with everything that decides its result.
+
+    ``runtime`` says where and how fast it runs and ``title`` what it is in words; neither is part of the fingerprint.
+    """
+
+    kind: StepKind
+    title: str
+    identity: Mapping[str, Any]
+    inputs: Mapping[str, Step] = field(default_factory=dict)
+    runtime: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """12 hex digits over kind, version, identity and the fingerprints of the inputs."""
+        inputs = {name: step.key for name, step in self.inputs.items()}
+        return fingerprint_of([self.kind, VERSIONS[self.kind], self.identity, inputs])
+
+    @property
+    def key(self) -> str:
+        """``kind/fingerprint``, which is also the step's folder below the outputs."""
+        return f"{self.kind}/{self.fingerprint}"
+
+    def frozen(self) -> dict[str, Any]:
+        """Return what the step's folder records of it before it runs (``step.json``)."""
+        return {
+            "kind": self.kind,
+            "version": VERSIONS[self.kind],
+            "fingerprint": self.fingerprint,
+            "title": self.title,
+            "identity": self.identity,
+            "inputs": {name: step.key for name, step in self.inputs.items()},
+        }
+
+
+def in_order(targets: Iterable[Step]) -> list[Step]:
+    """Return the targets and all their ancestors, each once, inputs before what uses them."""
+    ordered: dict[str, Step] = {}
+
+    def visit(step: Step) -> None:
+        if step.key not in ordered:
+            for source in step.inputs.values():
+                visit(source)
+            ordered[step.key] = step
+
+    for target in targets:
+        visit(target)
+    return list(ordered.values())

@@ -1,0 +1,112 @@
+"""The steps on disk: which are complete, and why one cannot be reused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from safetax.config.identity import flatten
+from safetax.manifest import MANIFEST, STEP, damage, outputs_digest, read_json, write_json
+from safetax.step import Step
+
+State = Literal["complete", "absent", "unfinished", "damaged", "stale"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether a step can be reused; ``reason`` says in words why not."""
+
+    state: State
+    reason: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the step is finished, whole, and made from its inputs as they are now."""
+        return self.state == "complete"
+
+
+class Store:
+    """The steps below one outputs folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def directory(self, step: Step | str) -> Path:
+        """Return the folder of a step (or of its ``kind/fingerprint``)."""
+        return self.root / (step if isinstance(step, str) else step.key)
+
+    def manifest(self, step: Step | str) -> dict[str, Any] | None:
+        """Return the manifest of a finished step, or None."""
+        return read_json(self.directory(step) / MANIFEST)
+
+    def status(self, step: Step | str, full: bool = False) -> Status:
+        """Say whether a step is complete.
+
+        Args:
+            step: the step, or its ``kind/fingerprint``.
+            full: hash all outputs instead of looking at sizes and times.
+        """
+        directory = self.directory(step)
+        manifest = read_json(directory / MANIFEST)
+        if manifest is None:
+            if (directory / MANIFEST).exists():
+                return Status("damaged", "its manifest cannot be read")
+            begun = any(path.name not in (STEP, "runtime.json") for path in directory.glob("*"))
+            return Status("unfinished", "it was begun and not finished") if begun else Status("absent", "never made")
+        wrong = damage(directory, manifest, full)
+        if wrong:
+            return Status("damaged", wrong)
+        for name, entry in manifest["inputs"].items():
+            source = self.manifest(entry["step"])
+            if source is not None and outputs_digest(source) != entry["outputs"]:
+                return Status("stale", f"its input {name} ({entry['step']}) was made again with other content")
+        return Status("complete")
+
+    def freeze(self, step: Step) -> Path:
+        """Write what a worker needs to run the step into its folder, and return the folder."""
+        directory = self.directory(step)
+        directory.mkdir(parents=True, exist_ok=True)
+        write_json(directory / STEP, step.frozen())
+        write_json(directory / "runtime.json", dict(step.runtime))
+        return directory
+
+    def finished(self) -> Iterator[dict[str, Any]]:
+        """Yield the manifests of all finished steps."""
+        for path in sorted(self.root.glob(f"*/*/{MANIFEST}")):
+            manifest = read_json(path)
+            if manifest is not None and "fingerprint" in manifest:
+                yield manifest
+
+    def differences(self, step: Step, finished: list[dict[str, Any]]) -> list[str]:
+        """Return the keys in which a step differs from the most similar finished one of its kind.
+
+        Returns:
+            lines ``key: theirs -> ours``; nothing where no finished step of that kind resembles it.
+        """
+        return nearest_difference(step, [manifest for manifest in finished if manifest["kind"] == step.kind])
+
+
+def nearest_difference(step: Step, finished: list[dict[str, Any]]) -> list[str]:
+    """Return the shortest list of ``key: theirs -> ours`` between a step and the finished ones."""
+    ours = described(step.frozen())
+    best: list[str] | None = None
+    for manifest in finished:
+        theirs = described(manifest)
+        keys = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
+        if len(keys) <= len(ours) / 2 and (best is None or len(keys) < len(best)):
+            best = [f"{key}: {theirs.get(key, 'absent')} -> {ours.get(key, 'absent')}" for key in keys]
+    return best or []
+
+
+def described(frozen: Mapping[str, Any]) -> dict[str, str]:
+    """Return identity, version and inputs of a step's description as one flat mapping."""
+    inputs = {
+        name: entry if isinstance(entry, str) else entry["step"] for name, entry in sorted(frozen["inputs"].items())
+    }
+    return {
+        **flatten(frozen["identity"]),
+        "version": str(frozen["version"]),
+        **{f"input {name}": key for name, key in inputs.items()},
+    }

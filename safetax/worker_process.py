@@ -1,0 +1,83 @@
+"""The parent's side of a worker process: start it, send it steps, hear its events."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetax.errors import UserError
+
+NOT_INHERITED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""A worker that inherits these, as under torchrun, would take itself for a rank."""
+
+
+class WorkerProcess:
+    """A process that does steps, one request after the other.
+
+    It is the leader of its own process group: ranks that it starts end with it.
+    """
+
+    def __init__(self, interpreter: str | None = None) -> None:
+        environment = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+        environment |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        environment.setdefault("TQDM_DISABLE", "1")
+        try:
+            self.process = subprocess.Popen(
+                [interpreter or sys.executable, "-m", "safetax.workers.serve"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise UserError(
+                f"runtime.python: {interpreter} cannot be started ({error.strerror}); name an interpreter."
+            ) from None
+
+    def do(self, kind: str, directories: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
+        """Have a worker do steps; yields its events, the last of which is ``done``, ``failed`` or ``died``."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        request = {"kind": kind, "directories": [str(directory.absolute()) for directory in directories]}
+        try:
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            yield {"event": "died", "code": self.process.wait()}
+            return
+        for line in self.process.stdout:
+            event = json.loads(line)
+            yield event
+            if event["event"] in ("done", "failed"):
+                return
+        yield {"event": "died", "code": self.process.wait()}
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process can take a request."""
+        return self.process.poll() is None
+
+    def close(self) -> None:
+        """Let the process end by itself; it has nothing to do any more."""
+        with contextlib.suppress(OSError):
+            if self.process.stdin is not None:
+                self.process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=10)
+            return
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process and all that it started, at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()

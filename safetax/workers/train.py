@@ -1,0 +1,129 @@
+"""Trains checkpoints: ``python -m safetax.workers.train DIR..``.
+
+Reads the data step's ``examples.jsonl`` and writes ``model/`` (safetensors and tokenizer) and ``history.jsonl``. With
+several devices, or with DeepSpeed ZeRO, torchrun starts the ranks, which inherit the step's lock; this process watches
+them and finishes the step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetax.errors import UserError
+from safetax.manifest import write_json
+from safetax.workers.job import Events, StepJob, run_by_hand, set_threads, usable_cores
+
+RANK = "--rank"
+
+
+def work(jobs: Sequence[StepJob]) -> None:
+    """Train the steps one after the other."""
+    for job in jobs:
+        if job.runtime["devices"] > 1 or job.runtime["zero"]:
+            summary = launch_ranks(job)
+        else:
+            from safetax.training import train
+
+            set_threads([job])
+            summary = train(job, lambda done, total, rate, job=job: job.progress(done, total, "steps", rate))
+        job.finish(summary)
+
+
+def launch_ranks(job: StepJob) -> dict[str, object]:
+    """Train a step on its devices with torchrun and return its summary.
+
+    Raises:
+        UserError: what a rank said of the user's data or settings.
+        RuntimeError: a rank failed otherwise; the log has its traceback.
+    """
+    job.input_manifests()
+    report, failure = job.scratch / "progress.json", job.scratch / "error.txt"
+    failure.unlink(missing_ok=True)
+    devices = job.runtime["devices"]
+    threads = job.runtime.get("threads") or max(1, usable_cores() // devices)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        environment.pop(name, None)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
+    command += ["-m", "safetax.workers.train", RANK, str(job.directory.absolute())]
+    process = subprocess.Popen(command, env=environment, pass_fds=(job.lock,), stdin=subprocess.DEVNULL)
+    watching = threading.Event()
+
+    def watch() -> None:
+        while not watching.wait(0.5):
+            try:
+                done, total, rate = json.loads(report.read_text())
+            except (FileNotFoundError, ValueError):
+                continue
+            job.progress(done, total, "steps", rate)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        code = process.wait()
+    finally:
+        watching.set()
+        thread.join()
+        if process.poll() is None:
+            process.kill()
+    if code:
+        if failure.is_file():
+            raise UserError(failure.read_text())
+        raise RuntimeError(f"a rank of the training ended with exit code {code}")
+    return json.loads((job.scratch / "summary.json").read_text())
+
+
+def run_rank(directory: Path) -> int:
+    """Do one rank's part of a training; returns the exit code."""
+    end_with_parent()
+    job = StepJob(directory, Events(sys.stderr, as_json=False))
+    first = os.environ.get("RANK", "0") == "0"
+    prepare_backend(job.runtime["zero"])
+    from safetax.training import train
+
+    def report(done: int, total: int, rate: float) -> None:
+        if first:
+            write_json(job.scratch / "progress.json", [done, total, rate])
+
+    try:
+        summary = train(job, report)
+    except UserError as error:
+        if first:
+            (job.scratch / "error.txt").write_text(str(error))
+        return 1
+    if first:
+        write_json(job.scratch / "summary.json", summary)
+    return 0
+
+
+def prepare_backend(zero: int) -> None:
+    """Set what DeepSpeed and accelerate need where there is no GPU; must precede the Trainer's arguments."""
+    import torch
+
+    if torch.cuda.is_available():
+        return
+    if zero:
+        os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
+        os.environ["DS_ACCELERATOR"] = "cpu"
+    from accelerate import PartialState
+
+    PartialState(cpu=True, backend="gloo")
+
+
+def end_with_parent() -> None:
+    """Ask the kernel to end this process when the one that started it dies (Linux)."""
+    if sys.platform == "linux":
+        import ctypes
+        import signal
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(run_rank(Path(sys.argv[2])) if sys.argv[1:2] == [RANK] else run_by_hand(work))
