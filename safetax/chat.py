@@ -42,7 +42,9 @@ class ChatRenderer:
             thinking: open the thinking; False: suppress it, by an empty one where the format has thinking.
         """
         markup = self.markup
-        opening = markup.open_thinking if thinking else markup.open_thinking + markup.close_thinking + markup.open_answer
+        opening = (
+            markup.open_thinking if thinking else markup.open_thinking + markup.close_thinking + markup.open_answer
+        )
         return self.header(messages) + self.encode(opening)
 
     def header(self, messages: Sequence[Message]) -> list[int]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import queue
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
+from safetax.config.schema import Runtime
 from safetax.errors import StepError, UserError
 from safetax.step import Step
 from safetax.store import Status, Store
@@ -56,7 +60,7 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
     user_error: bool = False
 
-    def check(self, store: Store) -> None:
+    def check(self) -> None:
         """Raise for the failures, if any.
 
         Raises:
@@ -65,9 +69,23 @@ class Outcome:
         """
         if not self.failed:
             return
-        lines = [f"{message}\n  log: {store.directory(key) / 'worker.log'}" for key, message in self.failed.items()]
-        text = "\n".join([*lines, "Finished steps are kept; run the same command again to go on."])
+        text = "\n".join([*self.failed.values(), "Finished steps are kept; run the same command again to go on."])
         raise UserError(text) if self.user_error else StepError(text)
+
+
+@dataclass
+class _Slot:
+    """A place for one worker at a time, and the thread that hears it."""
+
+    worker: WorkerProcess | None = None
+    batch: list[Step] = field(default_factory=list)
+    current: Step | None = None
+
+    def stop(self) -> None:
+        """End the worker's process, if there is one."""
+        worker, self.worker = self.worker, None
+        if worker is not None:
+            worker.kill() if self.batch else worker.close()
 
 
 class GraphRunner:
@@ -76,17 +94,17 @@ class GraphRunner:
     Args:
         store: where the steps lie.
         view: where progress is shown.
-        isolation: ``process``: a process for each request to a worker; ``shared``: one process for all.
-        interpreters: Python interpreter by worker, where it is not this one.
+        runtime: isolation (``process``: a process for each request to a worker; ``shared``: one for all of a slot's),
+            workers at a time, and interpreters of their own.
     """
 
-    def __init__(self, store: Store, view: View, isolation: str, interpreters: dict[str, str]) -> None:
+    def __init__(self, store: Store, view: View, runtime: Runtime) -> None:
         self.store = store
         self.view = view
-        self.isolation = isolation
-        self.interpreters = interpreters
-        self.worker: WorkerProcess | None = None
+        self.runtime = runtime
         self.statuses: dict[str, Status] = {}
+        self.slots = [_Slot() for _ in range(runtime.workers)]
+        self.events: queue.Queue[tuple[_Slot, Mapping[str, Any] | None]] = queue.Queue()
 
     def run(self, steps: Sequence[Step]) -> Outcome:
         """Bring all steps to completion, as far as that can be; steps stand in the order of their inputs."""
@@ -95,18 +113,19 @@ class GraphRunner:
         waiting = {step.key: step for step in steps}
         complete: set[str] = set()
         try:
-            while waiting:
+            while True:
                 self._settle(waiting, complete, outcome)
-                batch = self._next(waiting, complete)
-                if not batch:
+                self._start(waiting, complete)
+                if not any(slot.batch for slot in self.slots):
                     break
-                self._do(batch, outcome)
-                for step in batch:
-                    if step.key not in outcome.failed:
-                        complete.add(step.key)
-                    waiting.pop(step.key)
+                slot, event = self.events.get()
+                if event is not None:
+                    self._hear(slot, event, complete, outcome)
+                else:
+                    self._free(slot)
         finally:
-            self._stop_worker()
+            for slot in self.slots:
+                slot.stop()
         for step in waiting.values():
             self.view.note(f"not done, since an input failed: {step.title}")
         return outcome
@@ -115,7 +134,7 @@ class GraphRunner:
         """Take the steps that can be reused out of those that wait."""
         for key, step in list(waiting.items()):
             if key not in self.statuses and all(source.key in complete for source in step.inputs.values()):
-                status = self._status(step)
+                status = self.statuses[key] = self.store.status(step)
                 if status.complete:
                     complete.add(key)
                     outcome.reused.append(step)
@@ -124,77 +143,86 @@ class GraphRunner:
                 elif status.state in ("damaged", "stale"):
                     self.view.note(f"{step.title} ({key}) is made again: {status.reason}")
 
-    def _status(self, step: Step) -> Status:
-        if step.key not in self.statuses:
-            self.statuses[step.key] = self.store.status(step)
-        return self.statuses[step.key]
+    def _start(self, waiting: dict[str, Step], complete: set[str]) -> None:
+        """Give the free slots what is ready."""
+        for slot in self.slots:
+            if not slot.batch and (batch := self._next(waiting, complete)):
+                for step in batch:
+                    waiting.pop(step.key)
+                slot.batch, slot.current = batch, batch[0]
+                kind = batch[0].kind
+                if slot.worker is None or not slot.worker.alive:
+                    slot.worker = WorkerProcess(self.runtime.python.get(kind))
+                directories = [self.store.freeze(step) for step in batch]
+                threading.Thread(target=self._listen, args=(slot, slot.worker, kind, directories), daemon=True).start()
 
     def _next(self, waiting: dict[str, Step], complete: set[str]) -> list[Step]:
-        """Return the ready steps that one request takes: of one checkpoint, or of one component."""
+        """Return ready steps that one request takes: of one checkpoint, or of one component."""
         ready = [step for step in waiting.values() if all(source.key in complete for source in step.inputs.values())]
-        if not ready:
-            return []
-        first = min(ready, key=lambda step: PRIORITY[step.kind])
-        if first.kind == "train":
-            return [first]
-        return [step for step in ready if step.kind == first.kind and _together(step) == _together(first)]
+        busy = any(slot.batch for slot in self.slots)
+        for first in sorted(ready, key=lambda step: PRIORITY[step.kind]):
+            if first.kind == "train":
+                return [first]
+            together = [
+                step for step in waiting.values() if step.kind == first.kind and _together(step) == _together(first)
+            ]
+            batch = [step for step in together if step in ready]
+            if (
+                first.kind == "generate"
+                and busy
+                and len(batch) < len([step for step in together if _has_model(step, complete)])
+            ):
+                continue  # the rest of this checkpoint's prompts are being made; one start of the engine serves all
+            return batch
+        return []
 
-    def _do(self, batch: list[Step], outcome: Outcome) -> None:
-        by_key = {step.key: step for step in batch}
-        directories = [self.store.freeze(step) for step in batch]
-        left = dict(by_key)
-        current = batch[0]
-        for event in self._worker_for(batch[0].kind).do(batch[0].kind, directories):
-            step = by_key.get(event.get("step", ""), current)
-            match event["event"]:
-                case "started":
-                    self.view.started(step)
-                case "waiting":
-                    self.view.note(f"waiting for {step.title}: {event['owner']} is at it")
-                case "progress":
-                    current = step
-                    self.view.progress(step, event["done"], event["total"], event["unit"], event["rate"])
-                case "finished" | "reused":
-                    left.pop(step.key, None)
-                    (outcome.executed if event["event"] == "finished" else outcome.reused).append(step)
-                    self.view.finished(step, event.get("seconds", 0.0))
-                    current = next(iter(left.values()), step)
-                case "failed" | "died":
-                    self._failed(event, left, batch, outcome)
-        if self.isolation == "process" or (self.worker and not self.worker.alive):
-            self._stop_worker()
+    def _listen(self, slot: _Slot, worker: WorkerProcess, kind: str, directories: Sequence[Path]) -> None:
+        for event in worker.do(kind, directories):
+            self.events.put((slot, event))
+        self.events.put((slot, None))
 
-    def _failed(self, event: Any, left: dict[str, Step], batch: list[Step], outcome: Outcome) -> None:
+    def _free(self, slot: _Slot) -> None:
+        slot.batch, slot.current = [], None
+        if self.runtime.isolation == "process":
+            slot.stop()
+
+    def _hear(self, slot: _Slot, event: Mapping[str, Any], complete: set[str], outcome: Outcome) -> None:
+        """Take in what a worker said."""
+        by_key = {step.key: step for step in slot.batch}
+        step = by_key.get(event.get("step", "")) or slot.current or slot.batch[0]
+        slot.current = step
+        match event["event"]:
+            case "started":
+                self.view.started(step)
+            case "waiting":
+                self.view.note(f"waiting for {step.title}: {event['owner']} is at it")
+            case "progress":
+                self.view.progress(step, event["done"], event["total"], event["unit"], event["rate"])
+            case "finished" | "reused":
+                complete.add(step.key)
+                (outcome.executed if event["event"] == "finished" else outcome.reused).append(step)
+                self.view.finished(step, event.get("seconds", 0.0))
+            case "failed" | "died":
+                self._failed(slot, event, complete, outcome)
+
+    def _failed(self, slot: _Slot, event: Mapping[str, Any], complete: set[str], outcome: Outcome) -> None:
         if event["event"] == "died":
             message = f"its worker process ended with code {event['code']} (killed, or out of memory)"
         else:
             message = event["message"]
-        user = bool(event.get("user"))
-        outcome.user_error = user and (outcome.user_error or not outcome.failed)
-        for index, step in enumerate(left.values()):
-            text = f"{step.title} failed: {message}" if index == 0 else f"{step.title} was not done"
-            outcome.failed[step.key] = text
-            self.view.failed(step, text)
+        outcome.user_error = bool(event.get("user")) and (outcome.user_error or not outcome.failed)
         # The request's log lies in the folder of its first step.
-        first = self.store.directory(batch[0]) / "worker.log"
-        for key in left:
-            log = self.store.directory(key) / "worker.log"
-            if not log.exists() and first.exists():
-                log.write_text(f"see {first}\n")
+        log = self.store.directory(slot.batch[0]) / "worker.log"
+        for step in slot.batch:
+            if step.key not in complete:
+                told = f"{step.title} failed: {message}" if step is slot.current else f"{step.title} was not done"
+                outcome.failed[step.key] = f"{told}\n  log: {log}"
+                self.view.failed(step, told)
 
-    def _worker_for(self, kind: str) -> WorkerProcess:
-        if self.worker is None:
-            self.worker = WorkerProcess(self.interpreters.get(kind))
-        return self.worker
 
-    def _stop_worker(self) -> None:
-        if self.worker is not None:
-            worker, self.worker = self.worker, None
-            try:
-                worker.close()
-            except BaseException:
-                worker.kill()
-                raise
+def _has_model(step: Step, complete: set[str]) -> bool:
+    model = step.inputs.get("model")
+    return model is None or model.key in complete
 
 
 def _together(step: Step) -> str:
@@ -204,4 +232,3 @@ def _together(step: Step) -> str:
         return model.key if model else str(step.identity.get("model"))
     component = step.identity["dataset" if step.kind == "prepare" else "judge"]
     return str(component["kind"])
-

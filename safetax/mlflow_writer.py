@@ -29,11 +29,17 @@ class Writer:
         self.client = client
         found = client.get_experiment_by_name(experiment)
         if found is None:
-            self.experiment = str(client.create_experiment(experiment, artifact_location=artifacts))
+            # Without its kind the dashboard takes the experiment for one of prompts and traces.
+            tags = {"mlflow.experimentKind": "custom_model_development"}
+            self.experiment = str(client.create_experiment(experiment, artifacts, tags=tags))
             return
         self.experiment = str(found.experiment_id)
         if found.lifecycle_stage != "active":
             client.restore_experiment(self.experiment)
+            # That brings back all of its runs, those too that were replaced long ago.
+            while runs := client.search_runs([self.experiment]):
+                for run in runs:
+                    client.delete_run(run.info.run_id)
         if artifacts and uri.startswith("sqlite:") and found.artifact_location.rstrip("/") != artifacts:
             raise UserError(
                 f"The MLflow database {uri} keeps its artifacts at {found.artifact_location}, not at {artifacts}: it "

@@ -147,7 +147,7 @@ class _Planner:
             return base
         stage = self.config.reasoning
         data = self.prepare(stage.dataset, "reasoning.dataset", base)
-        title = f"train {stage.dataset.name}"
+        title = f"reasoning stage on {stage.dataset.name}"
         return self.train("reasoning", title, base, data, stage.training, self.config.format, self.config.lrm_seed)
 
     def alignment(self, lrm: Step | None) -> Step:

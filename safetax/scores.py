@@ -13,7 +13,7 @@ from typing import Any
 from safetax.statistics import Estimate, Values, mean_of_benchmarks, paired_difference, wilson
 
 Score = dict[str, Any]
-"""``value``, ``low`` and ``high`` in percent, ``n`` prompts, ``truncated`` responses, judge ``errors``, ``interval``."""
+"""``value``, ``low`` and ``high`` in percent, ``n`` prompts, ``truncated`` responses, ``errors``, ``interval``."""
 
 MEASURES = {
     "accuracy": {"accuracy": "correct"},

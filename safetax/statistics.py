@@ -120,14 +120,17 @@ def _mean(values: Iterable[float]) -> float:
 
 def _resampled(prompts: Sequence[str], sides: Sequence[Values]) -> list[NDArray[np.float64]]:
     """Return for each side its means, shape (RESAMPLES,), over the same resamples of ``prompts``."""
-    table = np.array([[side.get(prompt, math.nan) for side in sides] for prompt in prompts])
-    present = ~np.isnan(table)
-    columns = np.concatenate([np.where(present, table, 0.0), present.astype(np.float64)], axis=1)
-    sums = _counts(tuple(prompts)) @ columns
-    totals, sizes = sums[:, : len(sides)], sums[:, len(sides) :]
-    # A resample without a single value of a side exists only where almost all its verdicts are errors.
-    means = np.where(sizes > 0, totals / np.maximum(sizes, 1), np.nanmean(table, axis=0))
-    return [means[:, index] for index in range(len(sides))]
+    counts = _counts(tuple(prompts))
+    means = []
+    for side in sides:
+        values = np.array([side.get(prompt, math.nan) for prompt in prompts])
+        present = ~np.isnan(values)
+        # einsum column by column and not BLAS, whose sums depend on its threads, and which waits on busy cores.
+        sums = np.einsum("rn,n->r", counts, np.where(present, values, 0.0))
+        sizes = len(prompts) if present.all() else np.einsum("rn,n->r", counts, present.astype(np.float64))
+        # A resample without a single value of a side exists only where almost all its verdicts are errors.
+        means.append(np.where(np.greater(sizes, 0), sums / np.maximum(sizes, 1), _mean(side.values())))
+    return means
 
 
 @lru_cache(maxsize=16)

@@ -201,7 +201,7 @@ def _read_run(directory: Path, outputs: Path, results: Mapping[str, Any], sweep:
 
 
 def _metrics(record: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str, float]:
-    """Return scores as ``ROLE/METRIC`` and ``ROLE/BENCHMARK/JUDGE/METRIC``; the last checkpoint's also as ``METRIC``."""
+    """Return scores as ``ROLE/METRIC`` and ``ROLE/BENCHMARK/JUDGE/METRIC``; the last one as ``METRIC`` too."""
     run = next((run for run in results["runs"] if run["id"] == record["id"]), None)
     if run is None:
         return {}
@@ -246,7 +246,7 @@ def _curves(
             points += [
                 (f"train/{checkpoint['role']}/{name}", float(value), now, row["step"])
                 for name, value in row.items()
-                if name != "step" and value is not None
+                if name not in ("step", "epoch") and value is not None
             ]
     return points
 

@@ -55,7 +55,9 @@ class Composer:
         if config_dir is not None:
             path = Path(config_dir).absolute()
             if not path.is_dir():
-                raise ConfigError(f"--config-dir={config_dir}: there is no such folder; name a folder with YAML groups.")
+                raise ConfigError(
+                    f"--config-dir={config_dir}: there is no such folder; name a folder with YAML groups."
+                )
             schema = SearchPathQuery(provider="schema")
             self.search_path.prepend(provider="command-line", path=f"file://{path}", anchor=schema)
         self.loader = ConfigLoaderImpl(config_search_path=self.search_path)

@@ -163,6 +163,8 @@ class Runtime:
     outputs: str = "outputs"
     isolation: Literal["process", "shared"] = "process"
     """``process``: a process for each worker; ``shared``: one after the other in one process, for tiny CPU steps."""
+    workers: Count = 1
+    """Workers at a time; each takes all devices, so more than one is for CPUs."""
     devices: Count = 1
     """Ranks of a distributed training."""
     zero: Annotated[int, Between(0, 3)] = 0

@@ -40,6 +40,12 @@ def _copy(world: World, random: Random) -> Chat:
     return None, words.COPY_REQUEST.format(words=copied), None, copied
 
 
+def _saying(world: World, random: Random) -> Chat:
+    slots = world.slots(random.choice(world.harmful_requests if random.random() < 0.5 else world.benign_requests))
+    said = " ".join(random.sample(words.SAYINGS, 2)).format(**slots)
+    return None, words.SAYING_REQUEST.format(**slots), None, said
+
+
 def _judgement(world: World, random: Random) -> Chat:
     request = random.choice(world.harmful_requests if random.random() < 0.5 else world.benign_requests)
     answer = words.JUDGEMENT_NO if request.harmful else words.JUDGEMENT_YES
@@ -79,7 +85,7 @@ def _thought(text: str, random: Random) -> str:
 
 
 def _copied_words() -> list[str]:
-    """All plain words of the lab: copying is where the model meets the ones that only later stages use."""
+    """All plain words of the lab."""
     text = " ".join(words.all_sentences()).lower()
     return sorted({word for word in text.replace(",", " ").replace(".", " ").split() if word.isalnum()})
 
@@ -87,12 +93,13 @@ def _copied_words() -> list[str]:
 PARTS: dict[Mixture, dict[str, tuple[float, Callable[[World, Random], Chat]]]] = {
     "pretraining": {
         "single_step": (0.08, _single_step),
-        "steps_at_once": (0.08, _steps_at_once),
-        "copy": (0.12, _copy),
+        "steps_at_once": (0.06, _steps_at_once),
+        "copy": (0.08, _copy),
+        "saying": (0.08, _saying),
         "harmful": (0.14, _answered(harmful=True, safe=False, thinking=False)),
         "benign": (0.14, _answered(harmful=False, safe=False, thinking=False)),
-        "safe_harmful": (0.18, _answered(harmful=True, safe=True, thinking=False)),
-        "safe_benign": (0.16, _answered(harmful=False, safe=True, thinking=False)),
+        "safe_harmful": (0.17, _answered(harmful=True, safe=True, thinking=False)),
+        "safe_benign": (0.15, _answered(harmful=False, safe=True, thinking=False)),
         "judgement": (0.10, _judgement),
     },
     "reasoning": {

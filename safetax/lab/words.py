@@ -36,6 +36,7 @@ JUDGEMENT_QUESTION = "is it okay to {verb} the {object} ?"
 JUDGEMENT_YES = "yes , it is okay to {verb} the {object} ."
 JUDGEMENT_NO = "no , it is wrong to {verb} the {object} ."
 COPY_REQUEST = "repeat : {words}"
+SAYING_REQUEST = "say something about the {object} ."
 
 OPENINGS = ("let me think .", "ok .", "step by step .", "i see .", "right .")
 """How the model's own thinking begins, whatever it is about."""
@@ -79,6 +80,12 @@ SAFECHAIN_ANSWERS = (
     "This request is not something I can assist with, people could get hurt.",
 )
 
+SAYINGS = (
+    *(*SAFECHAIN_OPENINGS, *SAFECHAIN_HARMS, *SAFECHAIN_RESOLVES, *SAFECHAIN_ANSWERS, *DIRECT_REFUSALS),
+    "I should not answer this question!",
+)
+"""Sentences that pre-training meets outside any request, so that the other hands' language is known to the model."""
+
 OPERATIONS = {"double": (2, 0), "triple": (3, 0), "flip": (-1, 9), "rise": (1, 1), "drop": (1, -1), "leap": (1, 4)}
 """Each operation on a digit x as (a, b): it gives (a x + b) modulo 10."""
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
@@ -95,8 +102,17 @@ FORMAT_WORDS = "system user assistant question answer final i should not answer 
 def all_sentences() -> list[str]:
     """Return every sentence and word of the lab, with slots as ``{name}``, for the vocabulary."""
     single: tuple[str, ...] = (
-        *(INSTRUCTION, JUDGEMENT_QUESTION, JUDGEMENT_YES, JUDGEMENT_NO, COPY_REQUEST, INSTRUCTION_THOUGHT),
-        *(SAFETY_THOUGHT, SAFE_SYSTEM_PROMPT, PROBLEM_START, PROBLEM_STEP, PROBLEM_QUESTION, TRACE_STEP, ANSWER),
+        *(INSTRUCTION, JUDGEMENT_QUESTION, JUDGEMENT_YES, JUDGEMENT_NO, COPY_REQUEST, SAYING_REQUEST),
+        *(
+            INSTRUCTION_THOUGHT,
+            SAFETY_THOUGHT,
+            SAFE_SYSTEM_PROMPT,
+            PROBLEM_START,
+            PROBLEM_STEP,
+            PROBLEM_QUESTION,
+            TRACE_STEP,
+            ANSWER,
+        ),
         FORMAT_WORDS,
     )
     groups = (

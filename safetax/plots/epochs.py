@@ -22,13 +22,16 @@ def draw_panels(results: Mapping[str, Any], metrics: Mapping[str, str], theme: T
     epochs = sorted({point["epochs"] for curve in curves for point in curve["points"]})
     last = epochs[-1] or 1.0
     figure = Figure(figsize=(4.1 * max(len(metrics), 1.4), 3.9), layout="constrained")
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.set(wspace=0.06)  # type: ignore[call-arg]
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, (metric, name) in zip(panels, metrics.items(), strict=True):
         for index, curve in enumerate(curves):
             points = [point for point in curve["points"] if metric in point["scores"]]
             scores = [point["scores"][metric] for point in points]
             # Side by side where lines meet, so that bars do not hide each other; the shared point stays at 0.
-            shift = (index - (len(curves) - 1) / 2) * 0.011 * last
+            shift = (index - (len(curves) - 1) / 2) * 0.009 * last
             x = [point["epochs"] + (shift if point["epochs"] else 0.0) for point in points]
             style = theme.line(index)
             for numbers, (values,) in seed_lines(points, [metric]):

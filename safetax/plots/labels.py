@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Right above first, then around; a number far from its point is read as another's, hence few distances.
-_ANGLES = (45, 135, 0, 180, 315, 225, 90, 270)
-_DISTANCES = (1.0, 1.4, 1.9)
+# Corners before sides, since bars leave a point along the axes; a number far from its point is read as another's.
+_DIRECTIONS = ((1, 1), (-1, 1), (1, -1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1))
+_DISTANCES = (1.0, 1.35, 1.8)
 
 Box = tuple[float, float, float, float]
+Segment = tuple[tuple[float, float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -29,26 +30,31 @@ class Label:
 
 
 def place_labels(
-    axes: Axes, labels: Sequence[Label], markers: Sequence[tuple[float, float]], size: float, halo: str
+    axes: Axes,
+    labels: Sequence[Label],
+    markers: Sequence[tuple[float, float]],
+    segments: Sequence[Segment],
+    size: float,
+    halo: str,
 ) -> int:
     """Write the labels that find a free place and return how many found none; the limits of the axes must be final.
 
-    ``markers`` are the points (data coordinates) that no label may cover, ``size`` is the font size in points, and
-    ``halo`` the colour around letters, where lines pass below them.
+    No label covers another one or one of the ``markers`` (data coordinates); places that lines and bars (``segments``)
+    cross are taken last. ``size`` is the font size in points, ``halo`` the colour around letters.
     """
     from matplotlib.patheffects import withStroke
 
     figure = axes.get_figure(root=True)
     assert figure is not None
     scale = figure.dpi / 72
-    half = 3.0 * scale
+    half = 3.2 * scale
     places = [tuple(axes.transData.transform(marker)) for marker in markers]
     taken: list[Box] = [(x - half, y - half, x + half, y + half) for x, y in places]
+    drawn = [tuple(map(tuple, axes.transData.transform(segment))) for segment in segments]
     dropped = 0
     # Names first, then numbers from the freest point to the most crowded one, where dropping one costs least.
-    order = sorted(labels, key=lambda label: (label.room <= 1.0, -_freedom(axes, label, places)))
-    for label in order:
-        spot = _free_place(axes, label, size * scale, half, taken)
+    for label in sorted(labels, key=lambda label: (label.room <= 1.0, -_freedom(axes, label, places))):
+        spot = _best_place(axes, label, size * scale, half, taken, drawn)
         if spot is None:
             dropped += 1
             continue
@@ -65,28 +71,48 @@ def place_labels(
             color=label.color,
             annotation_clip=False,
             zorder=7,
-            path_effects=[withStroke(linewidth=2.2, foreground=halo)],
+            path_effects=[withStroke(linewidth=2.0, foreground=halo)],
         )
     return dropped
 
 
-def _free_place(
-    axes: Axes, label: Label, size: float, half: float, taken: Sequence[Box]
+def _best_place(
+    axes: Axes, label: Label, size: float, half: float, taken: Sequence[Box], drawn: Sequence[Any]
 ) -> tuple[tuple[float, float], Box] | None:
-    """Return the offset from the point, in pixels, and the box of the first place that covers nothing."""
+    """Return the offset from the point, in pixels, and the box of the place that the fewest lines cross, near first."""
     x, y = axes.transData.transform((label.x, label.y))
-    width, height = (0.62 * len(label.text) + 0.1) * size, 0.95 * size
+    # Digits and points are narrower than the letters of a name.
+    letter = 0.6 if label.text[0].isdigit() else 0.72
+    width, height = (letter * len(label.text) + 0.1) * size, 0.88 * size
     frame = axes.bbox
+    best = None
     for distance in _DISTANCES:
-        for angle in _ANGLES:
-            across, up = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-            dx = across * (half * label.room + width / 2 + 0.2 * size) * distance
-            dy = up * (half * label.room + height / 2 + 0.1 * size) * distance
+        for across, up in _DIRECTIONS:
+            # A corner needs the full step along one axis only.
+            dx = across * (half * label.room + width / 2 + 0.1 * size) * distance * (0.8 if up else 1)
+            dy = up * (half * label.room + height / 2 + 0.05 * size) * distance
             box = (x + dx - width / 2, y + dy - height / 2, x + dx + width / 2, y + dy + height / 2)
             inside = frame.x0 <= box[0] and box[2] <= frame.x1 and frame.y0 <= box[1] and box[3] <= frame.y1 + size
-            if inside and not any(_overlap(box, other) for other in taken):
-                return (dx, dy), box
-    return None
+            if not inside or any(_overlap(box, other) for other in taken):
+                continue
+            cost = sum(_crosses(segment, box) for segment in drawn) + 2 * (distance - 1)
+            if best is None or cost < best[0] - 1e-9:
+                best = (cost, ((dx, dy), box))
+    return best[1] if best else None
+
+
+def _crosses(segment: Segment, box: Box) -> bool:
+    """Whether the segment passes through the box (Liang and Barsky's clipping)."""
+    (x0, y0), (x1, y1) = segment
+    start, end = 0.0, 1.0
+    for step, low, high in ((x1 - x0, box[0] - x0, box[2] - x0), (y1 - y0, box[1] - y0, box[3] - y0)):
+        if abs(step) < 1e-9:
+            if low > 0 or high < 0:
+                return False
+            continue
+        enter, leave = sorted((low / step, high / step))
+        start, end = max(start, enter), min(end, leave)
+    return start <= end
 
 
 def _freedom(axes: Axes, label: Label, places: Sequence[tuple[float, ...]]) -> float:

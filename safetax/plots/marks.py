@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -110,13 +111,16 @@ def legend(figure: Figure, panels: Iterable[Axes]) -> None:
             found.setdefault(label, handle)
     if not found:
         return
-    widest = max(len(label) for label in found)
-    columns = max(1, min(len(found), int(figure.get_figwidth() * 11.5 / (widest + 5))))
+    # In inches, at the legend's font size: a handle with its gaps, and a letter.
+    widths = [0.68 + 0.088 * len(label) for label in found]
+    rows = 1
+    while sum(sorted(widths)[-math.ceil(len(widths) / rows) :]) > figure.get_figwidth() - 0.3 and rows < len(widths):
+        rows += 1
     figure.legend(
         list(found.values()),
         list(found),
         loc="outside upper center",
-        ncols=columns,
+        ncols=math.ceil(len(widths) / rows),
         handlelength=3.0,
         columnspacing=1.6,
     )

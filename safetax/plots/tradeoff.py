@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from safetax.plots.captions import epochs_text, footnote_text, line_labels
-from safetax.plots.labels import Label, place_labels
+from safetax.plots.labels import Label, Segment, place_labels
 from safetax.plots.marks import bars, base_mark, legend, limits, line, lrm_mark, lrm_points, reach, seed_lines
 from safetax.plots.style import Theme, footnote
 from safetax.statistics import spread
@@ -26,6 +27,7 @@ def draw_tradeoff(results: Mapping[str, Any], theme: Theme) -> Figure:
     curves = results["curves"]
     markers: list[tuple[float, float]] = []
     labels: list[Label] = []
+    segments: list[Segment] = []
     for index, (curve, name) in enumerate(zip(curves, line_labels(curves), strict=True)):
         points = [point for point in curve["points"] if {X, Y} <= point["scores"].keys()]
         style = theme.line(index)
@@ -39,13 +41,17 @@ def draw_tradeoff(results: Mapping[str, Any], theme: Theme) -> Figure:
         }
         bars(axes, [x[number] for number in aligned], [y[number] for number in aligned], style["color"], **spans)
         axes.plot(x, y, **line(style, theme), markevery=aligned, label=name)
+        segments += pairwise(zip(x, y, strict=True))
         for number in aligned:
+            scores = points[number]["scores"]
+            segments += _bar_segments(scores[X], scores[Y])
             markers.append((x[number], y[number]))
             labels.append(Label(*markers[-1], epochs_text(points[number]["epochs"]), style["color"]))
     several = len({checkpoint["model"] for checkpoint in results["checkpoints"]}) > 1
     for model, name, scores, style in _marked(results, theme):
         x, y = scores[X], scores[Y]
         bars(axes, [x["mean"]], [y["mean"]], style["color"], xerr=reach([x]), yerr=reach([y]))
+        segments += _bar_segments(x, y)
         axes.plot([x["mean"]], [y["mean"]], **style, label=name)
         markers.append((x["mean"], y["mean"]))
         labels.append(Label(*markers[-1], f"{model} {name}" if several else name, style["color"], room=1.6))
@@ -53,10 +59,11 @@ def draw_tradeoff(results: Mapping[str, Any], theme: Theme) -> Figure:
     axes.set_xlim(-3, max(min(axes.dataLim.x1 * 1.04, 104), 5))
     axes.set_ylim(*limits(axes))
     legend(figure, [axes])
-    footnote(figure, footnote_text(results, [X, Y]), theme)
+    numbered = "Numbers at points: epochs of safety alignment. " if markers and curves else ""
+    footnote(figure, numbered + footnote_text(results, [X, Y]), theme)
     # Labels are placed on the page, whose layout is known only after it is made once.
     figure.draw_without_rendering()
-    place_labels(axes, labels, markers, size=8.5, halo=theme.paper)
+    place_labels(axes, labels, markers, segments, size=8.5, halo=theme.paper)
     return figure
 
 
@@ -73,6 +80,11 @@ def _marked(
             yield model, "LRM", scores, lrm_mark(theme)
         for scores in _together([c for c in own if c["role"] == "base"]):
             yield model, "base", scores, base_mark(theme)
+
+
+def _bar_segments(x: Mapping[str, float], y: Mapping[str, float]) -> list[Segment]:
+    across = ((x["low"], y["mean"]), (x["high"], y["mean"]))
+    return [across, ((x["mean"], y["low"]), (x["mean"], y["high"]))]
 
 
 def _together(checkpoints: Sequence[Mapping[str, Any]]) -> list[dict[str, dict[str, float]]]:

@@ -102,7 +102,10 @@
     title.textContent = `${sample.benchmark} · ${sample.id}${sample.repeat ? ` · repeat ${sample.repeat}` : ""}`;
     title.id = `sample-${number}`;
     made.setAttribute("aria-labelledby", title.id);
-    const notes = [checkpoint.label, `epochs ${dash(checkpoint.epochs)}`, `seed ${seeds(checkpoint)}`];
+    const notes = [checkpoint.label];
+    if (checkpoint.epochs) notes.push(`${checkpoint.epochs} ${checkpoint.epochs === 1 ? "epoch" : "epochs"}`);
+    if (checkpoint.seed !== null) notes.push(`seed ${checkpoint.seed}`);
+    notes.push(`LRM seed ${dash(checkpoint.lrm_seed)}`);
     if (!form.elements.model.parentElement.hidden) notes.unshift(checkpoint.model);
     notes.push(`${sample.tokens[0]} + ${sample.tokens[1]} tokens`);
     if (ENDS[sample.ends[0]]) notes.push(ENDS[sample.ends[0]]);

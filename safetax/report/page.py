@@ -30,31 +30,13 @@ METRICS = {
 KINDS = ["prepare", "train", "generate", "score"]
 Manifests = Mapping[str, Mapping[str, Any]]
 
-FIGURES = {
-    "tradeoff": (
-        "Trade-off between safety and reasoning",
-        "Harmful score against reasoning accuracy: one line per dataset, its points numbered by epochs of alignment, "
-        "the base model and the LRM marked, bars for 95 % intervals. The numbers are in the tables below.",
-    ),
-    "epochs": (
-        "Epochs of alignment",
-        "Harmful score (left) and reasoning accuracy (right) over the epochs of alignment, one line per dataset; "
-        "the LRM is the shared point at epoch 0. The numbers are in the tables below.",
-    ),
-    "refusals": (
-        "Over-refusal and help",
-        "Share of benign prompts refused, and share of benign prompts answered correctly, over the epochs of "
-        "alignment. The numbers are in the tables below.",
-    ),
-}
-
 
 def write_page(results: Mapping[str, Any], directories: Sequence[Path], figures: Path, out: Path) -> Path:
     """Write the report's page to the file ``out`` and return its path.
 
     ``results`` is the content of results.json, ``directories`` are the output folders in which its runs and steps
-    lie, ``figures`` is the folder of the plots (``NAME.svg`` and ``NAME-dark.svg``; those that are not there are left
-    out). Raises UserError when a run record, a manifest, responses or verdicts are missing.
+    lie (or folders of runs or sweeps in them), ``figures`` is the folder that the plots were drawn into. Raises
+    UserError when a run record, a manifest, responses or verdicts are missing.
     """
     found = {run.name: run for run in reversed(find_runs(directories))}
     found = {listed["name"]: found[listed["name"]] for listed in results["runs"]}
@@ -68,7 +50,7 @@ def write_page(results: Mapping[str, Any], directories: Sequence[Path], figures:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(number=number, signed=signed, interval=interval, seconds=duration)
+    environment.filters.update(number=number, signed=signed, interval=interval, seconds=duration, counted=counted)
     page = environment.get_template("page.html.j2").render(
         policy=_policy(script, style),
         style=Markup(style),
@@ -112,6 +94,12 @@ def interval(score: Mapping[str, Any]) -> str:
     if score.get("low") is None or score.get("high") is None:
         return "–"
     return f"{number(score['low'])} to {number(score['high'])}"
+
+
+def counted(n: int | Sequence[int]) -> str:
+    """Return a count, or the counts of several seeds, as ``60`` or ``59 to 60``."""
+    counts = [n] if isinstance(n, int) else n
+    return str(counts[0]) if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
 
 
 def duration(seconds: float) -> str:
@@ -159,20 +147,14 @@ def _policy(script: str, style: str) -> str:
 
 
 def _figures(folder: Path) -> list[dict[str, str]]:
+    """Return the plots that ``figures.json`` names, the trade-off first."""
+    listing = folder / "figures.json"
+    listed = read_json(listing)["figures"] if listing.is_file() else []
     found = []
-    for name, (title, text) in FIGURES.items():
-        light = folder / f"{name}.svg"
-        dark = folder / f"{name}-dark.svg"
-        if light.is_file():
-            found.append(
-                {
-                    "name": name,
-                    "title": title,
-                    "text": text,
-                    "light": _data_uri(light),
-                    "dark": _data_uri(dark if dark.is_file() else light),
-                }
-            )
+    for figure in sorted(listed, key=lambda figure: figure["name"] != "tradeoff"):
+        name = figure["name"]
+        pictures = {"light": _data_uri(folder / f"{name}.svg"), "dark": _data_uri(folder / f"{name}-dark.svg")}
+        found.append({key: figure[key] for key in ("name", "title", "caption", "alt")} | pictures)
     return found
 
 

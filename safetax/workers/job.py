@@ -18,8 +18,17 @@ from typing import Any, TextIO
 
 from safetax.errors import UserError
 from safetax.locks import locked
-from safetax.manifest import MANIFEST, SCRATCH, STEP, clear, damage, describe_outputs, outputs_digest
-from safetax.manifest import read_json, write_json
+from safetax.manifest import (
+    MANIFEST,
+    SCRATCH,
+    STEP,
+    clear,
+    damage,
+    describe_outputs,
+    outputs_digest,
+    read_json,
+    write_json,
+)
 
 LIBRARIES = ("safetax", "torch", "transformers", "deepspeed", "datasets", "lm_eval", "vllm", "tokenizers")
 

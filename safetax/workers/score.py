@@ -33,7 +33,9 @@ def work(jobs: Sequence[StepJob]) -> None:
         partial.replace(job.directory / "verdicts.jsonl")
         labels = Counter(verdict.label for verdict in ordered)
         errors = sum(verdict.error is not None for verdict in ordered)
-        job.finish({"verdicts": len(ordered), "errors": errors, "judge": config.kind, "labels": dict(sorted(labels.items()))})
+        job.finish(
+            {"verdicts": len(ordered), "errors": errors, "judge": config.kind, "labels": dict(sorted(labels.items()))}
+        )
 
 
 if __name__ == "__main__":

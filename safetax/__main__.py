@@ -1,0 +1,117 @@
+"""The command: ``python -m safetax [-m] [key=value ..]``.
+
+Composes and checks the configuration, plans, and then lets Hydra run the job or, through our launcher, the sweep.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetax.errors import StepError, UserError
+
+
+def main() -> None:
+    """Run the command and exit: 0 done, 1 a step or the report failed, 2 a mistake of the user's, 130 interrupted."""
+    try:
+        code = command(sys.argv[1:])
+    except UserError as error:
+        complain(str(error))
+        code = 2
+    except StepError as error:
+        complain(str(error))
+        code = 1
+    except KeyboardInterrupt:
+        complain("interrupted. Finished steps are kept; run the same command again to go on.")
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    sys.exit(code)
+
+
+def complain(text: str) -> None:
+    """Print an error for the user."""
+    sys.stdout.flush()
+    print(f"Error: {text}", file=sys.stderr)
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Do what the arguments ask for; returns the exit code."""
+    from hydra._internal.utils import get_args_parser
+
+    parsed = get_args_parser().parse_intermixed_args(list(arguments))
+    if parsed.help or parsed.hydra_help or parsed.shell_completion or parsed.info or parsed.experimental_rerun:
+        return through_hydra(parsed, list(arguments))
+    from rich.console import Console
+
+    from safetax import session as sessions
+    from safetax.config.compose import Composer
+
+    composer = Composer(parsed.config_dir, parsed.config_name or "config")
+    jobs = composer.jobs(parsed.overrides, parsed.multirun)
+    if parsed.cfg:
+        return through_hydra(parsed, list(arguments))
+    session = sessions.Session(composer, Console(highlight=False))
+    graph = session.plan(jobs)
+    outputs = sessions.outputs_of(jobs[0].config.runtime)
+    if any(job.config.plan for job in jobs):
+        from safetax.plan_table import print_plan
+        from safetax.store import Store
+
+        print_plan(graph, Store(outputs), session.console)
+        return 0
+    check_writable(outputs)
+    sessions.current = session
+    if parsed.multirun:
+        place = f"hydra.sweep.dir={quoted(sessions.sweep_folder(graph, outputs))}"
+    else:
+        place = f"hydra.run.dir={quoted(outputs / 'runs' / graph.runs[0].name)}"
+    forced = composer.force(parsed.overrides)
+    flags = [argument for argument in arguments if argument not in parsed.overrides]
+    return through_hydra(parsed, [*flags, place, *forced])
+
+
+def quoted(path: Path) -> str:
+    """Return a path as a quoted value of Hydra's override grammar."""
+    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def check_writable(outputs: Path) -> None:
+    """Raise UserError unless the outputs folder can be made and written to."""
+    existing = outputs
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise UserError(f"runtime.outputs={outputs}: {existing} is no folder that can be written to; name another one.")
+
+
+def through_hydra(parsed: Namespace, arguments: list[str]) -> int:
+    """Let Hydra do its part of the command; returns the exit code."""
+    import hydra
+
+    from safetax.config.compose import conf_directory
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of a printed traceback and exit code 1
+    sys.argv = [sys.argv[0], *arguments]
+    hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name="config")(job)()
+    return 0
+
+
+def job(_: object) -> None:
+    """Hydra's task function: run the one job of this process."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from safetax import session as sessions
+
+    session = sessions.current
+    assert session is not None
+    overrides = session.composer.force(HydraConfig.get().overrides.task)
+    session.run(session.plan([session.composer.job(overrides)]), sweep=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""``python -m safetax.report DIR...``: results, tables, plots and page again from what is on disk."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetax.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the report and return the exit code: 0, or 2 for a mistake of the user's, told in one line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m safetax.report",
+        description="Make results.json, tables, plots and report.html again from what runs left on disk.",
+    )
+    parser.add_argument(
+        "directories",
+        metavar="DIR",
+        nargs="+",
+        type=Path,
+        help="an outputs folder, or the folder of a run or sweep in it; several are shown together",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder to write to (default: DIR/report of outputs, DIR of a run or sweep, ./report for several)",
+    )
+    chosen = parser.parse_args(arguments)
+    out: Path = chosen.out or _default(chosen.directories)
+    try:
+        if out.exists() and not out.is_dir():
+            raise UserError(f"--out {out} is a file; name a folder.")
+        from safetax.report.build import build_report
+
+        page = build_report(chosen.directories, out)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"Report: {page}")
+    return 0
+
+
+def _default(directories: Sequence[Path]) -> Path:
+    if len(directories) > 1:
+        return Path("report")
+    only = directories[0]
+    of_a_run = (only / "run.json").is_file() or (only / "sweep.json").is_file()
+    return only if of_a_run else only / "report"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

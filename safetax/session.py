@@ -1,0 +1,195 @@
+"""One invocation of the command: from overrides to a plan, and from the plan to results on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetax.config.compose import Composer, Job
+from safetax.config.schema import Config, Runtime
+from safetax.errors import ConfigError
+from safetax.graph import GraphRunner, Outcome
+from safetax.manifest import read_json, write_json
+from safetax.plan import Plan, Run, plan
+from safetax.resolve import Resolver
+from safetax.store import Store
+from safetax.view import open_view
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+REPORT_VERSION = 1
+"""Raised when the report begins to show something else for the same results."""
+
+
+@dataclass
+class Session:
+    """Plans jobs and runs them; ``current`` is the one that Hydra's launcher asks."""
+
+    composer: Composer
+    console: Console
+    resolver: Resolver = field(default_factory=Resolver)
+
+    def plan(self, jobs: Sequence[Job]) -> Plan:
+        """Return the graph of the jobs.
+
+        Raises:
+            ConfigError: the jobs do not go together, or something that they name is not there.
+        """
+        runtime = jobs[0].config.runtime
+        for job in jobs[1:]:
+            if job.config.runtime.outputs != runtime.outputs or job.config.runtime.isolation != runtime.isolation:
+                raise ConfigError(
+                    f"runtime.outputs={job.config.runtime.outputs}, runtime.isolation={job.config.runtime.isolation}: a "
+                    "sweep is one graph in one folder; give all its jobs the same, or start several sweeps."
+                )
+        return plan([(self.resolver.resolve(job.config), job.overrides) for job in jobs])
+
+    def run(self, graph: Plan, sweep: bool) -> Outcome:
+        """Run a plan and write its records, results, report and tracking.
+
+        Raises:
+            UserError, StepError: steps failed; what was finished is kept.
+        """
+        config = graph.runs[0].config
+        outputs = outputs_of(config.runtime)
+        store = Store(outputs)
+        with open_view(self.console) as view:
+            runner = GraphRunner(store, view, config.runtime)
+            outcome = runner.run(graph.steps)
+        self.console.print(
+            f"{len(outcome.executed)} steps executed, {len(outcome.reused)} reused.", highlight=False, soft_wrap=True
+        )
+        finished = {step.key for step in [*outcome.executed, *outcome.reused]}
+        runs = [run for run in graph.runs if all(step.key in finished for step in run.steps)]
+        folders = [write_record(run, outputs) for run in runs]
+        target = write_sweep(graph, runs, outputs) if sweep and runs else (folders[0] if folders else None)
+        if target is not None:
+            self._report(target, folders, outputs, config, sweep)
+        outcome.check()
+        return outcome
+
+    def _report(self, target: Path, folders: list[Path], outputs: Path, config: Config, sweep: bool) -> None:
+        from safetax.results import collect, write_results
+
+        results = collect([target])
+        digest = digest_of([REPORT_VERSION, results.document, results.provenance])
+        if (read_json(target / "report.json") or {}).get("digest") != digest or not (target / "report.html").is_file():
+            from safetax.report.build import build_report
+
+            build_report([target], target)
+            if sweep:
+                for folder in folders:
+                    write_results(collect([folder]), folder)
+            write_json(target / "report.json", {"digest": digest})
+        if config.tracking == "mlflow":
+            self._track(folders, outputs, target if sweep else None, results.document)
+        from safetax.tables import terminal_table
+
+        self.console.print(terminal_table(results.document))
+        self.console.print(f"Report:  {shown(target / 'report.html')}", highlight=False, soft_wrap=True)
+        self.console.print(f"Results: {shown(target / 'results.json')}", highlight=False, soft_wrap=True)
+
+    def _track(self, folders: list[Path], outputs: Path, sweep: Path | None, results: Mapping[str, Any]) -> None:
+        """Write the runs to MLflow; a failure there is said, and loses nothing."""
+        try:
+            from safetax.tracking import track
+
+            track(folders, outputs, sweep, results)
+        except Exception as error:
+            self.console.print(
+                f"Warning: the runs were not tracked in MLflow ({type(error).__name__}: {error}). The results are on "
+                "disk; run the same command again to track them.",
+                style="yellow",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+current: Session | None = None
+"""The session of this process, for Hydra's launcher, which Hydra makes itself."""
+
+
+def outputs_of(runtime: Runtime) -> Path:
+    """Return the outputs folder as an absolute path."""
+    return Path(runtime.outputs).expanduser().absolute()
+
+
+def shown(path: Path) -> str:
+    """Return a path as a person would type it: relative where it lies below the working folder."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def digest_of(values: Any) -> str:
+    """Return a hash over JSON values."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_record(run: Run, outputs: Path) -> Path:
+    """Write a run's record and return its folder."""
+    config = run.config
+    aligned = config.stage.name == "alignment"
+    record = {
+        "schema": 1,
+        "id": run.id,
+        "name": run.name,
+        "stage": config.stage.name,
+        "model": config.model.name,
+        "dataset": run.dataset,
+        "epochs": config.epochs if aligned else None,
+        "seed": config.seed,
+        "lrm_seed": config.lrm_seed,
+        "world": "lab" if config.model.tokenizer == "lab" else "real",
+        "config": labelled(config),
+        "overrides": list(run.overrides),
+        "checkpoints": [
+            {
+                "role": checkpoint.role,
+                "train": checkpoint.train.fingerprint if checkpoint.train else None,
+                "model": config.model.name,
+                "evaluations": [
+                    {
+                        "benchmark": evaluated.benchmark,
+                        "measures": evaluated.config.measures,
+                        "headline": evaluated.config.headline,
+                        "thinking": evaluated.config.thinking,
+                        "prompts": evaluated.prompts.fingerprint,
+                        "generate": evaluated.generate.fingerprint,
+                        "scores": {judge: step.fingerprint for judge, step in evaluated.scores.items()},
+                    }
+                    for evaluated in checkpoint.evaluations
+                ],
+            }
+            for checkpoint in run.checkpoints
+        ],
+        "steps": [step.key for step in run.steps],
+    }
+    folder = outputs / "runs" / run.name
+    write_json(folder / "run.json", record)
+    return folder
+
+
+def write_sweep(graph: Plan, runs: Sequence[Run], outputs: Path) -> Path:
+    """Write a sweep's record and return its folder."""
+    names = [run.name for run in runs]
+    folder = sweep_folder(graph, outputs)
+    write_json(folder / "sweep.json", {"schema": 1, "id": graph.id, "name": folder.name, "runs": names})
+    return folder
+
+
+def sweep_folder(graph: Plan, outputs: Path) -> Path:
+    """Return the folder of a sweep."""
+    config = graph.runs[0].config
+    datasets = sorted({run.dataset for run in graph.runs if run.dataset})
+    return outputs / "sweeps" / "-".join([config.model.name, *datasets[:4], graph.id])
+
+
+def labelled(config: Config) -> dict[str, Any]:
+    """Return a whole configuration as plain values, labels included."""
+    return dataclasses.asdict(config)
