@@ -21,12 +21,12 @@ SCRATCH = "scratch"
 """Folder in a step for what only an unfinished step needs, such as training checkpoints."""
 
 
-def write_json(path: Path, values: Any) -> None:
+def write_json(path: Path, values: Any, sort_keys: bool = True) -> None:
     """Write JSON so that the file is either the old one or the whole new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     with partial.open("w", encoding="utf-8") as file:
-        json.dump(values, file, indent=1, sort_keys=True, ensure_ascii=False)
+        json.dump(values, file, indent=1, sort_keys=sort_keys, ensure_ascii=False)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from safetax.errors import UserError
 from safetax.manifest import sha256_of
-from safetax.tracking import Entry
+from safetax.tracking_entry import Entry
 
 KEY_LENGTH, VALUE_LENGTH, TAG_LENGTH = 250, 6000, 5000
 METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100
@@ -29,7 +29,7 @@ class Writer:
         self.client = client
         found = client.get_experiment_by_name(experiment)
         if found is None:
-            # Without its kind the dashboard takes the experiment for one of prompts and traces.
+            # The kind that the dashboard knows experiments of model training by.
             tags = {"mlflow.experimentKind": "custom_model_development"}
             self.experiment = str(client.create_experiment(experiment, artifacts, tags=tags))
             return

@@ -171,7 +171,7 @@ def write_record(run: Run, outputs: Path) -> Path:
         "steps": [step.key for step in run.steps],
     }
     folder = outputs / "runs" / run.name
-    write_json(folder / "run.json", record)
+    write_json(folder / "run.json", record, sort_keys=False)  # the order of judges says which one is the headline's
     return folder
 
 

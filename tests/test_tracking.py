@@ -53,8 +53,8 @@ class World:
         command = [sys.executable, "-c", code, str(self.outputs), str(sweep or ""), json.dumps(self.results)]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def track_apart(self, then: str = "") -> None:
-        finish(self.start(then=then))
+    def track_apart(self, sweep: Path | None = None, then: str = "") -> None:
+        finish(self.start(sweep, then))
 
     def logged(self, **only: str) -> list[Any]:
         """The active runs that MLflow has, those with the given tags."""
@@ -204,6 +204,14 @@ def test_a_sweep_is_the_parent_of_its_runs(world: World) -> None:
     children = [run for run in world.logged() if "safetax.run" in run.data.tags]
     assert len(children) == 2
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+
+    # A parent that was deleted in the dashboard comes back, with its children.
+    connect(world.outputs).delete_run(parent.info.run_id)
+    world.track(world.sweep)
+    (parent,) = world.logged(sweep=world.sweep.name)
+    children = [run for run in world.logged() if "safetax.run" in run.data.tags]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    world.track_apart(world.sweep, then="assert 'mlflow' not in sys.modules")
 
     # A run alone, later, stays where it was; in another sweep it moves there and both are noted.
     world.track()

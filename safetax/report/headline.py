@@ -38,7 +38,7 @@ def sentences(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def verdict(tax: Mapping[str, Any]) -> str:
-    """Say what the interval of one seed, or the range of several, allows: "cost", "gained" or (it holds 0) "unclear"."""
+    """Say what the interval of one seed or the range of several allows: "cost", "gained" or (it holds 0) "unclear"."""
     low, high = tax.get("low"), tax.get("high")
     if low is None or high is None or low <= 0 <= high:
         return "unclear"
