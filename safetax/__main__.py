@@ -72,7 +72,9 @@ def command(arguments: Sequence[str]) -> int:
         place = f"hydra.run.dir={quoted(outputs / 'runs' / graph.runs[0].name)}"
     forced = composer.force(parsed.overrides)
     flags = [argument for argument in arguments if argument not in parsed.overrides]
-    return through_hydra(parsed, [*flags, place, *forced])
+    through_hydra(parsed, [*flags, place, *forced])
+    session.check()
+    return 0
 
 
 def quoted(path: Path) -> str:
@@ -109,8 +111,7 @@ def job(_: object) -> None:
 
     session = sessions.current
     assert session is not None
-    overrides = session.composer.force(HydraConfig.get().overrides.task)
-    session.run(session.plan([session.composer.job(overrides)]), sweep=False)
+    session.launch([HydraConfig.get().overrides.task], sweep=False)
 
 
 if __name__ == "__main__":

@@ -125,16 +125,15 @@ def grade(
             response = answered.get(example.id)
             text = "" if response is None else cut(response.answer, example.meta["until"])
             answers[prompt_hash(json.dumps(example.messages))].append(text)
-        samples = _evaluate(_language_model(answers), loaded, None)["samples"][task]
-        scored = _first_filter(samples)
+        scored = _first_filter(_evaluate(_language_model(answers), loaded, None)["samples"][task])
         for example, sample in zip(examples, scored, strict=True):
             if example.id in answered:
                 verdicts.append(_verdict(example.id, repeat, sample, metric, task))
     return verdicts
 
 
-def _verdict(name: str, repeat: int, sample: Mapping[str, Any], metric: str | None, task: str) -> Verdict:
-    metric = metric or sample["metrics"][0]
+def _verdict(name: str, repeat: int, sample: Mapping[str, Any], named: str | None, task: str) -> Verdict:
+    metric: str = named or sample["metrics"][0]
     if metric not in sample["metrics"]:
         raise UserError(f"grader.metric={metric}: task {task} has {', '.join(sample['metrics'])}.")
     value = sample[metric]
@@ -163,9 +162,9 @@ def _load(
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     definition = find_definition(task, folder)
     own = any(definition.is_relative_to(directory) for directory in task_directories(folder))
-    include = [str(path) for path in task_directories(folder) if path.is_dir()]
+    include: Any = [str(path) for path in task_directories(folder) if path.is_dir()]
     manager = TaskManager(include_path=include, include_defaults=not own, metadata=dict(metadata))
-    loaded = manager.load([task])
+    loaded: Any = manager.load([task])
     for built in loaded["tasks"].values():
         built.set_config("repeats", 1)
         if frozen is not None:

@@ -34,6 +34,24 @@ class Session:
     composer: Composer
     console: Console
     resolver: Resolver = field(default_factory=Resolver)
+    failure: Exception | None = None
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], sweep: bool) -> Plan:
+        """Run jobs that Hydra hands over, and return their graph.
+
+        A failure is kept for ``check``: raised through Hydra it would be printed twice, once with Hydra's own words.
+        """
+        graph = self.plan([self.composer.job(self.composer.force(overrides)) for overrides in job_overrides])
+        try:
+            self.run(graph, sweep)
+        except Exception as error:
+            self.failure = error
+        return graph
+
+    def check(self) -> None:
+        """Raise the failure of the jobs, if any."""
+        if self.failure is not None:
+            raise self.failure
 
     def plan(self, jobs: Sequence[Job]) -> Plan:
         """Return the graph of the jobs.

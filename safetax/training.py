@@ -87,7 +87,7 @@ class SupervisedTrainer(Trainer):
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Make the optimizer that the configuration names."""
         if self.optimizer is None:
-            source = model if model is not None else self.model
+            source: Any = model if model is not None else self.model
             self.optimizer = make_optimizer(source, self.training, self.get_decay_parameter_names(source))
         return self.optimizer
 
@@ -182,7 +182,6 @@ def arguments_for(training: Training, runtime: dict[str, Any], seed: int, rows: 
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(training.schedule, training.schedule),
         warmup_steps=math.ceil(training.warmup_ratio * steps),
         max_grad_norm=training.max_grad_norm or 0.0,
-        gradient_checkpointing=runtime["gradient_checkpointing"],
         logging_steps=min(10, steps),
         save_strategy="no",
         seed=seed,
@@ -237,6 +236,8 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
     arguments = arguments_for(training, runtime, seed, len(rows), job.scratch)
     model = load_model(job.identity, job.inputs, tokenizer, training.dtype, seed)
     model.config.use_cache = False
+    if runtime["gradient_checkpointing"]:
+        model.gradient_checkpointing_enable()
     collator = Collator(tokenizer.pad_token_id)
     trainer = SupervisedTrainer(
         training,
@@ -250,7 +251,7 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=resume)
     seconds = time.monotonic() - started
-    state = trainer.accelerator.get_state_dict(trainer.model_wrapped) if runtime["zero"] else None
+    state: Any = trainer.accelerator.get_state_dict(trainer.model_wrapped) if runtime["zero"] else None
     if not trainer.is_world_process_zero():
         return {}
     model.config.use_cache = True

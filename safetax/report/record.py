@@ -21,7 +21,7 @@ def flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def show(value: Any) -> str:
     """Return a leaf as it would stand in YAML or on the command line."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value or "''" if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def shared_and_own(records: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, str]], list[dict[str, Any]]]:

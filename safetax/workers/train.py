@@ -113,7 +113,8 @@ def prepare_backend(zero: int) -> None:
         os.environ["DS_ACCELERATOR"] = "cpu"
     from accelerate import PartialState
 
-    PartialState(cpu=True, backend="gloo")
+    # With cpu=True accelerate does not look for DeepSpeed.
+    PartialState(backend="gloo") if zero else PartialState(cpu=True, backend="gloo")
 
 
 def end_with_parent() -> None:

@@ -25,10 +25,8 @@ class LocalLauncher(Launcher):
 
         session = sessions.current
         assert session is not None, "the launcher runs below the safetax command"
-        jobs = [session.composer.job(session.composer.force(overrides)) for overrides in job_overrides]
-        graph = session.plan(jobs)
-        session.run(graph, sweep=True)
-        outputs = sessions.outputs_of(jobs[0].config.runtime)
+        graph = session.launch(job_overrides, sweep=True)
+        outputs = sessions.outputs_of(graph.runs[0].config.runtime)
         return [
             _returned(overrides, outputs / "runs" / run.name)
             for overrides, run in zip(job_overrides, graph.runs, strict=True)

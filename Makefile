@@ -1,0 +1,42 @@
+# `make lab` and `make test` are all that a fresh machine needs; each sets up .venv when it is missing or out of date.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+EPOCHS ?= 0,0.5,1,2,5
+SEEDS ?= 0,1,2
+OUTPUTS ?= outputs
+
+# uv does not read pip's settings, so wheels that pip would find in a folder are named to it.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+
+.PHONY: lab lab-figure test test-all lint typecheck format clean
+
+lab: $(STAMP)  ## base -> reasoning model -> direct_refusal at a few epoch counts -> trade-off plot
+	$(BIN)/python -m safetax -m epochs=$(EPOCHS) runtime.outputs=$(OUTPUTS)
+
+lab-figure: $(STAMP)  ## the epoch figure: all data sets, epochs 0..5, several seeds (make lab-figure SEEDS=0)
+	$(BIN)/python -m safetax -m +experiment=lab_figure seed=$(SEEDS) runtime.outputs=$(OUTPUTS)
+
+test: $(STAMP)  ## all tests that this machine can run
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+typecheck: $(STAMP)
+	$(BIN)/pyright
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## removes the environment and caches; outputs/ stays
+	rm -rf $(VENV) .pytest_cache .ruff_cache dist
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	touch $@
