@@ -7,6 +7,7 @@ exists is decided by the schema alone.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +45,6 @@ class Composer:
 
     def __init__(self, config_dir: str | None = None, config_name: str = "config") -> None:
         from hydra._internal.config_loader_impl import ConfigLoaderImpl
-        from hydra._internal.config_repository import CachingConfigRepository
         from hydra._internal.utils import create_config_search_path
         from hydra.core.config_search_path import SearchPathQuery
         from hydra.core.utils import setup_globals
@@ -61,8 +61,9 @@ class Composer:
             schema = SearchPathQuery(provider="schema")
             self.search_path.prepend(provider="command-line", path=f"file://{path}", anchor=schema)
         self.loader = ConfigLoaderImpl(config_search_path=self.search_path)
-        self.loader.repository = CachingConfigRepository(self.loader.repository)  # type: ignore[assignment]
-        self._cache: dict[tuple[str, ...], Config] = {}
+        self._parsed: dict[str, Override] = {}
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
+        self._configs: dict[tuple[str, ...], Config] = {}
 
     def force(self, overrides: Sequence[str]) -> list[str]:
         """Return the overrides with plain assignments of values in their forced form."""

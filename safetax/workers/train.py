@@ -32,6 +32,9 @@ def work(jobs: Sequence[StepJob]) -> None:
 
             set_threads([job])
             summary = train(job, lambda done, total, rate, job=job: job.progress(done, total, "steps", rate))
+        from safetax.checkpoint import MODEL, verify_saved
+
+        verify_saved(job.directory / MODEL)
         job.finish(summary)
 
 

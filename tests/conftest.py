@@ -1,0 +1,58 @@
+"""What the tests share: a quick lab, run once for all of them through the real command's own parts."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+# What Hydra's and MLflow's libraries would ask the network for, no test does.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def run_lab(outputs: Path, *overrides: str, sweep: bool = False) -> str:
+    """Run the quick lab in this process's place of the command and return what it printed."""
+    from rich.console import Console
+
+    from safetax.config.compose import Composer
+    from safetax.session import Session
+
+    text = io.StringIO()
+    composer = Composer()
+    arguments = ["+experiment=lab_quick", "tracking=off", f"runtime.outputs={outputs}", *overrides]
+    session = Session(composer, Console(file=text, width=120))
+    try:
+        session.run(session.plan(composer.jobs(arguments, multirun=sweep)), sweep=sweep)
+    finally:
+        print(text.getvalue())
+    return text.getvalue()
+
+
+@pytest.fixture(scope="session")
+def quick_lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Outputs of a quick lab with one aligned model; tests that change anything work on a copy."""
+    outputs = tmp_path_factory.mktemp("lab") / "outputs"
+    run_lab(outputs, "runtime.workers=2")
+    return outputs
+
+
+@pytest.fixture
+def copied_lab(quick_lab: Path, tmp_path: Path) -> Path:
+    """A copy of the quick lab's outputs to work on."""
+    return Path(shutil.copytree(quick_lab, tmp_path / "outputs"))
+
+
+@pytest.fixture
+def chromium() -> str:
+    """Path of a Chromium; skips where there is none."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    pytest.skip("Chromium is not installed")
+
+
+Runner = Callable[[Sequence[str]], str]
