@@ -64,7 +64,7 @@ class ChatRenderer:
         """Return an example as a training row.
 
         Raises:
-            ValueError: the example has no answer, so that nothing of it would carry loss.
+            ValueError: the example has no answer, so that nothing of it would carry loss, or cannot be tokenised.
         """
         if not example.answer and not example.thinking:
             raise ValueError("its answer is empty, so no token of it would carry loss")
@@ -73,8 +73,15 @@ class ChatRenderer:
         return TrainingRow(header + completion, len(header))
 
     def encode(self, text: str) -> list[int]:
-        """Return the token ids of rendered text; special tokens stand in the text itself."""
-        return self.tokenizer.encode(text, add_special_tokens=False) if text else []
+        """Return the token ids of rendered text; special tokens stand in the text itself.
+
+        Raises:
+            ValueError: the tokenizer has no token for something in the text.
+        """
+        try:
+            return self.tokenizer.encode(text, add_special_tokens=False) if text else []
+        except Exception as error:  # tokenizers raises nothing more specific
+            raise ValueError(f"the tokenizer cannot encode it ({error}): {text[:80]!r}") from None
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of generated tokens; special tokens are kept."""

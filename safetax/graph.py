@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import signal
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 
 from safetax.config.schema import Runtime
 from safetax.errors import StepError, UserError
+from safetax.manifest import LOG
 from safetax.step import Step
 from safetax.store import Status, Store
 from safetax.worker_process import WorkerProcess
@@ -58,6 +60,8 @@ class Outcome:
     executed: list[Step] = field(default_factory=list)
     reused: list[Step] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, Step] = field(default_factory=dict)
+    """Steps that were not begun, since an input failed."""
     user_error: bool = False
 
     def check(self) -> None:
@@ -105,91 +109,117 @@ class GraphRunner:
         self.statuses: dict[str, Status] = {}
         self.slots = [_Slot() for _ in range(runtime.workers)]
         self.events: queue.Queue[tuple[_Slot, Mapping[str, Any] | None]] = queue.Queue()
+        self.waiting: dict[str, Step] = {}
+        self.complete: set[str] = set()
+        self.outcome = Outcome()
 
     def run(self, steps: Sequence[Step]) -> Outcome:
         """Bring all steps to completion, as far as that can be; steps stand in the order of their inputs."""
-        outcome = Outcome()
         self.view.begin(len(steps))
-        waiting = {step.key: step for step in steps}
-        complete: set[str] = set()
+        self.waiting = {step.key: step for step in steps}
         try:
             while True:
-                self._settle(waiting, complete, outcome)
-                self._start(waiting, complete)
+                self._settle()
+                self._start()
                 if not any(slot.batch for slot in self.slots):
                     break
                 slot, event = self.events.get()
                 if event is not None:
-                    self._hear(slot, event, complete, outcome)
+                    self._hear(slot, event)
                 else:
                     self._free(slot)
         finally:
             for slot in self.slots:
                 slot.stop()
-        for step in waiting.values():
-            self.view.note(f"not done, since an input failed: {step.title}")
-        return outcome
+        assert not self.waiting, f"steps whose inputs are not in the graph: {', '.join(self.waiting)}"
+        return self.outcome
 
-    def _settle(self, waiting: dict[str, Step], complete: set[str], outcome: Outcome) -> None:
+    def _settle(self) -> None:
         """Take the steps that can be reused out of those that wait."""
-        for key, step in list(waiting.items()):
-            if key not in self.statuses and all(source.key in complete for source in step.inputs.values()):
+        for key, step in list(self.waiting.items()):
+            if key not in self.statuses and self._is_ready(step):
                 status = self.statuses[key] = self.store.status(step)
                 if status.complete:
-                    complete.add(key)
-                    outcome.reused.append(step)
+                    self.complete.add(key)
+                    self.outcome.reused.append(step)
                     self.view.reused(step)
-                    waiting.pop(key)
+                    self.waiting.pop(key)
                 elif status.state in ("damaged", "stale"):
                     self.view.note(f"{step.title} ({key}) is made again: {status.reason}")
 
-    def _start(self, waiting: dict[str, Step], complete: set[str]) -> None:
+    def _is_ready(self, step: Step) -> bool:
+        return all(source.key in self.complete for source in step.inputs.values())
+
+    def _start(self) -> None:
         """Give the free slots what is ready."""
         for slot in self.slots:
-            if not slot.batch and (batch := self._next(waiting, complete)):
+            if not slot.batch and (batch := self._next()):
                 for step in batch:
-                    waiting.pop(step.key)
-                slot.batch, slot.current = batch, batch[0]
+                    self.waiting.pop(step.key)
+                slot.batch, slot.current = batch, None
                 kind = batch[0].kind
-                if slot.worker is None or not slot.worker.alive:
-                    slot.worker = WorkerProcess(self.runtime.python.get(kind))
-                directories = [self.store.freeze(step) for step in batch]
+                try:
+                    directories = [self.store.freeze(step) for step in batch]
+                    if slot.worker is None or not slot.worker.alive:
+                        slot.worker = WorkerProcess(self.runtime.python.get(kind), directories[0] / LOG)
+                except (OSError, UserError) as error:  # a full disk, an interpreter that is none
+                    user = isinstance(error, UserError)
+                    steps = [step.key for step in batch]
+                    self.events.put((slot, {"event": "failed", "steps": steps, "message": str(error), "user": user}))
+                    self.events.put((slot, None))
+                    continue
                 threading.Thread(target=self._listen, args=(slot, slot.worker, kind, directories), daemon=True).start()
 
-    def _next(self, waiting: dict[str, Step], complete: set[str]) -> list[Step]:
+    def _next(self) -> list[Step]:
         """Return ready steps that one request takes: of one checkpoint, or of one component."""
-        ready = [step for step in waiting.values() if all(source.key in complete for source in step.inputs.values())]
+        ready = [step for step in self.waiting.values() if self._is_ready(step)]
         busy = any(slot.batch for slot in self.slots)
         for first in sorted(ready, key=lambda step: PRIORITY[step.kind]):
             if first.kind == "train":
                 return [first]
             together = [
-                step for step in waiting.values() if step.kind == first.kind and _together(step) == _together(first)
+                step
+                for step in self.waiting.values()
+                if step.kind == first.kind and _together(step) == _together(first)
             ]
             batch = [step for step in together if step in ready]
             if (
                 first.kind == "generate"
                 and busy
-                and len(batch) < len([step for step in together if _has_model(step, complete)])
+                and len(batch) < len([step for step in together if _has_model(step, self.complete)])
             ):
                 continue  # the rest of this checkpoint's prompts are being made; one start of the engine serves all
             return batch
         return []
 
     def _listen(self, slot: _Slot, worker: WorkerProcess, kind: str, directories: Sequence[Path]) -> None:
-        for event in worker.do(kind, directories):
-            self.events.put((slot, event))
-        self.events.put((slot, None))
+        try:
+            for event in worker.do(kind, directories):
+                self.events.put((slot, event))
+        finally:
+            self.events.put((slot, None))  # whatever happens here, the graph does not wait for it for ever
 
     def _free(self, slot: _Slot) -> None:
+        """Take the slot back when its request is over."""
+        left = [step for step in slot.batch if step.key not in self.complete | self.outcome.failed.keys()]
+        if left:
+            self._fail(left, "its worker was done without finishing it", False, left[0])
+        failed = any(step.key in self.outcome.failed for step in slot.batch)
         slot.batch, slot.current = [], None
-        if self.runtime.isolation == "process":
-            slot.stop()
+        if self.runtime.isolation == "process" or failed:
+            slot.stop()  # after a failure a process may hold anything: memory, half an import
 
-    def _hear(self, slot: _Slot, event: Mapping[str, Any], complete: set[str], outcome: Outcome) -> None:
+    def _hear(self, slot: _Slot, event: Mapping[str, Any]) -> None:
         """Take in what a worker said."""
         by_key = {step.key: step for step in slot.batch}
-        step = by_key.get(event.get("step", "")) or slot.current or slot.batch[0]
+        if event["event"] == "failed":
+            steps = [by_key[key] for key in event["steps"] if key not in self.complete]
+            self._fail(steps, event["message"], bool(event["user"]), by_key[event["steps"][0]])
+            return
+        if event["event"] == "died":
+            self._died(slot, event["code"])
+            return
+        step = by_key.get(event.get("step", "")) or slot.batch[0]
         slot.current = step
         match event["event"]:
             case "started":
@@ -198,26 +228,48 @@ class GraphRunner:
                 self.view.note(f"waiting for {step.title}: {event['owner']} is at it")
             case "progress":
                 self.view.progress(step, event["done"], event["total"], event["unit"], event["rate"])
-            case "finished" | "reused":
-                complete.add(step.key)
-                (outcome.executed if event["event"] == "finished" else outcome.reused).append(step)
-                self.view.finished(step, event.get("seconds", 0.0))
-            case "failed" | "died":
-                self._failed(slot, event, complete, outcome)
+            case "finished":
+                self.complete.add(step.key)
+                self.outcome.executed.append(step)
+                self.view.finished(step, event["seconds"])
+            case "reused":
+                self.complete.add(step.key)
+                self.outcome.reused.append(step)
+                self.view.reused(step)
 
-    def _failed(self, slot: _Slot, event: Mapping[str, Any], complete: set[str], outcome: Outcome) -> None:
-        if event["event"] == "died":
-            message = f"its worker process ended with code {event['code']} (killed, or out of memory)"
+    def _died(self, slot: _Slot, code: int) -> None:
+        """Fail what a worker's process was at when it ended; steps that it had not come to go back to wait."""
+        left = [step for step in slot.batch if step.key not in self.complete | self.outcome.failed.keys()]
+        if not left:
+            return
+        logged = slot.batch[0]
+        if left[0].kind != "generate":
+            logged = at = slot.current if slot.current in left else left[0]
+            for step in left:
+                if step is not at:
+                    self.waiting[step.key] = step
+                    slot.batch.remove(step)
+            left = [at]
+        if code >= 0:
+            how = f"with code {code}"
         else:
-            message = event["message"]
-        outcome.user_error = bool(event.get("user")) and (outcome.user_error or not outcome.failed)
-        # The request's log lies in the folder of its first step.
-        log = self.store.directory(slot.batch[0]) / "worker.log"
-        for step in slot.batch:
-            if step.key not in complete:
-                told = f"{step.title} failed: {message}" if step is slot.current else f"{step.title} was not done"
-                outcome.failed[step.key] = f"{told}\n  log: {log}"
-                self.view.failed(step, told)
+            how = f"by signal {-code}, {signal.strsignal(-code)}" + ", such as for want of memory" * (code == -9)
+        self._fail(left, f"its worker process ended {how}", False, logged)
+
+    def _fail(self, steps: Sequence[Step], message: str, user: bool, logged: Step) -> None:
+        """Record steps that failed together, for one reason; ``logged`` is the one whose folder has the log."""
+        log = self.store.directory(logged) / LOG
+        where = f"\n  log: {log}" if log.exists() else ""
+        for index, step in enumerate(steps):
+            told = f"{step.title} failed: {message}" if index == 0 else f"{step.title} failed with it"
+            self.outcome.user_error = user and (self.outcome.user_error or not self.outcome.failed)
+            self.outcome.failed[step.key] = f"{told} [{step.key}]{where}"
+            self.view.failed(step, told)
+        for step in list(self.waiting.values()):  # inputs stand before what uses them
+            doomed = self.outcome.failed.keys() | self.outcome.skipped.keys()
+            if any(source.key in doomed for source in step.inputs.values()):
+                self.outcome.skipped[step.key] = self.waiting.pop(step.key)
+                self.view.note(f"not done, since an input failed: {step.title}")
 
 
 def _has_model(step: Step, complete: set[str]) -> bool:

@@ -6,17 +6,25 @@ checked; where a time differs, as after a copy, the hash decides.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetax.locks import try_locked
+
 MANIFEST = "manifest.json"
 STEP = "step.json"
-NOT_OUTPUTS = {MANIFEST, STEP, "runtime.json", "worker.log"}
+RUNTIME = "runtime.json"
+LOG = "worker.log"
+KEPT = {STEP, RUNTIME, LOG}
+"""What stays when a step is made again. A worker has its log open by then."""
+NOT_OUTPUTS = {MANIFEST, *KEPT}
 SCRATCH = "scratch"
 """Folder in a step for what only an unfinished step needs, such as training checkpoints."""
 
@@ -25,12 +33,16 @@ def write_json(path: Path, values: Any, sort_keys: bool = True) -> None:
     """Write JSON so that the file is either the old one or the whole new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(values, file, indent=1, sort_keys=sort_keys, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            json.dump(values, file, indent=1, sort_keys=sort_keys, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -40,6 +52,20 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return values if isinstance(values, dict) else None
+
+
+def read_manifest(directory: Path) -> dict[str, Any] | None:
+    """Return the manifest in a step's folder, or None where there is none or it is broken."""
+    manifest = read_json(directory / MANIFEST)
+    if manifest is None:
+        return None
+    for name, keys in (("outputs", {"size", "mtime_ns", "sha256"}), ("inputs", {"step", "outputs"})):
+        entries = manifest.get(name)
+        if not isinstance(entries, dict):
+            return None
+        if not all(isinstance(entry, dict) and keys <= entry.keys() for entry in entries.values()):
+            return None
+    return manifest
 
 
 def sha256_of(path: Path) -> str:
@@ -82,32 +108,48 @@ def damage(directory: Path, manifest: Mapping[str, Any], full: bool = False) -> 
 
     Args:
         directory: the step's folder.
-        manifest: its manifest; times that differ over the same content are mended in it on disk.
+        manifest: its manifest; times that differ over the same content are mended on disk.
         full: hash every output, whatever its size and time say.
     """
-    moved = False
+    times = {}
     for name, entry in manifest["outputs"].items():
         path = directory / name
         try:
             status = path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return f"{name} is missing"
+        if not stat.S_ISREG(status.st_mode):
+            return f"{name} is no file"
         if status.st_size != entry["size"]:
             return f"{name} has {status.st_size} bytes instead of {entry['size']}"
-        if full or status.st_mtime_ns != entry["mtime_ns"]:
-            if sha256_of(path) != entry["sha256"]:
-                return f"{name} has other content than when it was made"
-            moved |= status.st_mtime_ns != entry["mtime_ns"]
-            entry["mtime_ns"] = status.st_mtime_ns
-    if moved:
-        write_json(directory / MANIFEST, dict(manifest))
+        moved = status.st_mtime_ns != entry["mtime_ns"]
+        if (full or moved) and sha256_of(path) != entry["sha256"]:
+            return f"{name} has other content than when it was made"
+        if moved:
+            times[name] = status.st_mtime_ns
+    if times:
+        _mend(directory, manifest, times)
     return None
 
 
+def _mend(directory: Path, manifest: Mapping[str, Any], times: Mapping[str, int]) -> None:
+    """Put the times that outputs have now into the manifest on disk, so that they are not hashed each time.
+
+    Left undone where a worker is at the step, where the manifest is another by now, and where nothing can be written.
+    """
+    with contextlib.suppress(OSError), try_locked(directory) as held:
+        if held and read_json(directory / MANIFEST) == manifest:
+            outputs = {
+                name: {**entry, "mtime_ns": times.get(name, entry["mtime_ns"])}
+                for name, entry in manifest["outputs"].items()
+            }
+            write_json(directory / MANIFEST, {**manifest, "outputs": outputs})
+
+
 def clear(directory: Path) -> None:
-    """Remove all that a step's folder holds but its frozen description; the manifest goes first."""
+    """Remove all that a step's folder holds but its frozen description and its log; the manifest goes first."""
     (directory / MANIFEST).unlink(missing_ok=True)
     for path in directory.iterdir() if directory.is_dir() else ():
-        if path.name in (STEP, "runtime.json"):
+        if path.name in KEPT:
             continue
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

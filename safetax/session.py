@@ -14,6 +14,7 @@ from safetax.config.compose import Composer, Job
 from safetax.config.schema import Config, Runtime
 from safetax.errors import ConfigError
 from safetax.graph import GraphRunner, Outcome
+from safetax.locks import in_use
 from safetax.manifest import read_json, write_json
 from safetax.plan import Plan, Run, plan
 from safetax.resolve import Resolver
@@ -74,8 +75,12 @@ class Session:
         Raises:
             UserError, StepError: steps failed; what was finished is kept.
         """
+        outputs = outputs_of(graph.runs[0].config.runtime)
+        with in_use(outputs):
+            return self._run(graph, sweep, outputs)
+
+    def _run(self, graph: Plan, sweep: bool, outputs: Path) -> Outcome:
         config = graph.runs[0].config
-        outputs = outputs_of(config.runtime)
         store = Store(outputs)
         with open_view(self.console) as view:
             runner = GraphRunner(store, view, config.runtime)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from safetax.config.identity import flatten
-from safetax.manifest import MANIFEST, STEP, damage, outputs_digest, read_json, write_json
+from safetax.manifest import MANIFEST, RUNTIME, STEP, damage, outputs_digest, read_manifest, write_json
 from safetax.step import Step
 
 State = Literal["complete", "absent", "unfinished", "damaged", "stale"]
@@ -39,7 +39,7 @@ class Store:
 
     def manifest(self, step: Step | str) -> dict[str, Any] | None:
         """Return the manifest of a finished step, or None."""
-        return read_json(self.directory(step) / MANIFEST)
+        return read_manifest(self.directory(step))
 
     def status(self, step: Step | str, full: bool = False) -> Status:
         """Say whether a step is complete.
@@ -49,11 +49,11 @@ class Store:
             full: hash all outputs instead of looking at sizes and times.
         """
         directory = self.directory(step)
-        manifest = read_json(directory / MANIFEST)
+        manifest = read_manifest(directory)
         if manifest is None:
             if (directory / MANIFEST).exists():
                 return Status("damaged", "its manifest cannot be read")
-            begun = any(path.name not in (STEP, "runtime.json") for path in directory.glob("*"))
+            begun = any(path.name not in (STEP, RUNTIME) for path in directory.glob("*"))
             return Status("unfinished", "it was begun and not finished") if begun else Status("absent", "never made")
         wrong = damage(directory, manifest, full)
         if wrong:
@@ -69,13 +69,13 @@ class Store:
         directory = self.directory(step)
         directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / STEP, step.frozen())
-        write_json(directory / "runtime.json", dict(step.runtime))
+        write_json(directory / RUNTIME, dict(step.runtime))
         return directory
 
     def finished(self) -> Iterator[dict[str, Any]]:
         """Yield the manifests of all finished steps."""
         for path in sorted(self.root.glob(f"*/*/{MANIFEST}")):
-            manifest = read_json(path)
+            manifest = read_manifest(path.parent)
             if manifest is not None and "fingerprint" in manifest:
                 yield manifest
 

@@ -24,42 +24,58 @@ class WorkerProcess:
     It is the leader of its own process group: ranks that it starts end with it.
     """
 
-    def __init__(self, interpreter: str | None = None) -> None:
+    def __init__(self, interpreter: str | None = None, log: Path | None = None) -> None:
+        """Start the process.
+
+        Args:
+            interpreter: of which Python; None: of this one.
+            log: where it says what goes wrong before it hears a request; None: nowhere.
+
+        Raises:
+            UserError: the interpreter cannot be started.
+        """
         environment = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
         environment |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # no print of a library may fail for its characters
         environment.setdefault("TQDM_DISABLE", "1")
         try:
-            self.process = subprocess.Popen(
-                [interpreter or sys.executable, "-m", "safetax.workers.serve"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=environment,
-                text=True,
-                encoding="utf-8",
-                start_new_session=True,
-            )
+            with log.open("ab") if log else contextlib.nullcontext(subprocess.DEVNULL) as errors:
+                self.process = subprocess.Popen(
+                    [interpreter or sys.executable, "-m", "safetax.workers.serve"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    env=environment,
+                    text=True,
+                    encoding="utf-8",
+                    start_new_session=True,
+                )
         except OSError as error:
+            if interpreter is None:
+                raise
             raise UserError(
                 f"runtime.python: {interpreter} cannot be started ({error.strerror}); name an interpreter."
             ) from None
 
     def do(self, kind: str, directories: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
-        """Have a worker do steps; yields its events, the last of which is ``done``, ``failed`` or ``died``."""
+        """Have a worker do steps; yields its events, the last of which is ``done`` or ``died``."""
         assert self.process.stdin is not None and self.process.stdout is not None
         request = {"kind": kind, "directories": [str(directory.absolute()) for directory in directories]}
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            yield {"event": "died", "code": self.process.wait()}
-            return
-        for line in self.process.stdout:
-            event = json.loads(line)
-            yield event
-            if event["event"] in ("done", "failed"):
-                return
-        yield {"event": "died", "code": self.process.wait()}
+            for line in self.process.stdout:
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    break  # it died in the middle of a line
+                yield event
+                if event["event"] == "done":
+                    return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=5)
+        self.kill()  # what it started may live on
+        yield {"event": "died", "code": self.process.returncode}
 
     @property
     def alive(self) -> bool:
@@ -78,6 +94,6 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the process and all that it started, at once."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

@@ -21,7 +21,9 @@ from tests.conftest import run_lab
 
 def aligned_step(outputs: Path) -> Path:
     """Return the folder of the one aligned checkpoint."""
-    found = [path.parent for path in outputs.glob("train/*/step.json") if "align" in json.loads(path.read_text())["title"]]
+    found = [
+        path.parent for path in outputs.glob("train/*/step.json") if "align" in json.loads(path.read_text())["title"]
+    ]
     assert len(found) == 1
     return found[0]
 

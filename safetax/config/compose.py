@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetax.config.build import build, nearest
 from safetax.config.schema import Config
 from safetax.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
 
 
 def conf_directory() -> Path:
@@ -108,10 +113,9 @@ class Composer:
     def job(self, overrides: Sequence[str]) -> Job:
         """Return the job of forced overrides without sweeps in them."""
         key = tuple(overrides)
-        if key not in self._cache:
-            self._check_choices(overrides)
-            self._cache[key] = build(Config, self._compose(overrides), self.groups)
-        return Job(tuple(text.lstrip("+") if text.startswith("++") else text for text in overrides), self._cache[key])
+        if key not in self._configs:
+            self._configs[key] = build(Config, self._compose(overrides), self.groups)
+        return Job(tuple(text.lstrip("+") if text.startswith("++") else text for text in overrides), self._configs[key])
 
     def _expand(self, forced: list[str]) -> list[list[str]]:
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -128,47 +132,58 @@ class Composer:
         return batches[0]
 
     def _compose(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """Compose one job. Jobs of a sweep that choose the same options share what Hydra composes of YAML."""
         from hydra.types import RunMode
         from omegaconf import OmegaConf, open_dict
         from omegaconf.errors import OmegaConfBaseException
 
-        config = self._load(overrides, RunMode.RUN)
-        with open_dict(config):
-            del config["hydra"]
+        values = [parsed for parsed in self._parse(overrides) if self._sets_value(parsed)]
+        texts = {parsed.input_line for parsed in values}
+        choices = tuple(text for text in overrides if text not in texts)
+        if choices not in self._composed:
+            self._check_choices(choices)
+            composed = self._load(choices, RunMode.RUN)
+            with open_dict(composed):
+                del composed["hydra"]
+            self._composed[choices] = composed
+        config = copy.deepcopy(self._composed[choices])
+        with _composition_errors():
+            self.loader._apply_overrides_to_config(values, config)
         try:
-            values = OmegaConf.to_container(config, resolve=True)
+            resolved = OmegaConf.to_container(config, resolve=True)
         except OmegaConfBaseException as error:
             key = error.full_key or "a value"
             raise ConfigError(f"{key}: {str(error.msg or error).splitlines()[0]}") from None
-        assert isinstance(values, dict)
-        return {str(key): value for key, value in values.items()}
+        assert isinstance(resolved, dict)
+        return {str(key): value for key, value in resolved.items()}
 
-    def _load(self, overrides: Sequence[str], mode: Any) -> Any:
-        from hydra.errors import HydraException
-        from omegaconf.errors import OmegaConfBaseException
+    def _sets_value(self, parsed: Override) -> bool:
+        """Whether an override changes a value of the composed configuration, and not what is composed."""
+        return not parsed.is_hydra_override() and not self._is_choice(parsed)
 
-        try:
+    def _is_choice(self, parsed: Override) -> bool:
+        """Whether an override chooses an option of a config group; a dictionary is merged into the group's node."""
+        return self.loader.repository.group_exists(parsed.key_or_group) and not isinstance(parsed.value(), dict)
+
+    def _load(self, overrides: Sequence[str], mode: Any) -> DictConfig:
+        with _composition_errors():
             return self.loader.load_configuration(self.config_name, list(overrides), run_mode=mode)
-        except (HydraException, OmegaConfBaseException) as error:
-            cause = error.__cause__ if error.__cause__ is not None and not str(error) else error
-            lines = [line for line in str(cause).splitlines() if line.strip()]
-            raise ConfigError(" ".join(line.strip() for line in lines[:4])) from None
 
-    def _parse(self, overrides: Sequence[str]) -> list[Any]:
+    def _parse(self, overrides: Sequence[str]) -> list[Override]:
         from hydra.core.override_parser.overrides_parser import OverridesParser
         from hydra.errors import HydraException
 
-        parser = OverridesParser.create(config_loader=self.loader)
-        parsed = []
         for text in overrides:
+            if text in self._parsed:
+                continue
             try:
-                parsed.append(parser.parse_override(text))
+                self._parsed[text] = OverridesParser.create(config_loader=self.loader).parse_override(text)
             except HydraException as error:
                 reason = str(error).splitlines()[0]
                 raise ConfigError(
                     f"{text}: this is no override ({reason}). Write key=value, +experiment=NAME, or ~key."
                 ) from None
-        return parsed
+        return [self._parsed[text] for text in overrides]
 
     def _check_choices(self, overrides: Sequence[str]) -> None:
         """Check that every chosen option of a group exists."""
@@ -190,3 +205,17 @@ class Composer:
 
     def _exists(self, group: str, choice: str) -> bool:
         return bool(choice) and self.loader.repository.config_exists(os.path.join(group, choice))  # noqa: PTH118
+
+
+@contextmanager
+def _composition_errors() -> Iterator[None]:
+    """Turn Hydra's and OmegaConf's complaints about a configuration into ConfigError."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = error.__cause__ if error.__cause__ is not None and not str(error) else error
+        lines = [line for line in str(cause).splitlines() if line.strip()]
+        raise ConfigError(" ".join(line.strip() for line in lines[:4])) from None

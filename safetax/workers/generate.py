@@ -22,10 +22,13 @@ from safetax.config.build import component_module
 from safetax.config.identity import restore, restore_node
 from safetax.config.schema import Format
 from safetax.engines import Generated, Markers, Prompt
+from safetax.errors import UserError
 from safetax.records import EndOfThinking, Example, Response, read_records, to_json, write_records
 from safetax.workers.job import StepJob, run_by_hand, set_threads
 
 PARTIAL = "responses.jsonl"
+TOGETHER = True
+"""All steps of a request are done at once."""
 
 
 @dataclass
@@ -61,14 +64,16 @@ def _open(job: StepJob) -> _Queue:
     done = read_partial(path)
     wanted = [(example, repeat) for example in examples for repeat in range(repeats)]
     pending = [(example, repeat) for example, repeat in wanted if (example.id, repeat) not in done]
-    write_records(path, done.values())
+    whole = path.with_suffix(".whole")
+    write_records(whole, done.values())
+    whole.replace(path)
     return _Queue(job, examples, done, pending, path.open("a", encoding="utf-8"), len(wanted))
 
 
 def read_partial(path: Path) -> dict[tuple[str, int], Response]:
     """Return the responses that an interrupted step has written; a line cut in the middle is left out."""
     done = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    for line in path.read_bytes().split(b"\n") if path.exists() else ():  # the cut may go through a character
         try:
             response = Response(**json.loads(line))
         except (ValueError, TypeError):
@@ -89,8 +94,6 @@ def _by_format(queues: Sequence[_Queue]) -> list[list[_Queue]]:
 
 def _generate(queues: list[_Queue]) -> None:
     job = queues[0].job
-    for queue in queues:
-        queue.job.input_manifests()
     pending = [(queue, example, repeat) for queue in queues for example, repeat in queue.pending]
     if pending:
         engine_config = restore("engines", job.identity["engine"])
@@ -109,11 +112,19 @@ def _generate(queues: list[_Queue]) -> None:
 
 
 def make_prompt(identity: dict[str, Any], renderer: ChatRenderer, example: Example, repeat: int) -> Prompt:
-    """Return what an engine is asked for one response."""
+    """Return what an engine is asked for one response.
+
+    Raises:
+        UserError: the prompt cannot be tokenised.
+    """
     sampling = identity["sampling"]
     budget = sampling["thinking_budget"] if renderer.markup.open_thinking else 0
+    try:
+        tokens = renderer.prompt(example.messages, thinking=budget > 0)
+    except ValueError as error:
+        raise UserError(f"Prompt {example.id} cannot be asked: {error}") from None
     return Prompt(
-        renderer.prompt(example.messages, thinking=budget > 0),
+        tokens,
         budget or None,
         sampling["answer_budget"],
         sampling["temperature"],
@@ -184,4 +195,4 @@ def _finish(queue: _Queue) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_by_hand(work))
+    sys.exit(run_by_hand(work, TOGETHER))

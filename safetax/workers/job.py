@@ -6,9 +6,11 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +22,7 @@ from safetax.errors import UserError
 from safetax.locks import locked
 from safetax.manifest import (
     MANIFEST,
+    RUNTIME,
     SCRATCH,
     STEP,
     clear,
@@ -27,8 +30,12 @@ from safetax.manifest import (
     describe_outputs,
     outputs_digest,
     read_json,
+    read_manifest,
     write_json,
 )
+
+SOURCES = "inputs.json"
+"""In the scratch folder: which outputs of its inputs an unfinished step was begun with."""
 
 LIBRARIES = ("safetax", "torch", "transformers", "deepspeed", "datasets", "lm_eval", "vllm", "tokenizers")
 
@@ -45,6 +52,8 @@ class Events:
         """Report an event."""
         if self.as_json:
             self.stream.write(json.dumps({"event": event, **values}) + "\n")
+        elif event == "failed":
+            print(f"Error: {values['message']}", file=sys.stderr)
         else:
             self.stream.write(" ".join([event, *(f"{key}={value}" for key, value in values.items())]) + "\n")
         self.stream.flush()
@@ -66,6 +75,8 @@ class StepJob:
     events: Events
     lock: int = -1
     started: float = field(default_factory=time.monotonic)
+    sources: dict[str, str] = field(default_factory=dict)
+    """Digest of the outputs of each input, as they were when the work began."""
 
     def __post_init__(self) -> None:
         """Read the frozen description.
@@ -79,7 +90,7 @@ class StepJob:
         self.kind: str = frozen["kind"]
         self.frozen = frozen
         self.identity: dict[str, Any] = frozen["identity"]
-        self.runtime: dict[str, Any] = read_json(self.directory / "runtime.json") or {}
+        self.runtime: dict[str, Any] = read_json(self.directory / RUNTIME) or {}
         root = self.directory.absolute().parent.parent
         self.inputs: dict[str, Path] = {name: root / key for name, key in frozen["inputs"].items()}
 
@@ -107,34 +118,50 @@ class StepJob:
         """
         manifests = {}
         for name, path in self.inputs.items():
-            manifest = read_json(path / MANIFEST)
+            manifest = read_manifest(path)
             if manifest is None:
                 raise UserError(f"{self.directory}: its input {name} ({path}) is not finished; run it first.")
             manifests[name] = manifest
         return manifests
 
+    def input_digests(self) -> dict[str, str]:
+        """Return a hash over the outputs of each input. Raises UserError where an input is not finished."""
+        return {name: outputs_digest(manifest) for name, manifest in self.input_manifests().items()}
+
     def is_complete(self) -> bool:
         """Whether another process finished the step meanwhile, from the inputs as they are now."""
-        manifest = read_json(self.directory / MANIFEST)
+        manifest = read_manifest(self.directory)
         if manifest is None or damage(self.directory, manifest):
             return False
-        sources = self.input_manifests()
-        return all(outputs_digest(sources[name]) == entry["outputs"] for name, entry in manifest["inputs"].items())
+        sources = self.input_digests()
+        return all(sources.get(name) == entry["outputs"] for name, entry in manifest["inputs"].items())
+
+    def begin(self) -> None:
+        """Take what an earlier attempt left, if it was made from the inputs as they are now, or clear it away."""
+        self.sources = self.input_digests()
+        begun = self.directory / SCRATCH / SOURCES
+        if (self.directory / MANIFEST).exists() or read_json(begun) != self.sources:
+            clear(self.directory)
+            write_json(begun, self.sources)
+        self.started = time.monotonic()
+        self.events.send("started", step=self.key)
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Hash the outputs and write the manifest: the step is complete from then on."""
-        import shutil
+        """Hash the outputs and write the manifest: the step is complete from then on.
 
-        shutil.rmtree(self.directory / SCRATCH, ignore_errors=True)
-        sources = self.input_manifests()
+        Raises:
+            RuntimeError: an input was made again while the step was at work.
+        """
+        outputs = describe_outputs(self.directory)
+        if self.input_digests() != self.sources:
+            raise RuntimeError("an input was made again with other content meanwhile; run the same command again")
         seconds = time.monotonic() - self.started
         manifest = {
             **self.frozen,
             "inputs": {
-                name: {"step": key, "outputs": outputs_digest(sources[name])}
-                for name, key in self.frozen["inputs"].items()
+                name: {"step": key, "outputs": self.sources[name]} for name, key in self.frozen["inputs"].items()
             },
-            "outputs": describe_outputs(self.directory),
+            "outputs": outputs,
             "summary": summary,
             "provenance": {
                 "seconds": round(seconds, 3),
@@ -146,6 +173,8 @@ class StepJob:
             },
         }
         write_json(self.directory / MANIFEST, manifest)
+        # Only now: killed while a large model was hashed, a training would otherwise begin from nothing.
+        shutil.rmtree(self.directory / SCRATCH, ignore_errors=True)
         self.events.send("finished", step=self.key, seconds=round(seconds, 3), summary=summary)
 
 
@@ -173,24 +202,57 @@ def _opened(directories: Sequence[Path], events: Events) -> Iterator[list[StepJo
                 events.send("waiting", step=job.key, owner=owner)
 
             job.lock = stack.enter_context(locked(directory, waiting))
+            if not (directory / STEP).exists():  # pruned while we waited
+                write_json(directory / STEP, job.frozen)
             if job.is_complete():
+                shutil.rmtree(directory / SCRATCH, ignore_errors=True)
                 events.send("reused", step=job.key)
-                continue
-            manifest = read_json(directory / MANIFEST)
-            if manifest is not None or (directory / MANIFEST).exists():
-                clear(directory)
-            jobs.append(job)
+            else:
+                jobs.append(job)
         yield jobs
 
 
-def work_on(directories: Sequence[Path], work: Work, events: Events) -> None:
-    """Do the steps in the folders with a worker's function; a step that is complete by now is left alone."""
-    with _opened(directories, events) as jobs:
-        if jobs:
-            for job in jobs:
-                events.send("started", step=job.key)
-                job.started = time.monotonic()
-            work(jobs)
+def work_on(
+    directories: Sequence[Path],
+    work: Work,
+    events: Events,
+    together: bool = False,
+    log_to: Callable[[Sequence[Path]], None] | None = None,
+) -> int:
+    """Do the steps in the folders with a worker's function; a step that is complete by now is left alone.
+
+    A step that fails is reported as ``failed``, its traceback goes to stderr, and the others are done all the same.
+
+    Args:
+        directories: the steps' folders.
+        work: the worker's function.
+        events: where to report to.
+        together: give all steps to the function at once; they fail together.
+        log_to: called with the folders before each call of the function, to direct the log.
+
+    Returns:
+        the exit code of a worker that is run by hand: 0, or 2 where all failures are for the user to mend, or 1.
+    """
+    code = 0
+    for group in [directories] if together else [[directory] for directory in directories]:
+        keys = [f"{directory.parent.name}/{directory.name}" for directory in group]
+        try:
+            if log_to is not None:
+                log_to(group)
+            with _opened(group, events) as jobs:
+                for job in jobs:
+                    job.begin()
+                if jobs:
+                    work(jobs)
+        except UserError as error:
+            code = code or 2
+            events.send("failed", steps=keys, message=str(error), user=True)
+        except (Exception, SystemExit) as error:
+            code = 1
+            with contextlib.suppress(OSError):  # the disk may be full, and the log on it
+                traceback.print_exc()
+            events.send("failed", steps=keys, message=f"{type(error).__name__}: {error}", user=False)
+    return code
 
 
 def set_threads(jobs: Sequence[StepJob]) -> None:
@@ -205,15 +267,10 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_by_hand(work: Work) -> int:
+def run_by_hand(work: Work, together: bool = False) -> int:
     """Do the steps named on the command line; returns the exit code."""
-    directories = [Path(argument) for argument in sys.argv[1:]]
+    directories = [Path(argument).absolute() for argument in sys.argv[1:]]
     if not directories:
         print("Name the folders of the steps to do.", file=sys.stderr)
         return 2
-    try:
-        work_on(directories, work, Events(sys.stdout, as_json=False))
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return work_on(directories, work, Events(sys.stdout, as_json=False), together)

@@ -18,7 +18,6 @@ from safetax.workers.job import StepJob, run_by_hand
 def work(jobs: Sequence[StepJob]) -> None:
     """Score the responses of the steps, one after the other."""
     for job in jobs:
-        job.input_manifests()
         config = restore("judges", job.identity["judge"])
         examples = read_records(job.inputs["prompts"] / "examples.jsonl", Example)
         responses = read_records(job.inputs["responses"] / "responses.jsonl", Response)

@@ -19,7 +19,7 @@ from safetax.errors import UserError
 from safetax.manifest import write_json
 from safetax.workers.job import Events, StepJob, run_by_hand, set_threads, usable_cores
 
-RANK = "--rank"
+LAUNCH, RANK = "--launch", "--rank"
 
 
 def work(jobs: Sequence[StepJob]) -> None:
@@ -53,7 +53,7 @@ def launch_ranks(job: StepJob) -> dict[str, object]:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
         environment.pop(name, None)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
+    command = [sys.executable, "-m", "safetax.workers.train", LAUNCH, "--standalone", f"--nproc-per-node={devices}"]
     command += ["-m", "safetax.workers.train", RANK, str(job.directory.absolute())]
     process = subprocess.Popen(command, env=environment, pass_fds=(job.lock,), stdin=subprocess.DEVNULL)
     watching = threading.Event()
@@ -129,5 +129,23 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
+def launch(arguments: Sequence[str]) -> int:
+    """Be torchrun, but end with the worker: the ranks end with torchrun, so none goes on when the worker is killed."""
+    end_with_parent()
+    from torch.distributed.run import main
+
+    main(list(arguments))
+    return 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do a step, or a part of one; returns the exit code."""
+    if arguments[:1] == [LAUNCH]:
+        return launch(arguments[1:])
+    if arguments[:1] == [RANK]:
+        return run_rank(Path(arguments[1]))
+    return run_by_hand(work)
+
+
 if __name__ == "__main__":
-    sys.exit(run_rank(Path(sys.argv[2])) if sys.argv[1:2] == [RANK] else run_by_hand(work))
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,210 @@
+"""The generate worker and the hf engine: budgets, markers, seeds, batches, restarts, one engine for all prompt sets."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from safetax.chat import ChatRenderer
+from safetax.checkpoint import MODEL
+from safetax.config.schema import Format
+from safetax.engines import Generated, Markers, Prompt
+from safetax.engines.hf import Config, HfEngine, start
+from safetax.manifest import clear, read_json, sha256_of, write_json
+from safetax.records import Response, read_records
+from safetax.worker_process import WorkerProcess
+from safetax.workers.generate import markers_of, prompt_seed, read_partial
+from safetax.workers.job import Events, StepJob
+
+TAGS = Format("think_tags", "<think>", "</think>", force_answer="</think>")
+
+
+@pytest.fixture(scope="module")
+def lrm(quick_lab: Path) -> tuple[Any, Any]:
+    """Model and tokenizer of the quick lab's LRM."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    (step,) = [p.parent for p in quick_lab.glob("train/*/step.json") if "reasoning stage" in p.read_text()]
+    return AutoModelForCausalLM.from_pretrained(step / MODEL), AutoTokenizer.from_pretrained(step / MODEL)
+
+
+@pytest.fixture(scope="module")
+def problems(quick_lab: Path) -> list[list[dict[str, str]]]:
+    for path in quick_lab.glob("prepare/*/examples.jsonl"):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        if "document" in rows[0]["meta"]:
+            return [row["messages"] for row in rows]
+    raise AssertionError("the quick lab has no reasoning problems")
+
+
+def ask(
+    lrm: tuple[Any, Any],
+    problems: list[list[dict[str, str]]],
+    markup: Format = TAGS,
+    batch: int = 8,
+    thinking: int | None = 24,
+    answer: int = 8,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+) -> dict[int, Generated]:
+    model, tokenizer = lrm
+    renderer = ChatRenderer(tokenizer, markup)
+    prompts = [
+        Prompt(
+            renderer.prompt(messages, thinking is not None),
+            thinking,
+            answer,
+            temperature,
+            top_p,
+            prompt_seed(7, str(index), 0),
+        )
+        for index, messages in enumerate(problems)
+    ]
+    return dict(start(Config("hf"), model, tokenizer, batch).respond(prompts, markers_of(renderer)))
+
+
+def test_greedy_equals_plain_generate(lrm: tuple[Any, Any], problems: list[list[dict[str, str]]]) -> None:
+    import torch
+
+    model, tokenizer = lrm
+    renderer = ChatRenderer(tokenizer, TAGS)
+    got = ask(lrm, problems[:6], thinking=40, answer=40)
+    for index, messages in enumerate(problems[:6]):
+        prompt = renderer.prompt(messages)
+        with torch.inference_mode():
+            plain = model.generate(
+                torch.tensor([prompt]), do_sample=False, max_new_tokens=40, pad_token_id=tokenizer.pad_token_id
+            )[0, len(prompt) :].tolist()
+        whole = [*(got[index].thinking or [])]
+        assert whole == plain[: len(whole)]
+        if got[index].end_of_thinking == "closed":
+            whole += [tokenizer.convert_tokens_to_ids("</think>"), *got[index].answer]
+            assert whole[: len(plain)] == plain[: len(whole)]
+
+
+def test_budgets_hold_and_say_how_each_part_ended(lrm: tuple[Any, Any], problems: list[list[dict[str, str]]]) -> None:
+    got = ask(lrm, problems, thinking=3, answer=4)
+    assert sorted(got) == list(range(len(problems)))
+    for response in got.values():
+        assert response.thinking is not None
+        assert len(response.thinking) <= 3 and len(response.answer) <= 4
+        if response.end_of_thinking == "budget":
+            assert len(response.thinking) == 3
+        assert (response.end_of_answer == "budget") == (len(response.answer) == 4) or response.end_of_answer == "stop"
+    assert any(response.end_of_thinking == "budget" for response in got.values())
+
+
+def test_forced_answer_goes_on_behind_the_cut_thinking(
+    lrm: tuple[Any, Any], problems: list[list[dict[str, str]]]
+) -> None:
+    """What is answered after a cut is what the model says behind its own first tokens and the closing marker."""
+    import torch
+
+    model, tokenizer = lrm
+    cut = ask(lrm, problems[:1], thinking=2, answer=5)[0]
+    assert cut.end_of_thinking == "budget" and cut.thinking is not None
+    prompt = [*ChatRenderer(tokenizer, TAGS).prompt(problems[0]), *cut.thinking]
+    prompt.append(tokenizer.convert_tokens_to_ids("</think>"))
+    with torch.inference_mode():
+        plain = model.generate(
+            torch.tensor([prompt]), do_sample=False, max_new_tokens=5, pad_token_id=tokenizer.pad_token_id
+        )[0, len(prompt) :].tolist()
+    assert plain[: len(cut.answer)] == cut.answer
+
+
+def test_suppressed_thinking_answers_at_once(lrm: tuple[Any, Any], problems: list[list[dict[str, str]]]) -> None:
+    got = ask(lrm, problems[:4], thinking=None, answer=6)
+    assert all(response.thinking is None and len(response.answer) <= 6 for response in got.values())
+    renderer = ChatRenderer(lrm[1], TAGS)
+    assert renderer.decode(renderer.prompt(problems[0], thinking=False)).rstrip().endswith("</think>")
+
+
+def test_sampling_depends_on_the_seed_of_the_prompt_alone(
+    lrm: tuple[Any, Any], problems: list[list[dict[str, str]]]
+) -> None:
+    one = ask(lrm, problems, batch=3, temperature=1.0)
+    other = ask(lrm, problems, batch=64, temperature=1.0)
+    assert {index: response.thinking for index, response in one.items()} == {
+        index: response.thinking for index, response in other.items()
+    }
+    same_prompt = ask(lrm, [problems[0]] * 6, temperature=1.0)
+    assert len({tuple(response.thinking or ()) for response in same_prompt.values()}) > 1, "every row the same draw"
+
+
+def test_top_p_of_nearly_nothing_is_greedy(lrm: tuple[Any, Any], problems: list[list[dict[str, str]]]) -> None:
+    assert ask(lrm, problems[:5], temperature=1.0, top_p=1e-9) == ask(lrm, problems[:5])
+
+
+def test_marker_of_several_tokens_takes_a_second_pass(
+    lrm: tuple[Any, Any], problems: list[list[dict[str, str]]]
+) -> None:
+    """With the same model, closing by ``</think>`` alone or by it and what follows must agree on the thinking."""
+    model, tokenizer = lrm
+    plain = ask(lrm, problems[:6], thinking=60, answer=20)
+    closed = {index: response for index, response in plain.items() if response.end_of_thinking == "closed"}
+    engine = HfEngine(model, tokenizer.pad_token_id, 8)
+    renderer = ChatRenderer(tokenizer, TAGS)
+    close = tokenizer.convert_tokens_to_ids("</think>")
+    for index, response in closed.items():
+        if not response.answer or not response.thinking:
+            continue
+        marker = [close, response.answer[0]]
+        markers = Markers(marker, marker, marker, renderer.end_of_turn)
+        prompt = Prompt(renderer.prompt(problems[index]), 60, 20, 0.0, 1.0, 0)
+        ((_, other),) = engine.respond([prompt], markers)
+        assert other.end_of_thinking == "closed"
+        assert other.thinking == response.thinking
+        assert other.answer[: len(response.answer) - 1] == response.answer[1:]
+
+
+def generate_steps(outputs: Path) -> dict[str, list[Path]]:
+    """Return the generate steps by the checkpoint that they ask."""
+    by_model: dict[str, list[Path]] = {}
+    for path in sorted(outputs.glob("generate/*/step.json")):
+        by_model.setdefault(json.loads(path.read_text())["inputs"]["model"], []).append(path.parent)
+    return by_model
+
+
+def test_one_engine_start_serves_all_prompt_sets_of_a_checkpoint(copied_lab: Path) -> None:
+    steps = max(generate_steps(copied_lab).values(), key=len)
+    assert len(steps) >= 3
+    before = {step: sha256_of(step / "responses.jsonl") for step in steps}
+    for step in steps:
+        clear(step)
+    worker = WorkerProcess()
+    events = list(worker.do("generate", steps))
+    worker.close()
+    assert events[-1]["event"] == "done"
+    starts = [event for event in events if event["event"] == "engine"]
+    assert len(starts) == 1
+    assert len(starts[0]["steps"]) == len(steps)
+    assert {step: sha256_of(step / "responses.jsonl") for step in steps} == before
+
+
+def test_restart_asks_only_for_what_is_missing(copied_lab: Path) -> None:
+    step = max(generate_steps(copied_lab).values(), key=len)[0]
+    before = (step / "responses.jsonl").read_text()
+    responses = read_records(step / "responses.jsonl", Response)
+    clear(step)
+    sources = StepJob(step, Events(io.StringIO(), as_json=False)).input_digests()
+    write_json(step / "scratch" / "inputs.json", sources)
+    told = before.splitlines()
+    marked = json.loads(told[1])
+    marked["answer"] = "kept from before"
+    (step / "scratch" / "responses.jsonl").write_text(
+        f"{told[0]}\n{json.dumps(marked)}\n{told[2][: len(told[2]) // 2]}"
+    )
+    assert len(read_partial(step / "scratch" / "responses.jsonl")) == 2
+    worker = WorkerProcess()
+    progress = [event for event in worker.do("generate", [step]) if event["event"] == "progress"]
+    worker.close()
+    assert progress[0]["done"] == 3  # the first new one is the third
+    after = read_records(step / "responses.jsonl", Response)
+    assert after[1].answer == "kept from before"
+    assert [after[0], *after[2:]] == [responses[0], *responses[2:]]
+    manifest = read_json(step / "manifest.json")
+    assert manifest is not None and manifest["summary"]["responses"] == len(responses)
