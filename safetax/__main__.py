@@ -6,12 +6,17 @@ Composes and checks the configuration, plans, and then lets Hydra run the job or
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetax.errors import StepError, UserError
+
+if TYPE_CHECKING:
+    from safetax.config.schema import Runtime
 
 
 def main() -> None:
@@ -41,11 +46,9 @@ def complain(text: str) -> None:
 
 def command(arguments: Sequence[str]) -> int:
     """Do what the arguments ask for; returns the exit code."""
-    from hydra._internal.utils import get_args_parser
-
-    parsed = get_args_parser().parse_intermixed_args(list(arguments))
-    if parsed.help or parsed.hydra_help or parsed.shell_completion or parsed.info or parsed.experimental_rerun:
-        return through_hydra(parsed, list(arguments))
+    parsed = parse(arguments)
+    if parsed.shell_completion:
+        return through_hydra(list(arguments))
     from rich.console import Console
 
     from safetax import session as sessions
@@ -53,8 +56,8 @@ def command(arguments: Sequence[str]) -> int:
 
     composer = Composer(parsed.config_dir, parsed.config_name or "config")
     jobs = composer.jobs(parsed.overrides, parsed.multirun)
-    if parsed.cfg:
-        return through_hydra(parsed, list(arguments))
+    if parsed.help or parsed.hydra_help or parsed.info or parsed.cfg:
+        return through_hydra(list(arguments))
     session = sessions.Session(composer, Console(highlight=False))
     graph = session.plan(jobs)
     outputs = sessions.outputs_of(jobs[0].config.runtime)
@@ -65,6 +68,7 @@ def command(arguments: Sequence[str]) -> int:
         print_plan(graph, Store(outputs), session.console)
         return 0
     check_writable(outputs)
+    check_interpreters(job.config.runtime for job in jobs)
     sessions.current = session
     if parsed.multirun:
         place = f"hydra.sweep.dir={quoted(sessions.sweep_folder(graph, outputs))}"
@@ -72,9 +76,38 @@ def command(arguments: Sequence[str]) -> int:
         place = f"hydra.run.dir={quoted(outputs / 'runs' / graph.runs[0].name)}"
     forced = composer.force(parsed.overrides)
     flags = [argument for argument in arguments if argument not in parsed.overrides]
-    through_hydra(parsed, [*flags, place, *forced])
+    through_hydra([*flags, place, *forced])
     session.check()
     return 0
+
+
+def parse(arguments: Sequence[str]) -> Namespace:
+    """Parse the command line with Hydra's own parser."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    parser.prog = "safetax"
+    if "--version" in arguments:
+        from importlib.metadata import version
+
+        print(f"safetax {version('safetax')}, Hydra {version('hydra-core')}")
+        parser.exit()
+    parsed = parser.parse_intermixed_args(list(arguments))
+    if parsed.config_path:
+        raise UserError(
+            f"--config-path={parsed.config_path}: safetax has its own configuration; add a folder of yours to it with "
+            "--config-dir."
+        )
+    if parsed.experimental_rerun:
+        raise UserError(
+            f"--experimental-rerun={parsed.experimental_rerun}: run the same command again instead; finished steps are "
+            "reused."
+        )
+    flags = ["--run", "--multirun", "--cfg", "--info", "--shell-completion"]
+    given = [flag for flag in flags if getattr(parsed, flag.strip("-").replace("-", "_"))]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)} do not go together; give one of them.")
+    return parsed
 
 
 def quoted(path: Path) -> str:
@@ -91,15 +124,35 @@ def check_writable(outputs: Path) -> None:
         raise UserError(f"runtime.outputs={outputs}: {existing} is no folder that can be written to; name another one.")
 
 
-def through_hydra(parsed: Namespace, arguments: list[str]) -> int:
-    """Let Hydra do its part of the command; returns the exit code."""
+def check_interpreters(runtimes: Iterable[Runtime]) -> None:
+    """Raise UserError unless every interpreter that a worker of its own names is there."""
+    for runtime in runtimes:
+        for worker, interpreter in runtime.python.items():
+            if shutil.which(interpreter) is None:
+                raise UserError(
+                    f"runtime.python.{worker}={interpreter}: there is no such program; name an interpreter."
+                )
+
+
+def through_hydra(arguments: list[str]) -> int:
+    """Let Hydra do its part of the command; returns the exit code.
+
+    Raises:
+        UserError: Hydra cannot make the folder of the run or the sweep.
+    """
     import hydra
 
     from safetax.config.compose import conf_directory
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of a printed traceback and exit code 1
     sys.argv = [sys.argv[0], *arguments]
-    hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name="config")(job)()
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name="config")(job)()
+    except OSError as error:  # a job's own errors are kept by the session
+        raise UserError(
+            f"{error.filename}: this folder cannot be made ({error.strerror}); name another one with runtime.outputs, "
+            "hydra.run.dir or hydra.sweep.dir."
+        ) from error
     return 0
 
 

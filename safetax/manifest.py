@@ -1,7 +1,7 @@
 """Manifests: the record of a finished step, written last and atomically, so that its presence means complete.
 
-A manifest holds the hashes of the step's outputs and of its inputs' outputs. On reuse sizes and times of the outputs are
-checked; where a time differs, as after a copy, the hash decides.
+A manifest holds the hashes of the step's outputs and of its inputs' outputs. On reuse sizes and times of the outputs
+are checked; where a time differs, as after a copy, the hash decides.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ MANIFEST = "manifest.json"
 STEP = "step.json"
 RUNTIME = "runtime.json"
 LOG = "worker.log"
+ATTEMPT = "--- "
+"""Begins the line in a log that an attempt begins with."""
 KEPT = {STEP, RUNTIME, LOG}
 """What stays when a step is made again. A worker has its log open by then."""
 NOT_OUTPUTS = {MANIFEST, *KEPT}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from safetax.config.identity import flatten
+from safetax.config.flat import flatten
 from safetax.manifest import MANIFEST, RUNTIME, STEP, damage, outputs_digest, read_manifest, write_json
 from safetax.step import Step
 
@@ -85,19 +85,36 @@ class Store:
         Returns:
             lines ``key: theirs -> ours``; nothing where no finished step of that kind resembles it.
         """
-        return nearest_difference(step, [manifest for manifest in finished if manifest["kind"] == step.kind])
+        similar = most_similar(step.frozen(), finished, 1)
+        return similar[0][1] if similar else []
 
 
-def nearest_difference(step: Step, finished: list[dict[str, Any]]) -> list[str]:
-    """Return the shortest list of ``key: theirs -> ours`` between a step and the finished ones."""
-    ours = described(step.frozen())
-    best: list[str] | None = None
+def most_similar(
+    frozen: Mapping[str, Any], finished: Iterable[dict[str, Any]], count: int
+) -> list[tuple[dict[str, Any], list[str]]]:
+    """Return the finished steps of a step's kind that differ from it in the fewest keys, the nearest first.
+
+    Args:
+        frozen: description or manifest of the step.
+        finished: manifests to look among.
+        count: how many to return at most.
+
+    Returns:
+        manifests, each with its lines ``key: theirs -> ours``; none that differs in more than half of the keys.
+    """
+    ours = described(frozen)
+    found = []
     for manifest in finished:
-        theirs = described(manifest)
-        keys = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
-        if len(keys) <= len(ours) / 2 and (best is None or len(keys) < len(best)):
-            best = [f"{key}: {theirs.get(key, 'absent')} -> {ours.get(key, 'absent')}" for key in keys]
-    return best or []
+        if manifest["kind"] == frozen["kind"]:
+            theirs = described(manifest)
+            keys = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
+            if len(keys) <= len(ours) / 2:
+                found.append((manifest, theirs, keys))
+    found.sort(key=lambda entry: len(entry[2]))
+    return [
+        (manifest, [f"{key}: {theirs.get(key, 'absent')} -> {ours.get(key, 'absent')}" for key in keys])
+        for manifest, theirs, keys in found[:count]
+    ]
 
 
 def described(frozen: Mapping[str, Any]) -> dict[str, str]:

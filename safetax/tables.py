@@ -24,6 +24,7 @@ NAMES = {
     "safety_tax": "Safety tax",
     "harmful_score": "Harmful score",
     "safety_gain": "Safety gain",
+    "refusal": "Refusal",
     "over_refusal": "Over-refusal",
     "help": "Help",
 }
@@ -165,6 +166,8 @@ def terminal_table(results: Mapping[str, Any]) -> Table:
     for row in rows:
         cells = []
         for metric in METRICS:
+            if metric == "refusal":
+                continue  # 80 columns hold no more
             cell = row.cells.get(metric)
             if cell is None:
                 cells.append(Text("–", style="dim"))

@@ -10,8 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from safetax.config.flat import flatten
 from safetax.manifest import read_json, sha256_of
-from safetax.report.record import flatten, show, steps_of
+from safetax.report.record import steps_of
 
 REPORT = "report.html"
 TRACKED = "tracked.json"
@@ -82,7 +83,7 @@ def read_run(directory: Path, outputs: Path, results: Mapping[str, Any], sweep: 
         start=end - round(1000 * sum(entry.get("seconds", 0.0) for entry in times)),
         end=end,
         tags={**tags, "safetax.overrides": " ".join(record.get("overrides", []))},
-        params={key: show(value) for key, value in flatten(record["config"])},
+        params=flatten(record["config"]),
         metrics=_metrics(record, results),
         curves=_curves(record, outputs, manifests),
         sweep=sweep.id if sweep else tracked.get("sweep"),

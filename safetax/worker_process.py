@@ -84,13 +84,14 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Let the process end by itself; it has nothing to do any more."""
+        assert self.process.stdin is not None and self.process.stdout is not None
         with contextlib.suppress(OSError):
-            if self.process.stdin is not None:
-                self.process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.stdin.close()
+        try:
             self.process.wait(timeout=10)
-            return
-        self.kill()
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self.process.stdout.close()
 
     def kill(self) -> None:
         """End the process and all that it started, at once."""

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
+from safetax.config.flat import leaves
 from safetax.errors import UserError
 from safetax.plots import draw_plots
 from safetax.report import samples
 from safetax.report.headline import verdict
 from safetax.report.page import embed, interval, number, write_page
-from safetax.report.record import flatten, shared_and_own
+from safetax.report.record import shared_and_own
 from safetax.results import collect
 from tests.synthetic import HTML_ANSWER, make_outputs
 
@@ -414,4 +415,4 @@ def test_settings_are_split_into_shared_and_own() -> None:
     assert shared == [("model.name", "x"), ("model.sizes", "[1, 2]")]
     assert runs[0]["own"] == [("only.kind", "1"), ("seed", "0")]
     assert runs[1]["own"] == [("list.0.k", "true"), ("seed", "1")]
-    assert dict(flatten({"a": {}, "b": []})) == {"a": {}, "b": []}
+    assert dict(leaves({"a": {}, "b": []})) == {"a": {}, "b": []}

@@ -12,13 +12,14 @@ import functools
 import importlib
 import math
 import pkgutil
+import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from safetax.config.fields import Between, Kind
+from safetax.config.fields import Between, Kind, Label
 from safetax.errors import ConfigError
 
 MISSING = "???"
@@ -62,6 +63,8 @@ def component_module(package: str, kind: str) -> types.ModuleType:
     """
     path = kind if "." in kind else f"safetax.{package}.{kind}"
     try:
+        if not all(part.isidentifier() for part in path.split(".")):
+            raise ModuleNotFoundError(name=path)
         module = importlib.import_module(path)
     except ModuleNotFoundError as error:
         if not (error.name and (path == error.name or path.startswith(error.name + "."))):
@@ -71,8 +74,8 @@ def component_module(package: str, kind: str) -> types.ModuleType:
             f"kind={kind}: there is no module {path}.{nearest(kind, kinds)} Allowed are {', '.join(kinds)}, "
             "or the dotted path of a module on the Python path."
         ) from None
-    if not hasattr(module, "Config"):
-        raise ConfigError(f"kind={kind}: module {path} has no class Config, which a kind of {package} needs.")
+    if not dataclasses.is_dataclass(getattr(module, "Config", None)):
+        raise ConfigError(f"kind={kind}: module {path} has no dataclass Config, which a kind of {package} needs.")
     return module
 
 
@@ -82,27 +85,38 @@ def component_kinds(package: str) -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(directory) if not module.name.startswith("_"))
 
 
-def nearest(word: str, candidates: Iterable[str]) -> str:
-    """Return `` Did you mean ..?`` with the nearest candidate, or nothing when none is near."""
-    matches = difflib.get_close_matches(word, sorted(set(candidates)), n=1, cutoff=0.6)
-    return f" Did you mean {matches[0]}?" if matches else ""
+def nearest(word: str, candidates: Iterable[str], path: str = "", cutoff: float = 0.6) -> str:
+    """Return `` Did you mean ..?`` with the nearest candidate below a key path, or nothing when none is near."""
+    matches = difflib.get_close_matches(word, sorted(set(candidates)), n=1, cutoff=cutoff)
+    return f" Did you mean {join(path, matches[0])}?" if matches else ""
 
 
-def build(schema: type, node: Any, names: Iterable[str] = ()) -> Any:
+def build(
+    schema: type,
+    node: Any,
+    groups: Iterable[str] = (),
+    added: Collection[str] = (),
+    origin: Callable[[str], str] = lambda path: path,
+) -> Any:
     """Build an instance of ``schema`` from plain YAML values.
 
     Args:
         schema: the dataclass of the root node.
         node: composed and resolved values.
-        names: further names that a mistyped top-level key may have meant (config groups).
+        groups: config groups, which a mistyped top-level key may have meant.
+        added: key paths that are not in the YAML; where entries may have any name, one of these may be mistyped.
+        origin: says which key a key takes its value from (itself where it has its own), so that one wrong value is one
+            problem.
 
     Raises:
         ConfigError: with a line for each problem: key, value, what is allowed, nearest match.
     """
-    builder = _Builder(schema, tuple(names))
+    builder = _Builder(schema, tuple(groups), added)
     value = builder.node(schema, node, "")
     if builder.problems:
-        raise ConfigError("\n".join(builder.problems))
+        paths = {path for path, _ in builder.problems}
+        own = [text for path, text in builder.problems if origin(path) == path or origin(path) not in paths]
+        raise ConfigError("\n".join(own))
     return value
 
 
@@ -112,19 +126,20 @@ _FAILED: Any = object()
 class _Builder:
     """Walks schema and values side by side and collects the problems."""
 
-    def __init__(self, root: type, names: tuple[str, ...]) -> None:
+    def __init__(self, root: type, groups: tuple[str, ...], added: Collection[str]) -> None:
         self.root = root
-        self.names = names
-        self.problems: list[str] = []
+        self.groups = groups
+        self.added = added
+        self.problems: list[tuple[str, str]] = []
 
-    def problem(self, text: str) -> Any:
-        self.problems.append(text)
+    def problem(self, path: str, text: str) -> Any:
+        """Note what is wrong at a key path; the text goes on behind the path."""
+        self.problems.append((path, path + text))
         return _FAILED
 
     def node(self, schema: type, node: Any, path: str) -> Any:
         if not isinstance(node, Mapping):
-            keys = ", ".join(item.name for item in fields_of(schema))
-            return self.problem(f"{path}={show(node)}: expected a node with the keys {keys}.")
+            return self.problem(path, f"={show(node)}: expected {describe(schema)}.")
         known = {item.name: item for item in fields_of(schema)}
         failed = False
         for key in node:
@@ -139,22 +154,22 @@ class _Builder:
                 failed |= values[name] is _FAILED
             elif item.required:
                 failed = True
-                self.problem(f"{here} is missing: set it to {describe(item.annotation, item.marks)}.")
+                self.problem(here, f" is missing: set it to {describe(item.annotation, item.marks)}.")
         if failed:
             return _FAILED
         try:
             return schema(**values)
         except ConfigError as error:
-            return self.problem(join(path, str(error)))
+            self.problems.append((path, join(path, str(error))))
+            return _FAILED
 
     def unknown_key(self, key: str, value: Any, path: str, known: list[str]) -> None:
-        names = [*known, *self.names] if not path else known
-        hint = nearest(key, names)
+        hint = nearest(key, known if path else [*known, *self.groups], path)
         if not hint:
             elsewhere = [full for full in self.all_keys() if full.rsplit(".", 1)[-1] == key]
             hint = f" Did you mean {' or '.join(elsewhere[:3])}?" if elsewhere else ""
         where = f"Keys of {path}" if path else "Keys"
-        self.problem(f"{join(path, key)}={show(value)}: there is no such key.{hint} {where}: {', '.join(known)}.")
+        self.problem(join(path, key), f"={show(value)}: there is no such key.{hint} {where}: {', '.join(known)}.")
 
     def all_keys(self) -> list[str]:
         found: list[str] = []
@@ -190,29 +205,43 @@ class _Builder:
 
     def items(self, annotation: Any, value: Any, path: str) -> Any:
         if not isinstance(value, list):
-            return self.problem(f"{path}={show(value)}: expected a list, such as [..,..].")
+            return self.problem(path, f"={show(value)}: expected {describe(list[annotation])}.")
         bare, marks = split_marks(annotation)
         values = [self.value(bare, marks, entry, f"{path}[{index}]") for index, entry in enumerate(value)]
         return _FAILED if any(entry is _FAILED for entry in values) else values
 
     def entries(self, annotation: Any, value: Any, path: str) -> Any:
         if not isinstance(value, Mapping):
-            return self.problem(f"{path}={show(value)}: expected a node with named entries.")
+            return self.problem(path, f"={show(value)}: expected {describe(dict[str, annotation])}.")
         bare, marks = split_marks(annotation)
-        values = {str(key): self.value(bare, marks, entry, join(path, str(key))) for key, entry in value.items()}
+        values: dict[str, Any] = {}
+        for key, entry in value.items():
+            here = join(path, str(key))
+            others = [str(other) for other in value if other != key]
+            hint = nearest(str(key), others, path, cutoff=0.8) if here in self.added else ""
+            if hint:
+                remedy = f"To add it all the same, write +{here}=.. with a plus."
+                values[str(key)] = self.problem(here, f"={show(entry)}: there is no such key.{hint} {remedy}")
+            else:
+                values[str(key)] = self.value(bare, marks, entry, here)
         return _FAILED if any(entry is _FAILED for entry in values.values()) else values
 
     def component(self, kind: Kind, value: Any, path: str) -> Any:
-        if not isinstance(value, Mapping) or not isinstance(value.get("kind"), str):
-            kinds = ", ".join(component_kinds(kind.package))
-            shown = show(value.get("kind")) if isinstance(value, Mapping) else show(value)
-            return self.problem(
-                f"{path}.kind={shown}: expected a node with the key kind, one of {kinds}, or a module path."
-            )
+        kinds = f"one of {', '.join(component_kinds(kind.package))}, or the dotted path of a module"
+        if not isinstance(value, Mapping):
+            group = path.rpartition(".")[2]
+            chosen = isinstance(value, str) and group in self.groups
+            hint = f" Choose one with {group}@{path}={show(value)}." if chosen else ""
+            return self.problem(path, f"={show(value)}: expected {describe(Any, (kind,))}.{hint}")
+        if "kind" not in value:
+            return self.problem(path, f".kind is missing: set it to {kinds}.")
+        if not isinstance(value["kind"], str) or not value["kind"]:
+            return self.problem(join(path, "kind"), f"={show(value['kind'])}: expected {kinds}.")
         try:
             module = component_module(kind.package, value["kind"])
         except ConfigError as error:
-            return self.problem(join(path, str(error)))
+            self.problems.append((join(path, "kind"), join(path, str(error))))
+            return _FAILED
         return self.node(module.Config, value, path)
 
     def leaf(self, annotation: Any, marks: tuple[Any, ...], value: Any, path: str) -> Any:
@@ -221,17 +250,18 @@ class _Builder:
         expected = describe(annotation, marks)
         if typing.get_origin(annotation) is typing.Literal:
             choices = typing.get_args(annotation)
+            if value is False and "off" in choices:
+                value = "off"  # which is false in YAML
             if any(value == choice and type(value) is type(choice) for choice in choices):
                 return value
-            return self.problem(f"{path}={show(value)}: expected {expected}.{nearest(str(value), map(str, choices))}")
-        if annotation is float and type(value) is int:
-            value = float(value)
-        if type(value) is not annotation or (annotation is float and not math.isfinite(value)):
-            return self.problem(f"{path}={show(value)}: expected {expected}.")
-        ranges = [mark for mark in marks if isinstance(mark, Between)]
-        if any(not allowed.allows(value) for allowed in ranges):
-            return self.problem(f"{path}={show(value)}: expected {expected}.")
-        return value
+            hint = nearest(str(value), map(str, choices))
+            return self.problem(path, f"={show(value)}: expected {expected}.{hint}")
+        whole = type(value) is int and abs(value) <= sys.float_info.max
+        number = float(value) if annotation is float and whole else value
+        fits = type(number) is annotation and not (annotation is float and not math.isfinite(number))
+        if not fits or not all(mark.allows(number) for mark in limits(marks)):
+            return self.problem(path, f"={show(value)}: expected {expected}.")
+        return number
 
 
 def union_options(annotation: Any) -> tuple[Any, ...]:
@@ -252,19 +282,38 @@ def describe(annotation: Any, marks: tuple[Any, ...] = ()) -> str:
         return f"a node with a kind ({', '.join(component_kinds(kind.package))})"
     if typing.get_origin(annotation) is typing.Literal:
         return "one of " + ", ".join(str(choice) for choice in typing.get_args(annotation))
-    ranges = ", ".join(mark.describe() for mark in marks if isinstance(mark, Between))
-    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-    name = names.get(annotation) or {list: "a list", dict: "a node with named entries"}.get(
-        typing.get_origin(annotation), "a node"
-    )
-    return f"{name}, {ranges}" if ranges else name
+    if dataclasses.is_dataclass(annotation):
+        return f"a node with the keys {', '.join(item.name for item in fields_of(annotation))}"  # type: ignore[arg-type]
+    name = {
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        bool: "true or false",
+        list: "a list, such as [..,..]",
+        dict: "a node with named entries",
+    }.get(typing.get_origin(annotation) or annotation, "a node")
+    return ", ".join([name, *(mark.describe() for mark in limits(marks))])
+
+
+def limits(marks: Iterable[Any]) -> list[Between | Label]:
+    """Return the marks that limit a field's values."""
+    return [mark for mark in marks if isinstance(mark, Between | Label)]
 
 
 def show(value: Any) -> str:
     """Return a value as it would be typed on the command line, shortened."""
-    text = {None: "null", True: "true", False: "false"}.get(value) if isinstance(value, bool | None) else str(value)
-    text = text or ("''" if value == "" else str(value))
+    text = _typed(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _typed(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_typed(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_typed, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value) or "''"
 
 
 def join(path: str, rest: str) -> str:

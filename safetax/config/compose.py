@@ -1,22 +1,22 @@
 """Composes configurations with Hydra: the command line's overrides to one typed configuration for each job.
 
 Composition is done before Hydra's own run begins: a mistake is then one message with exit code 2, and nothing has been
-made on disk. Overrides of plain values are passed to Hydra in their forced form (``++key=value``), so that whether a key
-exists is decided by the schema alone.
+made on disk. Overrides of plain values are passed to Hydra in their forced form (``++key=value``), so that whether a
+key exists is decided by the schema alone.
 """
 
 from __future__ import annotations
 
 import copy
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetax.config.build import build, nearest
+from safetax.config.build import build, nearest, show
+from safetax.config.references import first_missing, origin, resolved, unresolved
 from safetax.config.schema import Config
 from safetax.errors import ConfigError
 
@@ -66,8 +66,14 @@ class Composer:
             schema = SearchPathQuery(provider="schema")
             self.search_path.prepend(provider="command-line", path=f"file://{path}", anchor=schema)
         self.loader = ConfigLoaderImpl(config_search_path=self.search_path)
+        if not self.loader.repository.config_exists(config_name):
+            names = [name for name in self._options("") if not name.startswith("_")]
+            raise ConfigError(
+                f"--config-name={config_name}: there is no such configuration.{nearest(config_name, names)} "
+                f"Allowed are {', '.join(names)}."
+            )
         self._parsed: dict[str, Override] = {}
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
+        self._composed: dict[tuple[str, ...], tuple[DictConfig, dict[str, Any]]] = {}
         self._configs: dict[tuple[str, ...], Config] = {}
 
     def force(self, overrides: Sequence[str]) -> list[str]:
@@ -77,18 +83,15 @@ class Composer:
         forced = []
         for parsed in self._parse(overrides):
             text = str(parsed.input_line)
-            plain = parsed.type == OverrideType.CHANGE and not parsed.is_hydra_override()
-            is_group = self.loader.repository.group_exists(parsed.key_or_group)
-            if not is_group and parsed.package is not None:
-                self._unknown_group(parsed.key_or_group, text)
-            forced.append(f"++{text}" if plain and not is_group else text)
+            assignment = self._is_assignment(parsed)
+            if not self._is_choice(parsed) and (parsed.package is not None or "/" in parsed.key_or_group):
+                group, groups = parsed.key_or_group, [*self.groups, "hydra/launcher"]
+                raise ConfigError(
+                    f"{text}: there is no config group {group}.{nearest(group, groups)} "
+                    f"Allowed are {', '.join(groups)}."
+                )
+            forced.append(f"++{text}" if assignment and parsed.type == OverrideType.CHANGE else text)
         return forced
-
-    def _unknown_group(self, group: str, text: str) -> None:
-        raise ConfigError(
-            f"{text}: there is no config group '{group}'.{nearest(group, self.groups)} "
-            f"Allowed are {', '.join(self.groups)}."
-        )
 
     @cached_property
     def groups(self) -> list[str]:
@@ -102,11 +105,14 @@ class Composer:
         Raises:
             ConfigError: whatever is wrong with the overrides or the configuration.
         """
+        with _composition_errors():  # looks where hydra.searchpath says, as Hydra will for its own composition
+            repository: Any = self.loader.repository
+            self.loader._process_config_searchpath(self.config_name, self._parse(overrides), repository)
         forced = self.force(overrides)
         if not multirun:
-            swept = [parsed.input_line for parsed in self._parse(forced) if parsed.is_sweep_override()]
+            swept = [parsed for parsed in self._parse(forced) if parsed.is_sweep_override()]
             if swept:
-                raise ConfigError(f"{str(swept[0]).lstrip('+')} names several values, which needs a sweep: add -m.")
+                raise ConfigError(f"{plain(swept[0])} names several values, which needs a sweep: add -m.")
             return [self.job(forced)]
         return [self.job(batch) for batch in self._expand(forced)]
 
@@ -114,50 +120,49 @@ class Composer:
         """Return the job of forced overrides without sweeps in them."""
         key = tuple(overrides)
         if key not in self._configs:
-            self._configs[key] = build(Config, self._compose(overrides), self.groups)
-        return Job(tuple(text.lstrip("+") if text.startswith("++") else text for text in overrides), self._configs[key])
+            self._configs[key] = self._compose(overrides)
+        return Job(tuple(text.removeprefix("++") for text in overrides), self._configs[key])
 
     def _expand(self, forced: list[str]) -> list[list[str]]:
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
         from hydra.types import RunMode
         from omegaconf import OmegaConf
 
-        parameters = OmegaConf.select(self._load(forced, RunMode.MULTIRUN), "hydra.sweeper.params") or {}
-        declared = self.force([f"{key}={value}" for key, value in parameters.items()])
-        task = [parsed.input_line for parsed in self._parse(forced) if not parsed.is_hydra_override()]
-        try:
-            batches = BasicSweeper.split_arguments(self._parse([*declared, *map(str, task)]), None)
-        except Exception as error:
-            raise ConfigError(f"{error} Allowed are lists (a,b,c), ranges (range(0,6)) and choice(..).") from None
-        return batches[0]
+        with _composition_errors():
+            parameters = OmegaConf.select(self._load(forced, RunMode.MULTIRUN), "hydra.sweeper.params") or {}
+            declared = self.force([f"{key}={value}" for key, value in parameters.items()])
+        swept = [*self._parse(declared), *(each for each in self._parse(forced) if not each.is_hydra_override())]
+        for parsed in swept:
+            if parsed.is_sweep_override() and not _names_values(parsed):
+                raise ConfigError(
+                    f"{plain(parsed)}: this names no values to run; allowed are lists (a,b,c), ranges (range(0,6)) and "
+                    "choice(..)."
+                )
+        return BasicSweeper.split_arguments(swept, None)[0]
 
-    def _compose(self, overrides: Sequence[str]) -> dict[str, Any]:
+    def _compose(self, overrides: Sequence[str]) -> Config:
         """Compose one job. Jobs of a sweep that choose the same options share what Hydra composes of YAML."""
         from hydra.types import RunMode
-        from omegaconf import OmegaConf, open_dict
-        from omegaconf.errors import OmegaConfBaseException
+        from omegaconf import open_dict
 
-        values = [parsed for parsed in self._parse(overrides) if self._sets_value(parsed)]
-        texts = {parsed.input_line for parsed in values}
+        assignments = [parsed for parsed in self._parse(overrides) if self._is_assignment(parsed)]
+        texts = {parsed.input_line for parsed in assignments}
         choices = tuple(text for text in overrides if text not in texts)
         if choices not in self._composed:
             self._check_choices(choices)
             composed = self._load(choices, RunMode.RUN)
             with open_dict(composed):
                 del composed["hydra"]
-            self._composed[choices] = composed
-        config = copy.deepcopy(self._composed[choices])
+            self._composed[choices] = composed, unresolved(composed)
+        composed, written = self._composed[choices]
+        config = copy.deepcopy(composed)
         with _composition_errors():
-            self.loader._apply_overrides_to_config(values, config)
-        try:
-            resolved = OmegaConf.to_container(config, resolve=True)
-        except OmegaConfBaseException as error:
-            key = error.full_key or "a value"
-            raise ConfigError(f"{key}: {str(error.msg or error).splitlines()[0]}") from None
-        assert isinstance(resolved, dict)
-        return {str(key): value for key, value in resolved.items()}
+            self.loader._apply_overrides_to_config(_checked(assignments, written), config)
+        forced = [first_missing(written, parsed.key_or_group) for parsed in assignments if parsed.is_force_add()]
+        added = {path for path in forced if path is not None}
+        return build(Config, resolved(config), self.groups, added, lambda path: origin(unresolved(config), path))
 
-    def _sets_value(self, parsed: Override) -> bool:
+    def _is_assignment(self, parsed: Override) -> bool:
         """Whether an override changes a value of the composed configuration, and not what is composed."""
         return not parsed.is_hydra_override() and not self._is_choice(parsed)
 
@@ -177,45 +182,100 @@ class Composer:
             if text in self._parsed:
                 continue
             try:
-                self._parsed[text] = OverridesParser.create(config_loader=self.loader).parse_override(text)
-            except HydraException as error:
-                reason = str(error).splitlines()[0]
-                raise ConfigError(
-                    f"{text}: this is no override ({reason}). Write key=value, +experiment=NAME, or ~key."
-                ) from None
+                self._parsed[text] = OverridesParser.create(config_loader=self.loader).parse_overrides([text])[0]
+            except HydraException:
+                raise ConfigError(f"{text or repr(text)}: this is no override. {_advice(text)}") from None
+            if not self._parsed[text].key_or_group:
+                raise ConfigError(f"{text}: this is no override. {_advice('')}")
         return [self._parsed[text] for text in overrides]
 
     def _check_choices(self, overrides: Sequence[str]) -> None:
         """Check that every chosen option of a group exists."""
-        from hydra.core.object_type import ObjectType
-
         for parsed in self._parse(overrides):
-            group = parsed.key_or_group
-            if parsed.is_delete() or not self.loader.repository.group_exists(group):
+            if parsed.is_delete() or not self._is_choice(parsed):
                 continue
-            options = self.loader.get_group_options(group, ObjectType.CONFIG)
             value = parsed.value()
             for choice in value if isinstance(value, list) else [value]:
-                if choice is not None and str(choice) not in options and not self._exists(group, str(choice)):
-                    shown = str(choice) if str(choice) else "''"
-                    raise ConfigError(
-                        f"{parsed.get_key_element().lstrip('+')}={shown}: there is no such choice."
-                        f"{nearest(str(choice), options)} Allowed are {', '.join(sorted(options))}."
-                    )
+                if not self._exists(parsed.key_or_group, choice):
+                    key = parsed.get_key_element().lstrip("+")
+                    raise ConfigError(f"{key}={show(choice)}: {self._no_choice(choice, parsed.key_or_group)}")
 
-    def _exists(self, group: str, choice: str) -> bool:
-        return bool(choice) and self.loader.repository.config_exists(os.path.join(group, choice))  # noqa: PTH118
+    def _exists(self, group: str, choice: Any) -> bool:
+        if not isinstance(choice, str) or not choice:
+            return False
+        return self.loader.repository.config_exists(f"{group}/{choice}")
+
+    def _no_choice(self, choice: Any, group: str) -> str:
+        options = self._options(group)
+        return f"there is no such choice.{nearest(show(choice), options)} Allowed are {', '.join(options)}."
+
+    def _options(self, group: str) -> list[str]:
+        from hydra.core.object_type import ObjectType
+
+        return sorted(self.loader.repository.get_group_options(group, ObjectType.CONFIG))
+
+
+def plain(parsed: Override) -> str:
+    """Return an override as a user writes it, without the mark of the forced form."""
+    return str(parsed.input_line).removeprefix("++")
+
+
+def _names_values(parsed: Override) -> bool:
+    """Whether a sweep has at least one value; an interval has none, and neither has a range without end or step."""
+    try:
+        return parsed.is_discrete_sweep() and any(True for _ in parsed.sweep_iterator())
+    except ValueError:
+        return False
+
+
+def _advice(text: str) -> str:
+    """Return how to write an override that cannot be parsed."""
+    key, assigned, value = text.partition("=")
+    if assigned and key.strip() == key and " " not in key:
+        return (
+            f"Its value cannot be read: close every bracket and quote, and give text with spaces or symbols quotes of "
+            f"its own, as \"{key}='{value}'\"."
+        )
+    return "Write key=value, +experiment=NAME, or ~key."
+
+
+def _checked(assignments: Sequence[Override], written: Mapping[str, Any]) -> list[Override]:
+    """Return the assignments; none may reach into a node that is taken from elsewhere.
+
+    It would be replaced there by a node of that one key.
+    """
+    replaced: list[str] = []
+    for parsed in assignments:
+        parent, _, name = parsed.key_or_group.rpartition(".")
+        source = origin(written, parent)
+        if source != parent and not any(parsed.key_or_group.startswith(f"{key}.") for key in replaced):
+            raise ConfigError(
+                f"{plain(parsed)}: {parent} is taken from {source}; set {source}.{name}, or all of {parent}."
+            )
+        replaced.append(parsed.key_or_group)
+    return list(assignments)
 
 
 @contextmanager
 def _composition_errors() -> Iterator[None]:
-    """Turn Hydra's and OmegaConf's complaints about a configuration into ConfigError."""
-    from hydra.errors import HydraException
+    """Turn complaints of Hydra, OmegaConf and the YAML parser into ConfigError."""
+    from hydra.errors import HydraException, MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import MarkedYAMLError
 
     try:
         yield
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{mark.name}, line {mark.line + 1}" if mark else "a file"
+        raise ConfigError(f"{place}: this is no valid YAML ({error.problem or error.context}).") from None
+    except MissingConfigException as error:
+        first = str(error).splitlines()[0]
+        choice = str(error.missing_cfg_file or "").rpartition("/")[2]
+        options = [name for name in error.options or [] if not name.startswith("_")]
+        hint = f"{nearest(choice, options)} Allowed are {', '.join(options)}." if options else ""
+        raise ConfigError(f"{first}.{hint}") from None
     except (HydraException, OmegaConfBaseException) as error:
-        cause = error.__cause__ if error.__cause__ is not None and not str(error) else error
-        lines = [line for line in str(cause).splitlines() if line.strip()]
-        raise ConfigError(" ".join(line.strip() for line in lines[:4])) from None
+        text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+        reason = str(error.__cause__ or "").splitlines()[:1]
+        raise ConfigError(": ".join(part for part in [text, *reason] if part)) from None

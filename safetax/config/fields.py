@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,8 @@ class Between:
 
     def describe(self) -> str:
         """Return the range in words, such as ``at least 1``."""
-        low = None if self.low is None else f"{'more than' if self.open_low else 'at least'} {self.low:g}"
-        high = None if self.high is None else f"at most {self.high:g}"
+        low = None if self.low is None else f"{'more than' if self.open_low else 'at least'} {self.low:.15g}"
+        high = None if self.high is None else f"at most {self.high:.15g}"
         return " and ".join(part for part in (low, high) if part)
 
 
@@ -38,7 +39,15 @@ def MoreThan(low: float) -> Between:  # noqa: N802 - reads as a mark beside Betw
 
 @dataclass(frozen=True)
 class Label:
-    """A display name: shown in tables and plots, no part of any step's identity."""
+    """A display name: shown in tables and plots and part of folder names, no part of any step's identity."""
+
+    def allows(self, value: Any) -> bool:
+        """Whether the name can be part of a folder's name."""
+        return re.fullmatch(r"\w[\w.+-]*", str(value)) is not None
+
+    def describe(self) -> str:
+        """Return in words what the name may be made of."""
+        return "made of letters, digits and . _ + -"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from safetax.config.build import build, component_module, fields_of, join, show, split_marks, union_options
+from safetax.config.build import build, component_module, fields_of, join, split_marks, union_options
 from safetax.config.fields import AsBefore, Kind, Label
 
 
@@ -42,13 +42,13 @@ def identity(node: Any, facts: Mapping[str, Any] | None = None, path: str = "") 
 
 
 def restore(package: str, values: Mapping[str, Any]) -> Any:
-    """Return the component that an identity was taken of; its labels are empty."""
+    """Return the component that an identity was taken of; its kind stands for its labels."""
     schema = component_module(package, values["kind"]).Config
     return build(schema, _with_left_out(schema, values))
 
 
 def restore_node(schema: type, values: Mapping[str, Any]) -> Any:
-    """Return the schema instance that an identity was taken of; its labels are empty."""
+    """Return the schema instance that an identity was taken of; its labels are made up."""
     return build(schema, _with_left_out(schema, values))
 
 
@@ -58,7 +58,7 @@ def _with_left_out(schema: type, values: Mapping[str, Any]) -> dict[str, Any]:
     for item in fields_of(schema):
         for mark in item.marks:
             if isinstance(mark, Label):
-                restored.setdefault(item.name, "")
+                restored.setdefault(item.name, values.get("kind", "unnamed"))
             if isinstance(mark, AsBefore):
                 restored.setdefault(item.name, mark.value)
         value = restored.get(item.name)
@@ -72,12 +72,3 @@ def _with_left_out(schema: type, values: Mapping[str, Any]) -> dict[str, Any]:
             elif isinstance(nested, type):
                 restored[item.name] = _with_left_out(nested, value)
     return restored
-
-
-def flatten(values: Any, path: str = "") -> dict[str, str]:
-    """Return nested JSON values as one flat mapping from key path to the value as text."""
-    if isinstance(values, Mapping) and values:
-        return {key: text for name, value in values.items() for key, text in flatten(value, join(path, name)).items()}
-    if isinstance(values, list) and any(isinstance(value, Mapping | list) for value in values):
-        return {key: text for i, value in enumerate(values) for key, text in flatten(value, f"{path}[{i}]").items()}
-    return {path: show(values) if not isinstance(values, list | Mapping) else str(values)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from safetax.config.build import nearest, show
 from safetax.config.fields import AtLeast, Between, Kind, Label, MoreThan
 from safetax.errors import ConfigError
 
@@ -42,11 +43,13 @@ class Training:
         """Check what no single field can: the two rates of Muon, the two betas of Adam."""
         if (self.optimizer == "muon_adamw") != (self.muon_learning_rate is not None):
             raise ConfigError(
-                f"muon_learning_rate={self.muon_learning_rate} does not go with optimizer={self.optimizer}: set a rate "
-                "for optimizer=muon_adamw, and null for adamw."
+                f"muon_learning_rate={show(self.muon_learning_rate)} does not go with optimizer={self.optimizer}: set "
+                "a rate for optimizer=muon_adamw, and null for adamw."
             )
         if len(self.betas) != 2:
-            raise ConfigError(f"betas={self.betas} has {len(self.betas)} values; allowed are two, such as [0.9,0.95].")
+            raise ConfigError(
+                f"betas={show(self.betas)} has {len(self.betas)} values; allowed are two, such as [0.9,0.95]."
+            )
 
 
 @dataclass(frozen=True)
@@ -184,12 +187,22 @@ class Runtime:
     """Interpreter of each worker (train, generate, ..), where it lives in another virtual environment."""
 
     def __post_init__(self) -> None:
-        """Check that interpreters go with workers of their own."""
-        unknown = sorted(set(self.python) - {"prepare", "train", "generate", "score"})
+        """Check the outputs folder, and that interpreters go with workers of their own."""
+        if not self.outputs.strip():
+            raise ConfigError("outputs='' names no folder: name one, such as outputs.")
+        workers = ("prepare", "train", "generate", "score")
+        unknown = [name for name in self.python if name not in workers]
         if unknown:
-            raise ConfigError(f"python.{unknown[0]}: no such worker; allowed are prepare, train, generate, score.")
+            raise ConfigError(
+                f"python.{unknown[0]}={self.python[unknown[0]]}: there is no such worker."
+                f"{nearest(unknown[0], workers)} Allowed are {', '.join(workers)}."
+            )
         if self.python and self.isolation == "shared":
-            raise ConfigError("isolation=shared does not go with python.*: interpreters of their own need processes.")
+            name, interpreter = next(iter(self.python.items()))
+            raise ConfigError(
+                f"python.{name}={interpreter} does not go with isolation=shared: an interpreter of its own needs a "
+                "process of its own; set runtime.isolation=process."
+            )
 
 
 @dataclass(frozen=True)
@@ -203,11 +216,11 @@ class Config:
     """Data of the alignment stage."""
     reasoning: TrainingStage
     alignment: Training
-    benchmark: dict[str, Benchmark]
-    judge: dict[str, Annotated[Any, Kind("judges")]]
     engine: Annotated[Any, Kind("engines")]
     evaluation: Evaluation
     runtime: Runtime
+    benchmark: dict[str, Benchmark] = field(default_factory=dict)
+    judge: dict[str, Annotated[Any, Kind("judges")]] = field(default_factory=dict)
     world: dict[str, Annotated[Any, Kind("rows")]] = field(default_factory=dict)
     """Where the raw rows of each data set come from; data sets refer to it."""
     epochs: Epochs = 5.0
@@ -221,11 +234,22 @@ class Config:
     """Print what would run, and run nothing."""
 
     def __post_init__(self) -> None:
-        """Check what no single node can: batches against devices, judges against benchmarks."""
+        """Check what no single node can: epochs, batches against devices, judges against benchmarks."""
+        if self.alignment.epochs != self.epochs:
+            raise ConfigError(
+                f"alignment.epochs={self.alignment.epochs:g} does not go with epochs={self.epochs:g}: set epochs, "
+                "which the alignment stage follows."
+            )
         for stage, key, training in self.trainings():
             check_batch(stage, key, training, self.runtime)
+        if not self.benchmark:
+            raise ConfigError(
+                "benchmark=[] leaves nothing to evaluate: name at least one, as benchmark=[lab_reasoning]."
+            )
         if any(benchmark.measures != "accuracy" for benchmark in self.benchmark.values()) and not self.judge:
-            raise ConfigError("judge=[] leaves the safety benchmarks without a judge: name at least one, as judge=lab.")
+            raise ConfigError(
+                "judge=[] leaves the safety benchmarks without a judge: name at least one, as judge=[lab]."
+            )
 
     def trainings(self) -> list[tuple[str, str, Training]]:
         """Return the trainings of this run: stage, key of the hyper-parameters, hyper-parameters."""

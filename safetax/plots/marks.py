@@ -97,8 +97,14 @@ def seed_lines(
 
 
 def limits(axes: Axes) -> tuple[float, float]:
-    """Return limits of a percent axis that hold everything drawn with some air, and no more than that of 0 to 100."""
+    """Return limits of a percent axis that hold everything drawn with some air, and no more than that of 0 to 100.
+
+    They are never closer than 20 points, so that noise does not look like an effect.
+    """
     low, high = axes.dataLim.y0, axes.dataLim.y1
+    missing = max(20 - (high - low), 0)
+    high = min(high + missing / 2, max(high, 100))
+    low = min(low, high - 20)
     air = 0.05 * max(high - low, 10)
     return max(low - air, -3.5), min(high + air, 104)
 

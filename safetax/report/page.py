@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 METRICS = {
     "accuracy": "Reasoning accuracy",
     "harmful_score": "Harmful score",
+    "refusal": "Refusal",
     "over_refusal": "Over-refusal",
     "help": "Help",
     "safety_tax": "Safety tax",

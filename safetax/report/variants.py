@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from safetax.config.flat import flatten
+
 # Settings that are an axis of the results themselves, or that change no number.
 _AXES = ("epochs", "seed")
 _OUTSIDE = {"runtime", "tracking", "plan", "stage"}
@@ -16,7 +18,7 @@ def variants(configs: Sequence[Mapping[str, Any]], without: Iterable[str] = ()) 
 
     ``without`` names top-level nodes that do not matter for what is compared.
     """
-    flat = [dict(_flatten(config, "")) for config in configs]
+    flat = [flatten(config) for config in configs]
     outside = _OUTSIDE | set(without)
     seen: dict[str, set[str]] = defaultdict(set)
     for keys in flat:
@@ -30,11 +32,3 @@ def variants(configs: Sequence[Mapping[str, Any]], without: Iterable[str] = ()) 
         and not key.endswith(_AXES)
     ]
     return [", ".join(f"{key}={keys[key]}" for key in differing if key in keys) for keys in flat]
-
-
-def _flatten(value: Any, prefix: str) -> Iterable[tuple[str, str]]:
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _flatten(inner, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, "null" if value is None else str(value)

@@ -50,11 +50,12 @@ class Events:
 
     def send(self, event: str, **values: Any) -> None:
         """Report an event."""
+        if event == "failed":
+            with contextlib.suppress(OSError):  # the disk may be full, and the log on it
+                print(f"Error: {values['message']}", file=sys.stderr, flush=True)
         if self.as_json:
             self.stream.write(json.dumps({"event": event, **values}) + "\n")
-        elif event == "failed":
-            print(f"Error: {values['message']}", file=sys.stderr)
-        else:
+        elif event != "failed":
             self.stream.write(" ".join([event, *(f"{key}={value}" for key, value in values.items())]) + "\n")
         self.stream.flush()
 
@@ -249,7 +250,7 @@ def work_on(
             events.send("failed", steps=keys, message=str(error), user=True)
         except (Exception, SystemExit) as error:
             code = 1
-            with contextlib.suppress(OSError):  # the disk may be full, and the log on it
+            with contextlib.suppress(OSError):
                 traceback.print_exc()
             events.send("failed", steps=keys, message=f"{type(error).__name__}: {error}", user=False)
     return code

@@ -17,10 +17,11 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from safetax.manifest import LOG
+from safetax.manifest import ATTEMPT, LOG
 from safetax.workers.job import Events, work_on
 
 Requests = queue.Queue[dict[str, Any] | None]
@@ -62,6 +63,7 @@ def _log_to(directories: Sequence[Path]) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
+    print(f"{ATTEMPT}{datetime.now(UTC).isoformat(timespec='seconds')}, process {os.getpid()}", flush=True)
     for other in others:
         with other.open("a", encoding="utf-8") as file:
             file.write(f"Done together with other steps; the log is {first}\n")
