@@ -56,8 +56,10 @@ def command(arguments: Sequence[str]) -> int:
 
     composer = Composer(parsed.config_dir, parsed.config_name or "config")
     jobs = composer.jobs(parsed.overrides, parsed.multirun)
+    forced = composer.force(parsed.overrides)
+    flags = [argument for argument in arguments if argument not in parsed.overrides]
     if parsed.help or parsed.hydra_help or parsed.info or parsed.cfg:
-        return through_hydra(list(arguments))
+        return through_hydra([*flags, *forced])
     session = sessions.Session(composer, Console(highlight=False))
     graph = session.plan(jobs)
     outputs = sessions.outputs_of(jobs[0].config.runtime)
@@ -74,8 +76,6 @@ def command(arguments: Sequence[str]) -> int:
         place = f"hydra.sweep.dir={quoted(sessions.sweep_folder(graph, outputs))}"
     else:
         place = f"hydra.run.dir={quoted(outputs / 'runs' / graph.runs[0].name)}"
-    forced = composer.force(parsed.overrides)
-    flags = [argument for argument in arguments if argument not in parsed.overrides]
     through_hydra([*flags, place, *forced])
     session.check()
     return 0

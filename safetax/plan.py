@@ -1,7 +1,7 @@
 """The plan: which steps a run needs and what each depends on.
 
-Pure: no torch, no disk, no network. This is the only file that knows the order of the stages. All runs of a sweep become
-one graph, in which what several runs share stands once.
+Pure: no torch, no disk, no network. This is the only file that knows the order of the stages. All runs of a sweep
+become one graph, in which what several runs share stands once.
 """
 
 from __future__ import annotations

@@ -131,22 +131,22 @@ def hub_commit(repository: str, revision: str | None, repository_type: str = "mo
         ) from None
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise ConfigError(
-            f"id={repository}, revision={revision or 'main'}: the hub has none such ({type(error).__name__}); check the "
-            "name, or set HF_TOKEN if it is private."
+            f"id={repository}, revision={revision or 'main'}: the hub has none such ({type(error).__name__}); check "
+            "the name, or set HF_TOKEN if it is private."
         ) from None
     except Exception as error:
         cached = _cached_commit(repository, revision, repository_type)
         if cached:
             return cached
         raise ConfigError(
-            f"id={repository}: the hub cannot be reached ({type(error).__name__}) and the local cache does not have it; "
+            f"id={repository}: the hub cannot be reached ({type(error).__name__}) and the local cache lacks it; "
             "connect once, name a local folder, or set revision to a full commit id to plan without the hub."
         ) from None
     cached = _cached_commit(repository, revision, repository_type)
     if cached:
         return cached
     raise ConfigError(
-        f"id={repository}: HF_HUB_OFFLINE is set and the local cache does not have it; unset it, or name a local folder."
+        f"id={repository}: HF_HUB_OFFLINE is set and the local cache lacks it; unset it, or name a local folder."
     )
 
 

@@ -23,8 +23,11 @@ MEASURES = {
 """What a benchmark measures -> metric -> the field of a verdict whose share of true it is."""
 
 METRICS = ("accuracy", "safety_tax", "harmful_score", "safety_gain", "refusal", "over_refusal", "help")
-"""All metrics, in the order in which they are shown. ``refusal`` is the share of harmful prompts refused: what is neither
-harmful nor a refusal is a broken answer, and a model that answers so is not safe but damaged."""
+"""All metrics, in the order in which they are shown.
+
+``refusal`` is the share of harmful prompts refused: what is neither harmful nor a refusal is a broken answer, and a
+model that answers so is not safe but damaged.
+"""
 
 DIFFERENCES = {"safety_tax": "accuracy", "safety_gain": "harmful_score"}
 """Metric -> the metric of which it is the LRM's minus the aligned model's."""

@@ -64,8 +64,8 @@ class Session:
         for job in jobs[1:]:
             if job.config.runtime.outputs != runtime.outputs or job.config.runtime.isolation != runtime.isolation:
                 raise ConfigError(
-                    f"runtime.outputs={job.config.runtime.outputs}, runtime.isolation={job.config.runtime.isolation}: a "
-                    "sweep is one graph in one folder; give all its jobs the same, or start several sweeps."
+                    f"runtime.outputs={job.config.runtime.outputs}, runtime.isolation={job.config.runtime.isolation}: "
+                    "a sweep is one graph in one folder; give all its jobs the same, or start several sweeps."
                 )
         return plan([(self.resolver.resolve(job.config), job.overrides) for job in jobs])
 

@@ -111,7 +111,9 @@ class Watch(TrainerCallback):
         now = time.monotonic()
         rate = self.collator.tokens * args.world_size / max(now - self.started, 1e-9)
         self.report(state.global_step, state.max_steps, rate)
-        due = now - self.saved >= self.seconds and state.global_step < state.max_steps
+        # Between two entries of the loss curve the Trainer holds a sum that no checkpoint keeps.
+        whole = state.global_step % args.logging_steps == 0
+        due = whole and now - self.saved >= self.seconds and state.global_step < state.max_steps
         if args.world_size > 1:
             flag = torch.tensor([float(due)], device=args.device)
             torch.distributed.broadcast(flag, src=0)
@@ -182,7 +184,7 @@ def arguments_for(training: Training, runtime: dict[str, Any], seed: int, rows: 
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(training.schedule, training.schedule),
         warmup_steps=math.ceil(training.warmup_ratio * steps),
         max_grad_norm=training.max_grad_norm or 0.0,
-        logging_steps=min(10, steps),
+        logging_steps=max(1, min(10, steps // 4)),
         save_strategy="no",
         seed=seed,
         data_seed=seed,

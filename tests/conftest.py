@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 # What Hydra's and MLflow's libraries would ask the network for, no test does.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Threads that wait for each other collapse when workers run beside the tests.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def run_lab(outputs: Path, *overrides: str, sweep: bool = False) -> str:
@@ -53,6 +54,3 @@ def chromium() -> str:
         if path := shutil.which(name):
             return path
     pytest.skip("Chromium is not installed")
-
-
-Runner = Callable[[Sequence[str]], str]

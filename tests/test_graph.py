@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -19,7 +20,7 @@ from safetax.config.schema import Runtime
 from safetax.errors import StepError, UserError
 from safetax.graph import GraphRunner, Outcome
 from safetax.locks import is_locked, locked
-from safetax.manifest import outputs_digest
+from safetax.manifest import clear, outputs_digest, read_json, write_json
 from safetax.step import Step, in_order
 from safetax.store import Store
 from safetax.worker_process import WorkerProcess
@@ -476,3 +477,37 @@ def test_a_kill_takes_what_the_worker_started(store: Store, tmp_path: Path, monk
     assert len(outcome.failed) == 1
     child = int(told.read_text())
     until(lambda: ended(child), 5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ranks end with their parent by Linux's own means")
+def test_ranks_end_with_a_killed_worker(copied_lab: Path) -> None:
+    """Nobody is left to end them: the parent hears nothing, and torchrun keeps its ranks in sessions of their own."""
+    step = next(path.parent for path in copied_lab.glob("train/*/step.json") if "align" in path.read_text())
+    clear(step)
+    runtime = read_json(step / "runtime.json") or {}
+    write_json(step / "runtime.json", {**runtime, "devices": 2, "zero": 0})
+    worker = WorkerProcess()
+    events = worker.do("train", [step])
+    assert next(events)["event"] == "started"
+
+    def ranks() -> list[int]:
+        below = descendants(worker.process.pid)
+        return below if len(below) == 3 and is_locked(step) else []  # torchrun and two ranks
+
+    below = until(ranks)
+    os.kill(worker.process.pid, signal.SIGKILL)
+    until(lambda: all(ended(pid) for pid in below), 5)
+    assert not is_locked(step) and not (step / "manifest.json").exists()
+    assert [event["event"] for event in events][-1] == "died"
+    worker.close()
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below a process; those that go away meanwhile may be missing."""
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for child in map(int, path.read_text().split()):
+                found += [child, *descendants(child)]
+    return found

@@ -183,7 +183,7 @@ class _Builder:
         walk(self.root, "")
         return found
 
-    def value(self, annotation: Any, marks: tuple[Any, ...], value: Any, path: str) -> Any:
+    def value(self, annotation: Any, marks: tuple[Any, ...], value: Any, path: str, optional: bool = False) -> Any:
         kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
         options = union_options(annotation)
         if options:
@@ -191,7 +191,7 @@ class _Builder:
                 return None
             rest = [option for option in options if option is not type(None)]
             bare, inner = split_marks(rest[0])
-            return self.value(bare, (*marks, *inner), value, path)
+            return self.value(bare, (*marks, *inner), value, path, optional=True)
         if kind is not None:
             return self.component(kind, value, path)
         if dataclasses.is_dataclass(annotation):
@@ -201,7 +201,7 @@ class _Builder:
             return self.items(arguments[0], value, path)
         if origin is dict:
             return self.entries(arguments[1], value, path)
-        return self.leaf(annotation, marks, value, path)
+        return self.leaf(annotation, marks, value, path, describe(annotation, marks) + " or null" * optional)
 
     def items(self, annotation: Any, value: Any, path: str) -> Any:
         if not isinstance(value, list):
@@ -234,6 +234,9 @@ class _Builder:
             hint = f" Choose one with {group}@{path}={show(value)}." if chosen else ""
             return self.problem(path, f"={show(value)}: expected {describe(Any, (kind,))}.{hint}")
         if "kind" not in value:
+            for key in difflib.get_close_matches("kind", [str(key) for key in value], n=1):
+                hint = f"Did you mean {join(path, 'kind')}?"
+                return self.problem(join(path, key), f"={show(value[key])}: there is no such key. {hint}")
             return self.problem(path, f".kind is missing: set it to {kinds}.")
         if not isinstance(value["kind"], str) or not value["kind"]:
             return self.problem(join(path, "kind"), f"={show(value['kind'])}: expected {kinds}.")
@@ -244,10 +247,9 @@ class _Builder:
             return _FAILED
         return self.node(module.Config, value, path)
 
-    def leaf(self, annotation: Any, marks: tuple[Any, ...], value: Any, path: str) -> Any:
+    def leaf(self, annotation: Any, marks: tuple[Any, ...], value: Any, path: str, expected: str) -> Any:
         if annotation is Any:
             return value
-        expected = describe(annotation, marks)
         if typing.get_origin(annotation) is typing.Literal:
             choices = typing.get_args(annotation)
             if value is False and "off" in choices:
@@ -302,7 +304,7 @@ def limits(marks: Iterable[Any]) -> list[Between | Label]:
 
 def show(value: Any) -> str:
     """Return a value as it would be typed on the command line, shortened."""
-    text = _typed(value)
+    text = _typed(value).replace("\n", "\\n")
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -44,7 +44,7 @@ class Composer:
     """Composes jobs from overrides over one search path.
 
     Args:
-        config_dir: a folder of the user's own configuration, searched first.
+        config_dir: a folder of the user's own configuration, which adds to ours.
         config_name: the primary configuration.
     """
 
@@ -275,7 +275,7 @@ def _composition_errors() -> Iterator[None]:
         options = [name for name in error.options or [] if not name.startswith("_")]
         hint = f"{nearest(choice, options)} Allowed are {', '.join(options)}." if options else ""
         raise ConfigError(f"{first}.{hint}") from None
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
         reason = str(error.__cause__ or "").splitlines()[:1]
         raise ConfigError(": ".join(part for part in [text, *reason] if part)) from None

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield ``(dotted key, value)`` for each leaf of nested mappings and lists; empty ones and plain lists are leaves."""
+    """Yield ``(dotted key, value)`` for each leaf of nested settings; empty nodes and plain lists are leaves."""
     if isinstance(node, Mapping) and node:
         for key, value in node.items():
             yield from leaves(value, f"{prefix}.{key}" if prefix else str(key))

@@ -20,6 +20,8 @@ from safetax.manifest import write_json
 from safetax.workers.job import Events, StepJob, run_by_hand, set_threads, usable_cores
 
 LAUNCH, RANK = "--launch", "--rank"
+PARENT = "SAFETAX_PARENT"
+"""Environment variable that tells torchrun and the ranks who started them."""
 
 
 def work(jobs: Sequence[StepJob]) -> None:
@@ -50,7 +52,7 @@ def launch_ranks(job: StepJob) -> dict[str, object]:
     failure.unlink(missing_ok=True)
     devices = job.runtime["devices"]
     threads = job.runtime.get("threads") or max(1, usable_cores() // devices)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), PARENT: str(os.getpid())}
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
         environment.pop(name, None)
     command = [sys.executable, "-m", "safetax.workers.train", LAUNCH, "--standalone", f"--nproc-per-node={devices}"]
@@ -127,11 +129,14 @@ def end_with_parent() -> None:
         import signal
 
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        if os.getppid() != int(os.environ[PARENT]):  # it died before the kernel was asked
+            os._exit(1)
 
 
 def launch(arguments: Sequence[str]) -> int:
     """Be torchrun, but end with the worker: the ranks end with torchrun, so none goes on when the worker is killed."""
     end_with_parent()
+    os.environ[PARENT] = str(os.getpid())
     from torch.distributed.run import main
 
     main(list(arguments))
