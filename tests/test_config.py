@@ -469,6 +469,7 @@ def test_jobs_of_a_sweep_are_what_each_would_be_alone(composer: Composer) -> Non
     """What jobs share is composed once; nothing leaks from one to the next."""
     sweep = [
         "dataset=direct_refusal,self_generated",
+        "seed=1,2",
         "lrm_seed=${seed}",
         "judge.lab.world_seed=4",
     ]

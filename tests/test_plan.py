@@ -78,8 +78,9 @@ def trained(run: Run, role: str) -> Step:
 
 def test_the_default_run(planner: Planner) -> None:
     run = planner.run()
-    # 3 trainings on 3 data sets; 3 checkpoints answer 4 benchmarks, of which both accuracy ones share their prompts
-    assert kinds(run.steps) == {"prepare": 6, "train": 3, "generate": 12, "score": 12}
+    # 3 trainings on 3 data sets; 3 checkpoints answer 4 benchmarks. The two that ask the same problems share their
+    # prompts, and for the base, which has no thinking to suppress, their responses and scores too.
+    assert kinds(run.steps) == {"prepare": 6, "train": 3, "generate": 11, "score": 11}
     assert [checkpoint.role for checkpoint in run.checkpoints] == ["base", "lrm", "aligned"]
     assert run.dataset == "direct_refusal"
 
@@ -94,8 +95,8 @@ def test_inputs_come_before_what_uses_them(planner: Planner) -> None:
 
 def test_a_sweep_over_epochs_shares_everything_but_the_aligned_models(planner: Planner) -> None:
     one, sweep = planner.run("epochs=1"), planner.sweep("epochs=0,1,2,3")
-    assert kinds(one.steps) == {"prepare": 6, "train": 3, "generate": 12, "score": 12}
-    assert kinds(sweep.steps) == {"prepare": 6, "train": 2 + 3, "generate": 8 + 4 * 3, "score": 8 + 4 * 3}
+    assert kinds(one.steps) == {"prepare": 6, "train": 3, "generate": 11, "score": 11}
+    assert kinds(sweep.steps) == {"prepare": 6, "train": 2 + 3, "generate": 7 + 4 * 3, "score": 7 + 4 * 3}
     assert len({frozenset(up_to_the_lrm(run)) for run in sweep.runs}) == 1
     assert len({step.inputs["data"].key for step in sweep.steps if step.title.startswith("align")}) == 1
 
@@ -264,7 +265,7 @@ def test_each_training_says_what_it_learns_from(planner: Planner) -> None:
 def test_a_change_makes_run_again_what_depends_on_it(planner: Planner, override: str, trainings: int) -> None:
     added = kinds(new(planner.run(), planner.run(override)))
     assert added["train"] == trainings
-    assert added["generate"] == added["score"] == 4 * (trainings or 3)
+    assert added["generate"] == added["score"] == {1: 4, 2: 8, 3: 11, 0: 11}[trainings]
     assert added["prepare"] == (1 if "samples" in override else 0)
 
 
