@@ -1,8 +1,9 @@
 """Kills ``make lab`` at random moments and runs it again: ``python -m bench.kills [--kills 30] [--quick]``.
 
-One line of runs is killed again and again (``kill -9``: the parent, a worker, or both) until it is through. After each
-kill the outputs are copied, and the copy is run to its end: its results must be those of an undisturbed run to the
-byte, no step that was finished may have run again, and no process of the killed run may go on writing.
+A line of runs is killed again and again (``kill -9``: the parent, a worker, or both) until it is through, and then
+another begins from nothing. After each kill the outputs are copied, and the copy is run to its end: its results must be
+those of an undisturbed run to the byte, no step that was finished may have run again, and no process of the killed run
+may go on writing.
 """
 
 from __future__ import annotations
@@ -41,11 +42,13 @@ def main() -> None:
         whole = time.monotonic() - started
         expected = digest(root / "reference")
         print(f"undisturbed: {whole:.1f} s, results.json {expected}", flush=True)
-        moments = sorted(random.uniform(0, whole) for _ in range(options.kills))
-        line, bad, lost = root / "line", 0, []
-        for number, (before, moment) in enumerate(zip([0.0, *moments], moments, strict=False), 1):
+        line, bad = root / "line", 0
+        for number in range(1, options.kills + 1):
+            if list(line.glob("sweeps/*/results.json")):
+                shutil.rmtree(line)  # this line is through; the next begins from nothing
             victim = random.choice(["parent", "worker", "both"])
-            orphans = killed(overrides, line, moment - before + (startup() if number > 1 else 0), victim)
+            moment = random.uniform(0, whole / 3)
+            orphans = killed(overrides, line, moment, victim)
             finished = manifests(line)
             copy = root / "copy"
             shutil.rmtree(copy, ignore_errors=True)
@@ -57,20 +60,14 @@ def main() -> None:
             twice = [key for key, stamp in finished.items() if after.get(key) != stamp]
             same = digest(copy) == expected
             bad += not same or bool(twice) or bool(orphans)
-            lost.append(again)
             print(
-                f"kill {number:2d} of the {victim:<6} at {moment:5.1f} s: {len(finished):2d} steps finished, run again "
+                f"kill {number:2d} of the {victim:<6} {moment:5.1f} s into a run: {len(finished):2d} finished, run again "
                 f"{again:5.1f} s, results {'identical' if same else 'DIFFER'}, {len(twice)} steps run twice, "
                 f"{len(orphans)} orphans",
                 flush=True,
             )
     print(f"{options.kills} kills, {bad} with a fault")
     sys.exit(bool(bad))
-
-
-def startup() -> float:
-    """Return seconds before a run that goes on does something new."""
-    return 4.0
 
 
 def start(overrides: list[str], outputs: Path) -> subprocess.Popen[bytes]:

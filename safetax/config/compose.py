@@ -182,11 +182,12 @@ class Composer:
             if text in self._parsed:
                 continue
             try:
-                self._parsed[text] = OverridesParser.create(config_loader=self.loader).parse_overrides([text])[0]
+                parsed = OverridesParser.create(config_loader=self.loader).parse_overrides([text])[0]
             except HydraException:
                 raise ConfigError(f"{text or repr(text)}: this is no override. {_advice(text)}") from None
-            if not self._parsed[text].key_or_group:
+            if not parsed.key_or_group:
                 raise ConfigError(f"{text}: this is no override. {_advice('')}")
+            self._parsed[text] = parsed
         return [self._parsed[text] for text in overrides]
 
     def _check_choices(self, overrides: Sequence[str]) -> None:
