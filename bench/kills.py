@@ -60,10 +60,10 @@ def main() -> None:
             twice = [key for key, stamp in finished.items() if after.get(key) != stamp]
             same = digest(copy) == expected
             bad += not same or bool(twice) or bool(orphans)
+            told = "identical" if same else "DIFFER"
             print(
-                f"kill {number:2d} of the {victim:<6} {moment:5.1f} s into a run: {len(finished):2d} finished, run again "
-                f"{again:5.1f} s, results {'identical' if same else 'DIFFER'}, {len(twice)} steps run twice, "
-                f"{len(orphans)} orphans",
+                f"kill {number:2d} of the {victim:<6} {moment:5.1f} s into a run: {len(finished):2d} finished, "
+                f"run again {again:5.1f} s, results {told}, {len(twice)} steps run twice, {len(orphans)} orphans",
                 flush=True,
             )
     print(f"{options.kills} kills, {bad} with a fault")

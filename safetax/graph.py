@@ -15,6 +15,7 @@ from safetax.errors import StepError, UserError
 from safetax.manifest import LOG
 from safetax.step import Step
 from safetax.store import Status, Store
+from safetax.threads import usable_cores
 from safetax.worker_process import WorkerProcess
 
 PRIORITY = {"prepare": 0, "generate": 1, "score": 2, "train": 3}
@@ -168,7 +169,14 @@ class GraphRunner:
                     self.events.put((slot, {"event": "failed", "steps": steps, "message": str(error), "user": user}))
                     self.events.put((slot, None))
                     continue
+                self._share_cores()
                 threading.Thread(target=self._listen, args=(slot, slot.worker, kind, directories), daemon=True).start()
+
+    def _share_cores(self) -> None:
+        """Tell the workers at work how many threads each may use, so that none waits for a core."""
+        busy = [slot.worker for slot in self.slots if slot.batch and slot.worker is not None]
+        for worker in busy:
+            worker.give_threads(max(1, usable_cores() // len(busy)))
 
     def _next(self) -> list[Step]:
         """Return ready steps that one request takes: of one checkpoint, or of one component."""
@@ -206,6 +214,7 @@ class GraphRunner:
             self._fail(left, "its worker was done without finishing it", False, left[0])
         failed = any(step.key in self.outcome.failed for step in slot.batch)
         slot.batch, slot.current = [], None
+        self._share_cores()
         if self.runtime.isolation == "process" or failed:
             slot.stop()  # after a failure a process may hold anything: memory, half an import
 

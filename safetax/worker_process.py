@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,10 @@ class WorkerProcess:
         environment |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
         environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # no print of a library may fail for its characters
         environment.setdefault("TQDM_DISABLE", "1")
+        # Threads that spin long while they wait for each other stand still on a busy machine.
+        environment.setdefault("GOMP_SPINCOUNT", "1000")
+        self.threads: int | None = None
+        self.sending = threading.Lock()
         try:
             with log.open("ab") if log else contextlib.nullcontext(subprocess.DEVNULL) as errors:
                 self.process = subprocess.Popen(
@@ -62,8 +67,7 @@ class WorkerProcess:
         assert self.process.stdin is not None and self.process.stdout is not None
         request = {"kind": kind, "directories": [str(directory.absolute()) for directory in directories]}
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
+            self._send(request)
             for line in self.process.stdout:
                 try:
                     event = json.loads(line)
@@ -76,6 +80,19 @@ class WorkerProcess:
             self.process.wait(timeout=5)
         self.kill()  # what it started may live on
         yield {"event": "died", "code": self.process.returncode}
+
+    def give_threads(self, threads: int) -> None:
+        """Tell the process its share of the cores, at work or not."""
+        if threads != self.threads:
+            self.threads = threads
+            with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile
+                self._send({"threads": threads})
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        assert self.process.stdin is not None
+        with self.sending:
+            self.process.stdin.write(json.dumps(message) + "\n")
+            self.process.stdin.flush()
 
     @property
     def alive(self) -> bool:

@@ -182,7 +182,7 @@ class Runtime:
     checkpoint_minutes: Annotated[float, MoreThan(0)] = 10.0
     """Time between checkpoints of a training."""
     threads: Count | None = None
-    """CPU threads of a worker; null: as many as there are cores."""
+    """CPU threads of a worker; null: its share of the cores."""
     python: dict[str, str] = field(default_factory=dict)
     """Interpreter of each worker (train, generate, ..), where it lives in another virtual environment."""
 

@@ -24,7 +24,8 @@ from safetax.config.schema import Format
 from safetax.engines import Generated, Markers, Prompt
 from safetax.errors import UserError
 from safetax.records import EndOfThinking, Example, Response, read_records, to_json, write_records
-from safetax.workers.job import StepJob, run_by_hand, set_threads
+from safetax.threads import use_threads
+from safetax.workers.job import StepJob, run_by_hand
 
 PARTIAL = "responses.jsonl"
 TOGETHER = True
@@ -47,7 +48,7 @@ class _Queue:
 
 def work(jobs: Sequence[StepJob]) -> None:
     """Generate the responses of steps that share a checkpoint."""
-    set_threads(jobs)
+    use_threads(jobs[0].runtime.get("threads"))
     queues = [_open(job) for job in jobs]
     try:
         for group in _by_format(queues):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import platform
 import shutil
 import socket
@@ -254,18 +253,6 @@ def work_on(
                 traceback.print_exc()
             events.send("failed", steps=keys, message=f"{type(error).__name__}: {error}", user=False)
     return code
-
-
-def set_threads(jobs: Sequence[StepJob]) -> None:
-    """Give torch the CPU threads that the steps ask for, or one for each core."""
-    import torch
-
-    torch.set_num_threads(jobs[0].runtime.get("threads") or usable_cores())
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_by_hand(work: Work, together: bool = False) -> int:

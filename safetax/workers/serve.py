@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from safetax import threads
 from safetax.manifest import ATTEMPT, LOG
 from safetax.workers.job import Events, work_on
 
@@ -45,7 +46,11 @@ def main() -> int:
 def _read(requests: Requests) -> None:
     with contextlib.suppress(ValueError):  # the parent died in the middle of a line
         for line in sys.stdin:
-            requests.put(json.loads(line))
+            request = json.loads(line)
+            if "threads" in request:
+                threads.share = request["threads"]
+            else:
+                requests.put(request)
     # The queue's own count of what was put and is not done has no gap between taking a request and being at it.
     if requests.unfinished_tasks:
         # The parent is gone in the middle of a step: its locks go with this process.

@@ -13,11 +13,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from safetax.errors import UserError
 from safetax.manifest import write_json
-from safetax.workers.job import Events, StepJob, run_by_hand, set_threads, usable_cores
+from safetax.threads import usable_cores, use_threads
+from safetax.workers.job import Events, StepJob, run_by_hand
 
 LAUNCH, RANK = "--launch", "--rank"
 PARENT = "SAFETAX_PARENT"
@@ -32,12 +34,16 @@ def work(jobs: Sequence[StepJob]) -> None:
         else:
             from safetax.training import train
 
-            set_threads([job])
-            summary = train(job, lambda done, total, rate, job=job: job.progress(done, total, "steps", rate))
+            summary = train(job, partial(_step_done, job))
         from safetax.checkpoint import MODEL, verify_saved
 
         verify_saved(job.directory / MODEL)
         job.finish(summary)
+
+
+def _step_done(job: StepJob, done: int, total: int, rate: float) -> None:
+    use_threads(job.runtime.get("threads"))
+    job.progress(done, total, "steps", rate)
 
 
 def launch_ranks(job: StepJob) -> dict[str, object]:
