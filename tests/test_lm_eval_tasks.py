@@ -1,0 +1,109 @@
+"""lm-eval tasks in two passes: frozen documents, repeats, stop strings, and what is refused before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from safetax.errors import ConfigError, UserError
+from safetax.lm_eval_tasks import cut, grade, record, task_facts
+from safetax.records import Example, Response
+
+TASK = """\
+task: shuffled
+custom_dataset: !function documents.load
+test_split: test
+output_type: generate_until
+doc_to_text: "{{question}}"
+doc_to_target: "{{answer}}"
+process_docs: !function documents.shuffled
+generation_kwargs: {until: ["STOP"]}
+metric_list:
+  - {metric: exact_match, aggregation: mean, higher_is_better: true}
+"""
+CODE = """\
+import random
+
+from datasets import Dataset
+
+
+def load(**metadata):
+    rows = [{"question": f"question {n % 30}", "answer": f"answer {n}"} for n in range(40)]
+    return {"test": Dataset.from_list(rows)}
+
+
+def shuffled(documents):
+    order = list(range(len(documents)))
+    random.SystemRandom().shuffle(order)
+    return documents.select(order)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    (tmp_path / "shuffled.yaml").write_text(TASK)
+    (tmp_path / "documents.py").write_text(CODE)
+    return str(tmp_path)
+
+
+def answered(examples: list[Example], repeats: int, right: int) -> list[Response]:
+    """Return responses of which the repeats from ``right`` on are wrong."""
+    return [
+        Response(
+            example.id,
+            repeat,
+            None,
+            example.meta["document"]["answer"] + "STOP and more" if repeat < right else "something else",
+            0,
+            3,
+            "closed",
+            "stop",
+            0,
+        )
+        for example in examples
+        for repeat in range(repeats)
+    ]
+
+
+def test_documents_are_frozen_as_recorded(folder: str) -> None:
+    """The task shuffles anew each time it is loaded, and 10 of its 40 prompts occur twice with other answers."""
+    examples = record("shuffled", folder, {}, None)
+    assert len({example.id for example in examples}) == len(examples) == 40
+    assert examples[0].messages == [{"role": "user", "content": examples[0].meta["document"]["question"]}]
+    verdicts = grade("shuffled", folder, {}, None, examples, answered(examples, 1, 1))
+    assert [verdict.id for verdict in verdicts] == [example.id for example in examples]
+    assert all(verdict.correct for verdict in verdicts)
+
+
+def test_every_repeat_is_graded(folder: str) -> None:
+    examples = record("shuffled", folder, {}, 5)
+    verdicts = grade("shuffled", folder, {}, None, examples, answered(examples, 3, 2))
+    assert len(verdicts) == 15
+    assert {(verdict.repeat, verdict.correct) for verdict in verdicts} == {(0, True), (1, True), (2, False)}
+
+
+def test_metric_that_the_task_lacks_is_named(folder: str) -> None:
+    examples = record("shuffled", folder, {}, 2)
+    with pytest.raises(UserError, match=r"grader\.metric=f1: task shuffled has exact_match"):
+        grade("shuffled", folder, {}, "f1", examples, answered(examples, 1, 1))
+
+
+def test_stop_strings_cut_the_answer() -> None:
+    assert cut("one STOP two END", ["END", "STOP"]) == "one "
+    assert cut("one", ["STOP", ""]) == "one"
+
+
+def test_facts_hold_the_definition_and_the_code_beside_it(folder: str) -> None:
+    before = task_facts("shuffled", folder)
+    assert set(before["files"]) == {"shuffled.yaml", "documents.py"}
+    (Path(folder) / "documents.py").write_text(CODE + "\n")
+    assert task_facts("shuffled", folder) != before
+
+
+def test_what_cannot_be_asked_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"task=mmlu_abstract_algebra: its output_type is multiple_choice"):
+        task_facts("mmlu_abstract_algebra", None)
+    with pytest.raises(ConfigError, match="task=no_such_task: no lm-eval task has that name"):
+        task_facts("no_such_task", None)
+    assert "gsm8k.yaml" in task_facts("gsm8k", None)["files"]
