@@ -150,7 +150,8 @@ def test_process_and_shared_isolation_make_the_same(tmp_path: Path) -> None:
 
 
 RUN_HERE = """
-import json, sys
+import json, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # started under nohup it would be ignored
 from pathlib import Path
 from safetax.store import Store
 from tests.test_graph import Recorder, run, small_graph
