@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,12 @@ SCRATCH = "scratch"
 
 
 def write_json(path: Path, values: Any, sort_keys: bool = True) -> None:
-    """Write JSON so that the file is either the old one or the whole new one."""
+    """Write JSON so that the file is either the old one or the whole new one.
+
+    The part written so far lies beside the folder: another process may be clearing the folder itself.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.parent.with_name(f".{path.parent.name}-{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
         with partial.open("w", encoding="utf-8") as file:
             json.dump(values, file, indent=1, sort_keys=sort_keys, ensure_ascii=False)
@@ -154,4 +158,4 @@ def clear(directory: Path) -> None:
     for path in directory.iterdir() if directory.is_dir() else ():
         if path.name in KEPT:
             continue
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from safetax.config.compose import Composer, Job
 from safetax.config.schema import Config, Runtime
-from safetax.errors import ConfigError
+from safetax.errors import ConfigError, StepError
 from safetax.graph import GraphRunner, Outcome
-from safetax.locks import in_use
+from safetax.locks import in_use, locked
 from safetax.manifest import read_json, write_json
 from safetax.plan import Plan, Run, plan
 from safetax.resolve import Resolver
@@ -92,8 +92,16 @@ class Session:
         runs = [run for run in graph.runs if all(step.key in finished for step in run.steps)]
         folders = [write_record(run, outputs) for run in runs]
         target = write_sweep(graph, runs, outputs) if sweep and runs else (folders[0] if folders else None)
-        if target is not None:
-            self._report(target, folders, outputs, config, sweep)
+        try:
+            if target is not None:
+                with locked(target):  # another run of the same may be writing the same report
+                    self._report(target, folders, outputs, config, sweep)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            outcome.check()
+            raise StepError(
+                f"the report could not be written ({type(error).__name__}: {error}). All steps are kept; "
+                f"make it again: python -m safetax.report {shown(target or outputs)}"
+            ) from error
         outcome.check()
         return outcome
 

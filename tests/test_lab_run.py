@@ -184,3 +184,22 @@ def test_a_sweep_makes_what_runs_share_once(copied_lab: Path) -> None:
     document = json.loads((sweep / "results.json").read_text())
     (curve,) = document["curves"]
     assert [point["epochs"] for point in curve["points"]] == [0, 1, 2]
+
+
+def test_two_runs_at_once_end_well(quick_lab: Path, tmp_path: Path) -> None:
+    """Each step is made once, both report, and the results are those of a run alone."""
+    outputs = tmp_path / "outputs"
+    arguments = ["+experiment=lab_quick", "tracking=off", f"runtime.outputs={outputs}", "runtime.workers=1"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "safetax", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=500)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(told)
+    numbers = [counts(text) for text in told]
+    steps = len(list(outputs.glob("*/*/manifest.json")))
+    assert sum(executed for executed, _ in numbers) == steps
+    assert all(executed + reused == steps for executed, reused in numbers)
+    assert results(outputs) == results(quick_lab)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -288,3 +289,24 @@ def test_freezing_again_changes_no_finished_step(store: Store, step: Step) -> No
     store.freeze(step)
     assert store.status(step, full=True).complete
     assert json.loads((store.directory(step) / STEP).read_text())["title"] == step.title
+
+
+def test_a_step_is_frozen_while_another_process_clears_its_folder(tmp_path: Path) -> None:
+    store, step = Store(tmp_path), chats(4)
+    directory = store.freeze(step)
+    over = threading.Event()
+
+    def clear_again_and_again() -> None:
+        while not over.is_set():
+            clear(directory)
+
+    thread = threading.Thread(target=clear_again_and_again)
+    thread.start()
+    try:
+        for _ in range(300):
+            store.freeze(step)
+    finally:
+        over.set()
+        thread.join()
+    assert read_json(directory / "step.json") == json.loads(json.dumps(step.frozen()))
+    assert sorted(path.name for path in directory.parent.iterdir()) == [directory.name]
