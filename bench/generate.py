@@ -20,6 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--outputs", type=Path, default=Path("outputs"))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=128, help="of the engine; the default is that of runtime=lab")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     import torch
@@ -49,7 +50,7 @@ def main() -> None:
     print(f"{len(prompts)} prompts; transformers' generate is best at batch {best}", flush=True)
     ours, plain = [], []
     for number in range(1, options.rounds + 1):
-        ours.append(run_engine(model, tokenizer, renderer, prompts, 256))
+        ours.append(run_engine(model, tokenizer, renderer, prompts, options.batch))
         plain.append(run_plain(model, tokenizer, prompts, best))
         print(f"round {number}: engine {ours[-1]:,.0f} tokens/s, generate {plain[-1]:,.0f} tokens/s", flush=True)
     engine, generate = statistics.median(ours), statistics.median(plain)
