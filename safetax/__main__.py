@@ -32,8 +32,8 @@ def main() -> None:
     except KeyboardInterrupt:
         complain("interrupted. Finished steps are kept; run the same command again to go on.")
         code = 130
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # whoever read the output has gone, as in `safetax --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     sys.exit(code)
 
@@ -148,6 +148,8 @@ def through_hydra(arguments: list[str]) -> int:
     sys.argv = [sys.argv[0], *arguments]
     try:
         hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name="config")(job)()
+    except BrokenPipeError:
+        raise
     except OSError as error:  # a job's own errors are kept by the session
         raise UserError(
             f"{error.filename}: this folder cannot be made ({error.strerror}); name another one with runtime.outputs, "

@@ -90,6 +90,8 @@ class Session:
         )
         finished = {step.key for step in [*outcome.executed, *outcome.reused]}
         runs = [run for run in graph.runs if all(step.key in finished for step in run.steps)]
+        # With 0 epochs no data set matters, so several jobs of a sweep may be one run.
+        runs = list({run.name: run for run in runs}.values())
         folders = [write_record(run, outputs) for run in runs]
         target = write_sweep(graph, runs, outputs) if sweep and runs else (folders[0] if folders else None)
         try:
