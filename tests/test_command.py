@@ -356,7 +356,7 @@ def test_importing_safetax_imports_nothing_heavy(tmp_path: Path) -> None:
     ("line", "expected"),
     [
         ("dataset=s", {"dataset=safechain", "dataset=self_generated"}),
-        ("evaluation=", {"evaluation=lab"}),
+        ("evaluation=", {"evaluation=lab", "evaluation=lab_no_thinking"}),
         ("lrm_s", {"lrm_seed="}),
         ("alignment.learning_", {"alignment.learning_rate="}),
         ("+experiment=lab_", {"+experiment=lab_figure", "+experiment=lab_quick"}),
