@@ -7,7 +7,7 @@ become one graph, in which what several runs share stands once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from safetax.config.build import component_module
@@ -153,9 +153,8 @@ class _Planner:
     def alignment(self, lrm: Step | None) -> Step:
         config = self.config
         data = self.prepare(config.dataset, "dataset", lrm)
-        training = replace(config.alignment, epochs=config.epochs)
         title = f"align on {config.dataset.name}, {config.epochs:g} epochs, seed {config.seed}"
-        return self.train("alignment", title, lrm, data, training, config.format, config.seed)
+        return self.train("alignment", title, lrm, data, config.alignment, config.format, config.seed)
 
     def prepare(self, dataset: Any, path: str, lrm: Step | None) -> Step:
         """Plan a data set; one that is on-policy is a small graph from the LRM's checkpoint on."""
