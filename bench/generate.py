@@ -61,7 +61,7 @@ def main() -> None:
 def run_engine(model: Any, tokenizer: Any, renderer: Any, prompts: list[list[int]], batch: int) -> float:
     from safetax.engines import Prompt
     from safetax.engines.hf import HfEngine
-    from safetax.workers.generate import markers_of
+    from safetax.prompting import markers_of
 
     asked = [Prompt(tokens, THINKING, ANSWER, 0.0, 1.0, 0) for tokens in prompts]
     started = time.monotonic()

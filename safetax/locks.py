@@ -70,6 +70,20 @@ def try_locked(directory: Path) -> Iterator[bool]:
 
 def owner(directory: Path) -> str | None:
     """Return the words (host and process) of who holds the lock of a step's folder now, or None."""
+    return _look(directory, _words)
+
+
+def hold(directory: Path) -> str | None:
+    """Return the name of the hold that some process has on a step's folder now, another one each time; or None."""
+    return _look(directory, lambda descriptor: name.token if (name := signed(descriptor)) else None)
+
+
+def hold_of(descriptor: int) -> str:
+    """Return the name of the hold that this process has by a lock."""
+    return _held[descriptor].token
+
+
+def _look(directory: Path, tell: Callable[[int], str | None]) -> str | None:
     try:
         descriptor = os.open(lock_path(directory), os.O_RDONLY)
     except FileNotFoundError:
@@ -77,7 +91,7 @@ def owner(directory: Path) -> str | None:
     try:
         # A shared lock: two who look at once do not take each other for an owner.
         free = _try(descriptor, fcntl.LOCK_SH) and not is_alive_elsewhere(descriptor)
-        return None if free else _words(descriptor)
+        return None if free else tell(descriptor)
     finally:
         os.close(descriptor)
 

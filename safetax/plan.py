@@ -302,7 +302,9 @@ class _Planner:
         }
         of = checkpoint.title if checkpoint else self.config.model.name
         inputs = {"prompts": prompts, **({"model": checkpoint} if checkpoint else {})}
-        settings = self.settings("generate_batch", "gpus", "tensor_parallel", "engine_memory", "requests", "endpoints")
+        settings = self.settings(
+            "generate_batch", "generate_nodes", "gpus", "tensor_parallel", "engine_memory", "requests", "endpoints"
+        )
         return self.step("generate", f"{title}: {of}", values, inputs, settings)
 
     def score(self, title: str, judge: dict[str, Any], prompts: Step, responses: Step) -> Step:

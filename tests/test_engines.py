@@ -402,7 +402,7 @@ def test_a_killed_worker_takes_its_replica_along_and_asks_later_only_for_what_is
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     steps = write_steps(tiny, tmp_path / "outputs", {"kind": "vllm", "dtype": "float32", "enforce_eager": True})
-    partials = [step / "scratch" / "responses.jsonl" for step in steps]
+    partials = [step / "scratch" for step in steps]
     worker = WorkerProcess()
     for event in worker.do("generate", steps):
         if event["event"] == "progress" and event["done"] >= 3:

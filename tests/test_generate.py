@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +19,13 @@ from safetax.config.schema import Format
 from safetax.engines import Generated, Markers, Prompt
 from safetax.engines.hf import HfEngine
 from safetax.manifest import clear, read_json, sha256_of, write_json
+from safetax.prompting import markers_of, prompt_seed
 from safetax.records import Response, read_records
+from safetax.shared_prompts import SharedPrompts
 from safetax.worker_process import WorkerProcess
-from safetax.workers.generate import markers_of, prompt_seed, read_partial
-from safetax.workers.job import Events, StepJob
+from safetax.workers import generate
+from safetax.workers.generate import read_partial
+from safetax.workers.job import Events, StepJob, work_on
 
 TAGS = Format("think_tags", "<think>", "</think>", force_answer="</think>")
 
@@ -260,7 +267,7 @@ def test_restart_asks_only_for_what_is_missing(copied_lab: Path) -> None:
     (step / "scratch" / "responses.jsonl").write_text(
         f"{told[0]}\n{json.dumps(marked)}\n{told[2][: len(told[2]) // 2]}"
     )
-    assert len(read_partial(step / "scratch" / "responses.jsonl")) == 2
+    assert len(read_partial(step / "scratch")) == 2
     worker = WorkerProcess()
     progress = [event for event in worker.do("generate", [step]) if event["event"] == "progress"]
     worker.close()
@@ -270,3 +277,59 @@ def test_restart_asks_only_for_what_is_missing(copied_lab: Path) -> None:
     assert [after[0], *after[2:]] == [responses[0], *responses[2:]]
     manifest = read_json(step / "manifest.json")
     assert manifest is not None and manifest["summary"]["responses"] == len(responses)
+
+
+def spread(steps: list[Path], nodes: int, batch: int) -> None:
+    """Clear the steps and spread them over so many nodes."""
+    for step in steps:
+        clear(step)
+        settings = read_json(step / "runtime.json")
+        write_json(step / "runtime.json", {**(settings or {}), "generate_nodes": nodes, "generate_batch": batch})
+
+
+def test_two_nodes_answer_from_one_queue(copied_lab: Path) -> None:
+    steps = max(generate_steps(copied_lab).values(), key=len)
+    before = {step: sha256_of(step / "responses.jsonl") for step in steps}
+    spread(steps, nodes=2, batch=8)
+    command = [sys.executable, "-m", "safetax.workers.generate", *map(str, steps)]
+
+    def start(node: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(command, env={**os.environ, "NODE_RANK": node}, stdout=subprocess.PIPE, text=True)
+
+    second, first = start("1"), start("0")
+    assert first.stdout is not None and second.stdout is not None
+    for line in first.stdout:
+        if line.startswith("engine"):
+            first.send_signal(signal.SIGSTOP)  # so that the second one cannot come too late
+            break
+    for line in second.stdout:
+        if line.startswith("progress"):
+            first.send_signal(signal.SIGCONT)
+            break
+    told, other = first.communicate(timeout=120)[0], second.communicate(timeout=120)[0]
+    assert (first.returncode, second.returncode) == (0, 0), told + other
+    assert "progress" in told
+    assert told.count("finished") == len(steps) and "finished" not in other
+    assert {step: sha256_of(step / "responses.jsonl") for step in steps} == before
+    assert not any((step / "scratch").exists() for step in steps)
+
+
+def test_what_a_silent_node_took_is_answered_by_the_first(copied_lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = max(generate_steps(copied_lab).values(), key=len)[0]
+    before = sha256_of(step / "responses.jsonl")
+    prompts = [(response.id, response.repeat) for response in read_records(step / "responses.jsonl", Response)]
+    spread([step], nodes=2, batch=128)
+    begin = SharedPrompts.open
+
+    def begin_late(self: SharedPrompts) -> None:
+        begin(self)
+        other = SharedPrompts(self.scratch, self.hold, self.nodes)
+        assert [other.take(prompt) for prompt in prompts[:3]] == [True] * 3
+        assert other.take(prompts[0]) and not self.take(prompts[0])
+
+    monkeypatch.setattr(SharedPrompts, "open", begin_late)
+    monkeypatch.setattr(generate, "SILENCE", 0.5)
+    told = io.StringIO()
+    assert work_on([step], generate.work, Events(told, as_json=True), together=True) == 0, told.getvalue()
+    assert sha256_of(step / "responses.jsonl") == before
+    assert [json.loads(line)["event"] for line in told.getvalue().splitlines()].count("engine") == 1

@@ -186,6 +186,7 @@ def test_nothing_below_runtime_is_identity(planner: Planner) -> None:
         "threads": "2",
         "python": "{train:python}",
         "nodes": "2",
+        "generate_nodes": "2",
         "rendezvous": "host:1234",
         "offload": "optimizer",
         "loss_chunk": "512",

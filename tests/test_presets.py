@@ -15,9 +15,9 @@ from safetax.chat import ChatRenderer
 from safetax.config.compose import Composer
 from safetax.config.schema import Config
 from safetax.plan import Run, plan, unneeded
+from safetax.prompting import make_prompt
 from safetax.records import Example
 from safetax.resolve import Resolver
-from safetax.workers.generate import make_prompt
 from tests.test_golden import PRESETS, no_hub
 from tests.tokenizers_like import deepseek_like, qwen_like
 

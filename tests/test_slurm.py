@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -215,7 +216,7 @@ def test_two_sweeps_share_what_they_have_in_common(cluster: Path, outputs: Path,
 
 @pytest.mark.deepspeed
 def test_zero3_across_two_nodes(cluster: Path, outputs: Path) -> None:
-    spread = ["epochs=1", "runtime.devices=2", "runtime.nodes=2", "runtime.zero=3"]
+    spread = ["epochs=1", "runtime.devices=2", "runtime.nodes=2", "runtime.zero=3", "runtime.generate_nodes=2"]
     submit(outputs, "seed=1", *spread)
     submission = submission_of(outputs)
     wait(lambda: not living(), 500)
@@ -234,6 +235,53 @@ def test_a_partition_that_is_not_there(cluster: Path, outputs: Path) -> None:
     assert "runtime.slurm.partition=gpus" in told and "the cluster has dev" in told
     assert told.count("Error:") == 1 and "Traceback" not in told
     assert not living()
+
+
+def test_nodes_that_do_not_share_the_outputs(cluster: Path, outputs: Path) -> None:
+    for node in ("n0", "n1"):
+        dev("kill-node", cluster, node)
+        dev("start-node", cluster, node, "--hide", outputs)
+    try:
+        submit(outputs, LONG)
+        submission = submission_of(outputs)
+        wait(lambda: not living())
+        seen = look(submission, queue())
+    finally:
+        for node in ("n0", "n1"):
+            dev("kill-node", cluster, node)
+            dev("start-node", cluster, node)
+    first = next(each for each in seen if not each.job.after)
+    assert first.state == "failed" and "runtime.outputs must lie on a file system that all nodes share" in first.why
+    assert not list(outputs.glob("runs/*/results.json"))
+
+
+def test_a_worker_that_is_killed_for_want_of_memory(cluster: Path, outputs: Path) -> None:
+    """What the kernel does then is to kill the largest process, without a word to anyone."""
+    submit(outputs, LONG)
+    submission = submission_of(outputs)
+    job = wait(lambda: at_work(submission, "train"))
+    workers = [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/environ")
+        if f"SLURM_JOB_ID={job}\0".encode() in read(path)
+        and b"safetax.workers.serve" in read(path.with_name("cmdline"))
+    ]
+    os.kill(workers[0], signal.SIGKILL)
+    wait(lambda: not living())
+    seen = {each.job.kind: each for each in look(submission, queue())}
+    assert seen["train"].state == "failed" and "raise runtime.slurm.memory_gb" in seen["train"].why
+    assert seen["generate"].state == "cancelled" and str(seen["train"].log) in seen["generate"].why
+    told = subprocess.run(
+        [sys.executable, "-m", "safetax.sweep", "--once", str(submission.target)], capture_output=True, text=True
+    )
+    assert "raise runtime.slurm.memory_gb" in " ".join(told.stdout.split())
+
+
+def read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def test_without_slurm_one_message_and_nothing_is_made(tmp_path: Path) -> None:

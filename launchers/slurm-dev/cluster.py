@@ -3,7 +3,8 @@
 ``python launchers/slurm-dev/cluster.py start DIR`` starts a controller and a daemon for each node, as this user,
 without systemd, cgroups or munge, on ports of its own. DIR holds configuration, state and logs. The command prints the
 line that points Slurm's programs at it; ``stop DIR`` ends it, ``kill-node DIR NODE`` and ``start-node DIR NODE`` are
-for trying faults. Needs Debian's package slurm-wlm.
+for trying faults, such as ``start-node DIR NODE --hide FOLDER``: a node that does not share FOLDER. Needs Debian's
+package slurm-wlm.
 """
 
 from __future__ import annotations
@@ -101,10 +102,14 @@ def _idle(environment: dict[str, str]) -> int:
     return told.stdout.split().count("idle")
 
 
-def start_node(folder: Path, node: str) -> None:
-    """Start the daemon of a node."""
+def start_node(folder: Path, node: str, hidden: Path | None = None) -> None:
+    """Start the daemon of a node, which sees an empty folder in the place of one that is hidden (root alone can)."""
     environment = {**os.environ, "SLURM_CONF": str(folder.absolute() / "slurm.conf")}
-    subprocess.run(["slurmd", "-N", node], env=environment, check=True)
+    command = ["slurmd", "-N", node]
+    if hidden is not None:
+        script = 'mount -t tmpfs none "$0" && exec "$@"'
+        command = ["unshare", "--mount", "sh", "-c", script, str(hidden.absolute()), *command]
+    subprocess.run(command, env=environment, check=True)
 
 
 def kill_node(folder: Path, node: str) -> None:
@@ -184,6 +189,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("--cores", type=int, default=8)
     parser.add_argument("--kill-wait", type=int, default=30)
+    parser.add_argument("--hide", type=Path)
     chosen = parser.parse_args(arguments)
     match chosen.action:
         case "start":
@@ -193,7 +199,7 @@ def main(arguments: Sequence[str]) -> int:
         case "kill-node":
             kill_node(chosen.folder, chosen.node)
         case _:
-            start_node(chosen.folder, chosen.node)
+            start_node(chosen.folder, chosen.node, chosen.hide)
     return 0
 
 

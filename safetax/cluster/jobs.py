@@ -124,10 +124,17 @@ def resources_of(steps: Sequence[Step], config: Config) -> Resources:
     slurm, first = config.runtime.slurm, steps[0]
     gpus = max(gpus_of(step, config) for step in steps)
     return Resources(
-        nodes=first.runtime["nodes"] if first.kind == "train" else 1,
+        nodes=_nodes(first),
         gpus=gpus,
         cpus=gpus * slurm.cpus_per_gpu if gpus else slurm.cpus,
         memory_gb=slurm.memory_gb,
         minutes=slurm.minutes_of.get(first.kind, slurm.minutes),
         partition=slurm.partition if gpus else (slurm.cpu_partition or slurm.partition),
     )
+
+
+def _nodes(step: Step) -> int:
+    """Return how many nodes a step is spread over; a server that is asked needs no more of them."""
+    if step.kind == "generate" and "endpoint" not in step.identity["engine"]:
+        return step.runtime["generate_nodes"]
+    return step.runtime["nodes"] if step.kind == "train" else 1

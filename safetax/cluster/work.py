@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from safetax.errors import StepError
 from safetax.locks import in_use
 from safetax.manifest import LOG, SCRATCH, read_manifest, write_json
+from safetax.nodes import node_rank
 from safetax.training_stop import asked_to_stop, stop_file
 from safetax.worker_process import WorkerProcess
 
@@ -119,12 +120,15 @@ class StepsJob:
         write_json(Path(self.state), {**about, "attempts": self.began, **values})
 
     def _join(self) -> None:
-        """Add this node to the training that the first one does."""
+        """Add this node to the work of the first one, which needs it for a training only."""
         command = [self.interpreter or sys.executable, "-m", f"safetax.workers.{self.kind}", *self.directories]
         with ignored_by_children():
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         if code := process.wait():
-            raise StepError(f"the ranks on {node_name()} ended with exit code {code}")
+            ended = f"the {self.kind} worker on {node_name()} ended with exit code {code}"
+            if self.kind == "train":
+                raise StepError(ended)
+            print(f"{ended}; the other nodes go on", flush=True)
 
     def _check_shared(self) -> None:
         """Raise StepError where this node does not see the folder that the job was submitted from."""
@@ -222,11 +226,6 @@ class ReportJob:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
-
-
-def node_rank() -> int:
-    """Return which of its nodes of the job this is."""
-    return int(os.environ.get("SLURM_NODEID") or 0)
 
 
 def node_name() -> str:

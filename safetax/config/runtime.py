@@ -92,6 +92,8 @@ class Runtime:
     """Ranks of a distributed training."""
     nodes: Count = 1
     """Nodes that ``devices`` are spread over; the training is started on each of them."""
+    generate_nodes: Count = 1
+    """Nodes that the generation of a checkpoint's responses is spread over; the worker is started on each of them."""
     rendezvous: str | None = None
     """Address ``host:port`` at which the nodes of a training meet; null: what Slurm says, in a job of its."""
     zero: Annotated[int, Between(0, 3)] = 0

@@ -6,7 +6,7 @@ through thinking and answer stands once, in :mod:`safetax.turns`; an engine comp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -73,6 +73,19 @@ class Generated:
     end_of_answer: EndOfAnswer
 
 
+@dataclass(frozen=True)
+class Sharing:
+    """How prompts are shared with engines on other nodes; without them every prompt is this one's."""
+
+    take: Callable[[int], bool] = lambda index: True
+    """Asked for each prompt, by its index, when its turn has come: whether it is this engine's to answer; so it
+    stays, however often it is asked."""
+    nodes: int = 1
+
+
+ALONE = Sharing()
+
+
 class Engine(Protocol):
     """Generates responses."""
 
@@ -80,8 +93,10 @@ class Engine(Protocol):
     """What the responses depend on besides the configuration, such as version and tensor parallel width; whole once the
     first response is there."""
 
-    def respond(self, prompts: Sequence[Prompt], markers: Markers) -> Iterator[tuple[int, Generated]]:
-        """Yield the index of each prompt with its response, as they finish."""
+    def respond(
+        self, prompts: Sequence[Prompt], markers: Markers, sharing: Sharing = ALONE
+    ) -> Iterator[tuple[int, Generated]]:
+        """Yield the index of each prompt that is this engine's with its response, as they finish."""
         ...
 
     def close(self) -> None:

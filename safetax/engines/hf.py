@@ -6,11 +6,12 @@ and each row ends by itself or at its budgets. All else takes a pass for each pa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from safetax.engines import Generated, Markers, Prompt, Source
+from safetax.engines import ALONE, Generated, Markers, Prompt, Sharing, Source
 from safetax.turns import Ask, Finish, Turn, longest
 
 if TYPE_CHECKING:
@@ -77,8 +78,10 @@ class HfEngine:
         """Let the model go."""
         self.model = None
 
-    def respond(self, prompts: Sequence[Prompt], markers: Markers) -> Iterator[tuple[int, Generated]]:
-        """Yield the index of each prompt with its response, as batches finish."""
+    def respond(
+        self, prompts: Sequence[Prompt], markers: Markers, sharing: Sharing = ALONE
+    ) -> Iterator[tuple[int, Generated]]:
+        """Yield the index of each prompt that is this engine's with its response, as batches finish."""
         context = getattr(self.model.config, "max_position_embeddings", None)
         longest(prompts, markers, self.tokenizer, context)
         turns = [Turn(prompt, markers, self.tokenizer) for prompt in prompts]
@@ -88,9 +91,14 @@ class HfEngine:
             source = further if len(further) >= self.batch or not queue else queue
             source.sort(key=lambda work: (work.group, work.length), reverse=True)
             group = source[0].group
-            rows = [work for work in source if work.group == group][: self.batch]
+            share = self.batch if source is further else min(self.batch, math.ceil(len(queue) / sharing.nodes))
+            rows = [work for work in source if work.group == group][:share]
             chosen = {work.index for work in rows}
             source[:] = [work for work in source if work.index not in chosen]
+            if source is queue:
+                rows = [work for work in rows if sharing.take(work.index)]
+            if not rows:
+                continue
             for work, tokens in zip(rows, self._generate(rows, markers), strict=True):
                 self._take(work, tokens, markers)
                 if work.turn.result is not None:

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from safetax.engines import Generated, Markers, Prompt, Source
+from safetax.engines import ALONE, Generated, Markers, Prompt, Sharing, Source
 from safetax.errors import UserError
 from safetax.llm_client import Client, connect
 from safetax.llm_replies import Reply
@@ -55,8 +55,10 @@ class OpenAIEngine:
         self.tokenizer = tokenizer
         self.facts: dict[str, Any] = {"library": "openai", "server": config.server}
 
-    def respond(self, prompts: Sequence[Prompt], markers: Markers) -> Iterator[tuple[int, Generated]]:
-        """Yield the index of each prompt with its response, as they finish.
+    def respond(
+        self, prompts: Sequence[Prompt], markers: Markers, sharing: Sharing = ALONE
+    ) -> Iterator[tuple[int, Generated]]:
+        """Yield the index of each prompt that is this engine's with its response, as they finish.
 
         Raises:
             UserError: the server refused requests or could not be reached; raised when the others are done.
@@ -65,14 +67,15 @@ class OpenAIEngine:
         pool = ThreadPoolExecutor(self.client.requests, thread_name_prefix="turn")
         try:
             order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].tokens), reverse=True)
-            under_way: dict[Future[Generated | str], int] = {
-                pool.submit(self._respond, Turn(prompts[index], markers, self.tokenizer)): index for index in order
+            under_way: dict[Future[Generated | str | None], int] = {
+                pool.submit(self._respond, index, Turn(prompts[index], markers, self.tokenizer), sharing): index
+                for index in order
             }
             for future in as_completed(under_way):
                 index, result = under_way[future], future.result()
                 if isinstance(result, Generated):
                     yield index, result
-                else:
+                elif result is not None:
                     failed.append((index, result))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -83,8 +86,10 @@ class OpenAIEngine:
                 f"{prompts[index].name or index} ({error}); run the same command again to ask for these alone."
             )
 
-    def _respond(self, turn: Turn) -> Generated | str:
-        """Return a turn's response, or what went wrong."""
+    def _respond(self, index: int, turn: Turn, sharing: Sharing) -> Generated | str | None:
+        """Return a turn's response, or what went wrong; None where another node has it."""
+        if not sharing.take(index):
+            return None
         while turn.ask is not None:
             ((_, reply),) = self.client.complete([self._request(turn, turn.ask)])
             if reply.text is None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
-from safetax.engines import Generated, Markers, Prompt, Source
+from safetax.engines import ALONE, Generated, Markers, Prompt, Sharing, Source
 from safetax.engines._vllm_placement import Placement, Size, place, size_of
 from safetax.engines._vllm_process import Replica
 from safetax.errors import UserError, require
@@ -117,8 +117,10 @@ class VllmEngine:
             "replicas": len(placement.replicas),
         }
 
-    def respond(self, prompts: Sequence[Prompt], markers: Markers) -> Iterator[tuple[int, Generated]]:
-        """Yield the index of each prompt with its response, as they finish.
+    def respond(
+        self, prompts: Sequence[Prompt], markers: Markers, sharing: Sharing = ALONE
+    ) -> Iterator[tuple[int, Generated]]:
+        """Yield the index of each prompt that is this engine's with its response, as they finish.
 
         Raises:
             UserError: a prompt does not fit into the model's context, or the model not into the memory.
@@ -131,9 +133,10 @@ class VllmEngine:
         turns = [Turn(prompt, markers, self.tokenizer) for prompt in prompts]
         waiting = deque(sorted(range(len(prompts)), key=lambda index: _length(prompts[index]), reverse=True))
         given_back: set[int] = set()
-        unfinished = len(prompts)
-        while unfinished:
-            self._feed(waiting, turns, unfinished)
+        while True:
+            self._feed(waiting, turns, sharing)
+            if not waiting and not any(replica.under_way for replica in self.replicas):
+                return
             replica, event = self.events.get()
             if event["event"] == "ready":
                 replica.ready = True
@@ -148,7 +151,6 @@ class VllmEngine:
                 assert turn.ask is not None
                 turn.take(*self._read(turn.ask, event, markers))
                 if turn.result is not None:
-                    unfinished -= 1
                     yield event["id"], turn.result
                 else:
                     replica.ask(event["id"], turn.ask.tokens, self._sampling(turn))
@@ -191,16 +193,18 @@ class VllmEngine:
         there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") * self.memory / len(self.placement.replicas)
         return int(min(wanted, max(0.0, there - self.size.weights)))
 
-    def _feed(self, waiting: deque[int], turns: Sequence[Turn], unfinished: int) -> None:
+    def _feed(self, waiting: deque[int], turns: Sequence[Turn], sharing: Sharing) -> None:
         """Give the replicas that are ready their share of what waits: those that still load get theirs later."""
         alive = [replica for replica in self.replicas if replica.alive]
-        share = min(self.batch, math.ceil(unfinished / len(alive)))
+        unfinished = len(waiting) + sum(len(replica.under_way) for replica in alive)
+        share = min(self.batch, math.ceil(unfinished / (len(alive) * sharing.nodes)))
         for replica in sorted(alive, key=lambda replica: len(replica.under_way)):
             while waiting and replica.ready and len(replica.under_way) < share:
                 index = waiting.popleft()
-                ask = turns[index].ask
-                assert ask is not None
-                replica.ask(index, ask.tokens, self._sampling(turns[index]))
+                if sharing.take(index):
+                    ask = turns[index].ask
+                    assert ask is not None
+                    replica.ask(index, ask.tokens, self._sampling(turns[index]))
 
     def _sampling(self, turn: Turn) -> dict[str, Any]:
         """Return what a turn's completion is sampled with, in vLLM's words."""

@@ -3,15 +3,19 @@
 The steps must share one checkpoint: their prompts go into one queue of one engine. Responses are appended to
 ``scratch/responses.jsonl`` as they finish, so that a restart asks only for what is missing; a finished step has them in
 the order of its prompts in ``responses.jsonl``.
+
+With ``runtime.generate_nodes`` above 1 the same command may be given on more nodes (see :mod:`safetax.nodes`), over one
+shared outputs folder: all of them answer from one queue, and the first one holds the locks and finishes the steps. It
+needs none of the others, and answers itself what one of them took and left.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -21,11 +25,17 @@ from safetax.checkpoint import load_tokenizer
 from safetax.config.build import component_module
 from safetax.config.identity import restore, restore_node
 from safetax.config.schema import Format
-from safetax.engines import Engine, Generated, Markers, Prompt, Source
+from safetax.engines import ALONE, Engine, Generated, Sharing, Source
 from safetax.errors import UserError
+from safetax.locks import hold, hold_of
+from safetax.manifest import SCRATCH
+from safetax.nodes import PATIENCE, node_rank
+from safetax.ownership import SILENCE
+from safetax.prompting import make_prompt, markers_of, split
 from safetax.records import Example, Response, read_records, to_json, write_records
+from safetax.shared_prompts import SharedPrompts
 from safetax.threads import use_threads
-from safetax.workers.job import StepJob, run_by_hand
+from safetax.workers.job import Events, StepJob, run_by_hand, work_on
 
 PARTIAL = "responses.jsonl"
 TOGETHER = True
@@ -39,11 +49,30 @@ class _Queue:
     job: StepJob
     examples: list[Example]
     done: dict[tuple[str, int], Response]
-    pending: list[tuple[Example, int]]
     file: TextIO
-    total: int
+    shared: SharedPrompts | None
     tokens: int = 0
     started: float = field(default_factory=time.monotonic)
+
+    @property
+    def wanted(self) -> list[tuple[Example, int]]:
+        """All responses that the step wants."""
+        repeats = self.job.identity["sampling"]["repeats"]
+        return [(example, repeat) for example in self.examples for repeat in range(repeats)]
+
+    def pending(self) -> list[tuple[_Queue, Example, int]]:
+        """Return what is still to be answered."""
+        return [(self, example, repeat) for example, repeat in self.wanted if (example.id, repeat) not in self.done]
+
+    def hear(self) -> None:
+        """Take in what other nodes have answered."""
+        if self.shared is not None:
+            self.done.update(_responses(self.shared.news()))
+
+    def tell(self) -> None:
+        """Report how far the step is."""
+        rate = self.tokens / max(time.monotonic() - self.started, 1e-9)
+        self.job.progress(len(self.done), len(self.wanted), "responses", rate)
 
 
 def work(jobs: Sequence[StepJob]) -> None:
@@ -52,7 +81,9 @@ def work(jobs: Sequence[StepJob]) -> None:
     queues = [_open(job) for job in jobs]
     try:
         for group in _by_format(queues):
-            _generate(group)
+            facts = _generate(group, first=True)
+            for queue in group:
+                _finish(queue, facts)
     finally:
         for queue in queues:
             queue.file.close()
@@ -60,27 +91,31 @@ def work(jobs: Sequence[StepJob]) -> None:
 
 def _open(job: StepJob) -> _Queue:
     examples = read_records(job.inputs["prompts"] / "examples.jsonl", Example)
-    repeats = job.identity["sampling"]["repeats"]
+    done = read_partial(job.scratch)
     path = job.scratch / PARTIAL
-    done = read_partial(path)
-    wanted = [(example, repeat) for example in examples for repeat in range(repeats)]
-    pending = [(example, repeat) for example, repeat in wanted if (example.id, repeat) not in done]
     whole = path.with_suffix(".whole")
     write_records(whole, done.values())
     whole.replace(path)
-    return _Queue(job, examples, done, pending, path.open("a", encoding="utf-8"), len(wanted))
+    nodes = job.runtime.get("generate_nodes", 1)
+    shared = SharedPrompts(job.scratch, hold_of(job.lock), nodes) if nodes > 1 else None
+    if shared is not None:
+        shared.open()
+    return _Queue(job, examples, done, path.open("a", encoding="utf-8"), shared)
 
 
-def read_partial(path: Path) -> dict[tuple[str, int], Response]:
+def read_partial(scratch: Path) -> dict[tuple[str, int], Response]:
     """Return the responses that an interrupted step has written; a line cut in the middle is left out."""
     done = {}
-    for line in path.read_bytes().split(b"\n") if path.exists() else ():  # the cut may go through a character
-        try:
-            response = Response(**json.loads(line))
-        except (ValueError, TypeError):
-            continue
-        done[response.id, response.repeat] = response
+    for path in sorted(scratch.glob("responses*.jsonl")):
+        done.update(_responses(path.read_bytes().split(b"\n")))  # the cut may go through a character
     return done
+
+
+def _responses(lines: Iterable[bytes]) -> Iterator[tuple[tuple[str, int], Response]]:
+    for line in lines:
+        with contextlib.suppress(ValueError, TypeError):
+            response = Response(**json.loads(line))
+            yield (response.id, response.repeat), response
 
 
 def _by_format(queues: Sequence[_Queue]) -> list[list[_Queue]]:
@@ -93,74 +128,40 @@ def _by_format(queues: Sequence[_Queue]) -> list[list[_Queue]]:
     return list(groups.values())
 
 
-def _generate(queues: list[_Queue]) -> None:
+def _generate(queues: list[_Queue], first: bool) -> dict[str, Any]:
+    """Answer the prompts with one engine and return its facts; what other nodes answer, the first one waits for."""
+    if not any(queue.pending() for queue in queues):
+        return {}
     job = queues[0].job
-    pending = [(queue, example, repeat) for queue in queues for example, repeat in queue.pending]
-    facts: dict[str, Any] = {}
-    if pending:
-        engine_config = restore("engines", job.identity["engine"])
-        tokenizer = load_tokenizer(job.identity, job.inputs)
-        renderer = ChatRenderer(tokenizer, restore_node(Format, job.identity["format"]))
-        module = component_module("engines", engine_config.kind)
-        engine: Engine = module.start(engine_config, Source(job.identity, job.inputs, tokenizer), job.runtime)
-        try:
-            job.events.send("engine", engine=engine_config.kind, steps=[queue.job.key for queue in queues])
-            prompts = [make_prompt(q.job.identity, renderer, example, repeat) for q, example, repeat in pending]
-            for index, generated in engine.respond(prompts, markers_of(renderer)):
-                queue, example, repeat = pending[index]
-                _append(queue, example, repeat, generated, prompts[index].seed, renderer)
-            facts = dict(engine.facts)
-        finally:
-            engine.close()
-    for queue in queues:
-        _finish(queue, facts)
-
-
-def make_prompt(identity: dict[str, Any], renderer: ChatRenderer, example: Example, repeat: int) -> Prompt:
-    """Return what an engine is asked for one response.
-
-    Raises:
-        UserError: the prompt cannot be tokenised.
-    """
-    sampling = identity["sampling"]
-    budget = sampling["thinking_budget"] if renderer.markup.open_thinking else 0
+    engine_config = restore("engines", job.identity["engine"])
+    tokenizer = load_tokenizer(job.identity, job.inputs)
+    renderer = ChatRenderer(tokenizer, restore_node(Format, job.identity["format"]))
+    module = component_module("engines", engine_config.kind)
+    engine: Engine = module.start(engine_config, Source(job.identity, job.inputs, tokenizer), job.runtime)
     try:
-        tokens = renderer.prompt(example.messages, budget > 0, sampling["assistant_header"])
-    except ValueError as error:
-        raise UserError(f"Prompt {example.id} cannot be asked: {error}") from None
-    one_phase = sampling["one_phase"] and budget > 0
-    return Prompt(
-        tokens,
-        None if one_phase else budget or None,
-        budget if one_phase else sampling["answer_budget"],
-        sampling["temperature"],
-        sampling["top_p"],
-        prompt_seed(sampling["seed"], example.id, repeat),
-        sampling["ignore_end"],
-        sampling["go_on"],
-        example.id,
-    )
+        job.events.send("engine", engine=engine_config.kind, steps=[queue.job.key for queue in queues])
+        _answer(queues, engine, renderer, alone=False)
+        while first and not _heard_all(queues):
+            _answer(queues, engine, renderer, alone=True)
+        return dict(engine.facts)
+    finally:
+        engine.close()
 
 
-def prompt_seed(seed: int, name: str, repeat: int) -> int:
-    """Return the sampling seed of one response, from the step's seed and the prompt alone (63 bits)."""
-    digest = hashlib.sha256(json.dumps([seed, name, repeat]).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+def _answer(queues: list[_Queue], engine: Engine, renderer: ChatRenderer, alone: bool) -> None:
+    """Answer what is pending; with other nodes in between, those that they do not take."""
+    pending = [entry for queue in queues for entry in queue.pending()]
+    prompts = [make_prompt(queue.job.identity, renderer, example, repeat) for queue, example, repeat in pending]
 
+    def take(index: int) -> bool:
+        queue, example, repeat = pending[index]
+        return queue.shared is None or queue.shared.take((example.id, repeat))
 
-def markers_of(renderer: ChatRenderer) -> Markers:
-    """Return the texts and tokens around thinking and answer of a format."""
-    markup = renderer.markup
-    stop = markup.stop_thinking or markup.close_thinking
-    single = tuple(end[0] for end in renderer.ends if len(end) == 1)
-    several = tuple(renderer.decode(end) for end in renderer.ends if len(end) > 1)
-    return Markers(
-        stop_thinking=stop,
-        resume_answer=markup.resume_answer or stop,
-        force_answer=markup.force_answer or markup.close_thinking,
-        end_tokens=single,
-        end_texts=several,
-    )
+    nodes = max(queue.shared.nodes if queue.shared else 1 for queue in queues)
+    sharing = ALONE if alone else Sharing(take, nodes)
+    for index, generated in engine.respond(prompts, markers_of(renderer), sharing):
+        queue, example, repeat = pending[index]
+        _append(queue, example, repeat, generated, prompts[index].seed, renderer)
 
 
 def _append(
@@ -188,26 +189,28 @@ def _append(
     queue.file.flush()
     queue.done[response.id, response.repeat] = response
     queue.tokens += response.thinking_tokens + response.answer_tokens
-    rate = queue.tokens / max(time.monotonic() - queue.started, 1e-9)
-    queue.job.progress(len(queue.done), queue.total, "responses", rate)
+    queue.hear()
+    queue.tell()
 
 
-def split(generated: Generated, markup: Format) -> Generated:
-    """Part a text that was generated in one phase at the first marker of an answer; without one it stays whole."""
-    marker = markup.resume_answer or markup.stop_thinking or markup.close_thinking
-    thinking, found, answer = generated.answer.partition(marker)
-    if not found:
-        return replace(generated, end_of_thinking="unclosed")
-    return replace(generated, thinking=thinking, glue=found, answer=answer, end_of_thinking="closed")
+def _heard_all(queues: list[_Queue]) -> bool:
+    """Wait until the other nodes have answered what they took; False where they have fallen silent."""
+    while unanswered := [queue for queue in queues if queue.pending()]:
+        for queue in unanswered:
+            queue.hear()
+            queue.tell()
+        if all(queue.shared is None or queue.shared.silent() > SILENCE for queue in unanswered):
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def _finish(queue: _Queue, facts: dict[str, Any]) -> None:
     """Write the responses in the order of the prompts, so that the file does not depend on how they came."""
-    repeats = queue.job.identity["sampling"]["repeats"]
-    responses = [queue.done[example.id, repeat] for example in queue.examples for repeat in range(repeats)]
+    responses = [queue.done[example.id, repeat] for example, repeat in queue.wanted]
     partial = queue.job.directory / ".responses.jsonl"
     write_records(partial, responses)
-    partial.replace(queue.job.directory / "responses.jsonl")
+    partial.replace(queue.job.directory / PARTIAL)
     queue.file.close()
     seconds = max(time.monotonic() - queue.started, 1e-9)
     queue.job.finish(
@@ -222,5 +225,59 @@ def _finish(queue: _Queue, facts: dict[str, Any]) -> None:
     )
 
 
+def join(directories: Sequence[Path]) -> None:
+    """Answer prompts of steps that the first node has begun, until none is left that no node took.
+
+    Raises:
+        UserError: no first node begins.
+    """
+    with contextlib.ExitStack() as stack:
+        queues = []
+        for directory in directories:
+            job = StepJob(directory, Events(sys.stdout, as_json=False))
+            if (shared := _begun(job)) is None:
+                job.events.send("reused", step=job.key)
+                continue
+            job.events.send("joined", step=job.key, node=node_rank())
+            with contextlib.suppress(FileNotFoundError):  # it is done meanwhile, and its scratch folder gone
+                file = stack.enter_context(shared.own_file.open("a", encoding="utf-8"))
+                stack.enter_context(shared.alive())
+                examples = read_records(job.inputs["prompts"] / "examples.jsonl", Example)
+                queues.append(_Queue(job, examples, read_partial(shared.scratch), file, shared))
+        for group in _by_format(queues):
+            _generate(group, first=False)
+
+
+def _begun(job: StepJob) -> SharedPrompts | None:
+    """Wait until the first node has begun a step, and return its prompts; None where the step is done."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        if name := hold(job.directory):
+            shared = SharedPrompts(job.directory / SCRATCH, name, job.runtime["generate_nodes"])
+            if shared.is_open:
+                return shared
+        elif job.is_complete():
+            return None
+        if time.monotonic() > deadline:
+            raise UserError(f"no first node began {job.key} in {PATIENCE:.0f} seconds")
+        time.sleep(0.5)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do steps, or a part of them; returns the exit code."""
+    if not node_rank():
+        return run_by_hand(work, TOGETHER)
+    directories = [Path(argument).absolute() for argument in arguments]
+    events = Events(sys.stdout, as_json=False)
+    shared = [each for each in directories if StepJob(each, events).runtime.get("generate_nodes", 1) > 1]
+    try:
+        join(shared)
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    rest = [each for each in directories if each not in shared]
+    return work_on(rest, work, events, TOGETHER) if rest else 0
+
+
 if __name__ == "__main__":
-    sys.exit(run_by_hand(work, TOGETHER))
+    sys.exit(main(sys.argv[1:]))

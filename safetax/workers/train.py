@@ -4,10 +4,10 @@ Reads the data step's ``examples.jsonl`` and writes ``model/`` (safetensors and 
 several devices, or with DeepSpeed ZeRO, torchrun starts the ranks, which inherit the step's lock; this process watches
 them and finishes the step.
 
-With ``runtime.nodes`` above 1 the same command is given on every node, over one shared outputs folder. The environment
-says which node is the first: ``SLURM_NODEID`` (srun sets it) or ``NODE_RANK``, 0 where neither is set. The first node
-holds the lock and finishes the step; the others wait until it does the step, add their ranks, and write nothing of
-their own. The nodes meet at ``runtime.rendezvous``, an address of one of them, best the first.
+With ``runtime.nodes`` above 1 the same command is given on every node (see :mod:`safetax.nodes`), over one shared
+outputs folder. The first node holds the lock and finishes the step; the others wait until it does the step, add their
+ranks, and write nothing of their own. The nodes meet at ``runtime.rendezvous``, an address of one of them, best the
+first.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from safetax.child_process import PARENT, clean_environment, end_with_parent
 from safetax.errors import UserError
 from safetax.locks import is_locked
 from safetax.manifest import write_json
+from safetax.nodes import PATIENCE, node_rank
 from safetax.threads import usable_cores, use_threads
 from safetax.training_stop import stop_file
 from safetax.workers.job import Events, StepJob, run_by_hand, work_on
@@ -38,8 +39,6 @@ LAUNCHED = "SAFETAX_LAUNCHED"
 """Environment variable with the time at which a worker called for its ranks, in seconds since 1970."""
 SIGNALS = ("--signals-to-handle=SIGINT,SIGHUP,SIGQUIT",)
 """Slurm sends SIGTERM to every process of a job that is to stop; what follows from it is for the worker to say."""
-PATIENCE = 600.0
-"""Seconds that a node waits for the first one, and torchrun for the others."""
 
 
 def work(jobs: Sequence[StepJob]) -> None:
@@ -165,11 +164,6 @@ def launch_ranks(job: StepJob) -> dict[str, object]:
         raise RuntimeError(f"a rank of the training ended with exit code {code}")
     native_code.keep(native_folder(job))
     return json.loads((job.scratch / "summary.json").read_text())
-
-
-def node_rank() -> int:
-    """Return which of the nodes this is, as the environment says."""
-    return int(os.environ.get("SLURM_NODEID") or os.environ.get("NODE_RANK") or 0)
 
 
 def join(directory: Path) -> int:
