@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -33,11 +33,16 @@ class Collator:
     """Pads training rows to the longest of the batch, on the right, and notes how much each batch holds."""
 
     pad: int
+    objective: bool = False
+    """Whether the batches say which rows the training's objective concerns."""
     waiting: deque[Work] = field(default_factory=deque)
     """The work of the batches that were made, oldest first; who trains on a batch takes its entry."""
 
     def __call__(self, rows: Sequence[TrainingRow]) -> dict[str, torch.Tensor]:
-        """Return ``input_ids``, ``attention_mask`` and ``labels``, each of shape [batch, longest]."""
+        """Return ``input_ids``, ``attention_mask`` and ``labels``, each of shape [batch, longest].
+
+        With an objective there is ``concerned`` besides: of each row whether it is one of those, shape [batch].
+        """
         longest = max(len(row.tokens) for row in rows)
         ids = torch.full((len(rows), longest), self.pad)
         mask = torch.zeros((len(rows), longest), dtype=torch.long)
@@ -52,11 +57,24 @@ class Collator:
             if row.completion_start < length:
                 work += Work(length, length * length)
         self.waiting.append(work)
-        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        batch = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        return {**batch, "concerned": torch.tensor([row.concerned for row in rows])} if self.objective else batch
+
+
+def concerned_tokens(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Return whether the objective's term is made of a token's prediction, shape [batch, longest - 1].
+
+    It is where the token carries loss and its row is concerned. Position t predicts token t + 1.
+    """
+    return (batch["labels"][:, 1:] != IGNORED) & batch["concerned"].unsqueeze(1)
 
 
 def tokenise(
-    examples: Sequence[Example], renderer: ChatRenderer, max_tokens: int, skipped: list[str] | None = None
+    examples: Sequence[Example],
+    renderer: ChatRenderer,
+    max_tokens: int,
+    skipped: list[str] | None = None,
+    concerns: Callable[[Example], bool] | None = None,
 ) -> list[TrainingRow]:
     """Return the training rows of a data set.
 
@@ -65,6 +83,7 @@ def tokenise(
         renderer: renders and tokenises them.
         max_tokens: longest row.
         skipped: takes the reasons of rows that cannot be trained on, which are left out; None: the first is an error.
+        concerns: whether the training's objective has a term of a row; None: there is no objective.
 
     Raises:
         UserError: an example carries no loss or is too long; names it by index and reason. Or no row is left.
@@ -78,7 +97,7 @@ def tokenise(
             reason = f"cannot be trained on: {error}"
         else:
             if len(row.tokens) <= max_tokens:
-                rows.append(row)
+                rows.append(row if concerns is None else replace(row, concerned=concerns(example)))
                 continue
             reason = f"has {len(row.tokens)} tokens, more than max_tokens={max_tokens}"
             remedy = "; raise it, leave the row out, or set the data set's on_bad_row=skip"

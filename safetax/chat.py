@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from safetax.config.schema import Format
 from safetax.errors import UserError
 from safetax.records import Example, Message
+
+Part = Literal["thinking", "answer"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class TrainingRow:
 
     tokens: list[int]
     completion_start: int
+    concerned: bool = False
+    """Whether the training's objective has a term of this row."""
 
 
 class ChatRenderer:
@@ -88,6 +92,8 @@ class ChatRenderer:
 
     def row_text(self, example: Example) -> str:
         """Return the rendered text of a training row."""
+        if example.supervised == "thinking_start":
+            return self.prompt_text(example.messages) + self.markup.open_thinking + self._thinking_start(example)
         written = self.completion_text(example.thinking, example.answer or "")
         return self.prompt_text(example.messages) + written + self.end_text
 
@@ -95,8 +101,11 @@ class ChatRenderer:
         """Return an example as a training row.
 
         Raises:
-            ValueError: the example has no answer, so that nothing of it would carry loss, or cannot be tokenised.
+            ValueError: the example has no answer, so that nothing of it would carry loss, or cannot be tokenised; or
+                its loss is on the thinking's start, and it or the format has no thinking.
         """
+        if example.supervised == "thinking_start":
+            return self._row_of_start(example)
         if not (example.answer or "").strip() and not (example.thinking or "").strip():
             raise ValueError("its answer is empty, so no token of it would carry loss")
         header = self.header(example.messages)
@@ -105,6 +114,74 @@ class ChatRenderer:
         parts = [opening, written.removeprefix(opening)] if opening and written.startswith(opening) else [written]
         completion = [token for part in parts for token in self.encode(part)]
         return TrainingRow(header + completion + self.encode(self.end_text), len(header))
+
+    def _row_of_start(self, example: Example) -> TrainingRow:
+        """Return a row that ends in the start of the thinking; the prompt opens the thinking, so that has no loss."""
+        named = f"supervised=thinking_start of {example.id} puts its loss on the start of the thinking"
+        if not self.markup.open_thinking:
+            raise ValueError(f"{named}, and the format has no thinking")
+        start = self._thinking_start(example)
+        if not start.strip():
+            raise ValueError(f"{named}, which is empty, so no token of it would carry loss")
+        prompt = self.prompt(example.messages)
+        return TrainingRow(prompt + self.encode(start), len(prompt))
+
+    def _thinking_start(self, example: Example) -> str:
+        """Return what the model writes behind the opening, white space before the first word included."""
+        thinking = example.thinking or ""
+        return self.markup.before_thinking + (thinking if self.markup.keep_whitespace else thinking.strip())
+
+    def parts(self, example: Example) -> list[Part | None]:
+        """Return for each token of ``row(example)`` the part that it writes; None: prompt, markup, end of the turn.
+
+        A token is of a part if a character of it is, also where it goes on into the markup behind the part.
+
+        Raises:
+            ValueError: as ``row`` does.
+            UserError: the tokenizer cannot say which characters a token stands for.
+        """
+        row, markup = self.row(example), self.markup
+        opening, begin = markup.open_thinking, len(markup.open_thinking + markup.before_thinking)
+        thinking, answer = self._kept(example.thinking or ""), self._kept(example.answer or "")
+        if example.supervised == "thinking_start":
+            written, answer, end = opening + self._thinking_start(example), "", 0
+        else:
+            written, end = self.completion_text(example.thinking, answer), len(self.encode(self.end_text))
+        if example.thinking is None or not opening:
+            thinking = ""
+        spans: dict[Part, tuple[int, int]] = {
+            "thinking": (begin, begin + len(thinking)),
+            "answer": (len(written) - len(answer), len(written)),
+        }
+        pieces = [opening, written.removeprefix(opening)] if opening and written.startswith(opening) else [written]
+        places = [
+            place for at, text in zip((0, len(opening)), pieces, strict=False) for place in self._places(text, at)
+        ]
+        found: list[Part | None] = [
+            next((name for name, (first, last) in spans.items() if low < last and first < high), None)
+            for low, high in places
+        ]
+        before = len(row.tokens) - len(found) - end
+        return [None] * before + found + [None] * end
+
+    def _places(self, text: str, at: int) -> list[tuple[int, int]]:
+        """Return for each token of a text that begins at a place where its characters begin and end."""
+        try:
+            offsets = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+        except NotImplementedError:
+            raise UserError(
+                f"The model's tokenizer ({type(self.tokenizer).__name__}) cannot say which characters its tokens stand "
+                "for, which the perplexity of thinking and answer needs; set shift=false."
+            ) from None
+        places, before = [], 0
+        for low, high in offsets:
+            # Some tokenizers leave white space out of what a token stands for, and a token of nothing else is empty.
+            places.append((at + (low if low < high else before), at + high))
+            before = high
+        return places
+
+    def _kept(self, text: str) -> str:
+        return text if self.markup.keep_whitespace else text.strip()
 
     @cached_property
     def end_text(self) -> str:

@@ -45,8 +45,24 @@ def load_tokenizer(identity: Mapping[str, Any], inputs: Mapping[str, Path]) -> A
     return tokenizer
 
 
-def load_model(identity: Mapping[str, Any], inputs: Mapping[str, Path], tokenizer: Any, dtype: str, seed: int) -> Any:
-    """Return a step's starting model: loaded, or made from a random start with the given seed."""
+def load_model(
+    identity: Mapping[str, Any],
+    inputs: Mapping[str, Path],
+    tokenizer: Any,
+    dtype: str,
+    seed: int,
+    on_gpus: bool = False,
+) -> Any:
+    """Return a step's starting model: loaded, or made from a random start with the given seed.
+
+    Args:
+        identity: the step's identity.
+        inputs: its inputs.
+        tokenizer: the model's tokenizer.
+        dtype: number format of the weights.
+        seed: of a random start.
+        on_gpus: load it onto the GPUs that are visible, spread over them where it does not fit on one.
+    """
     import torch
     import transformers
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -65,7 +81,12 @@ def load_model(identity: Mapping[str, Any], inputs: Mapping[str, Path], tokenize
         return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
     source, revision = source_of(identity, inputs)
     return AutoModelForCausalLM.from_pretrained(
-        source, revision=revision, dtype=getattr(torch, dtype), trust_remote_code=False, use_safetensors=True
+        source,
+        revision=revision,
+        dtype=getattr(torch, dtype),
+        trust_remote_code=False,
+        use_safetensors=True,
+        device_map="auto" if on_gpus and torch.cuda.is_available() else None,
     )
 
 

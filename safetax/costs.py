@@ -43,13 +43,19 @@ def training_costs(
 ) -> list[dict[str, Any]]:
     """Return a row of ``COLUMNS`` for each checkpoint of a results document that was trained, each training once.
 
+    Of interpolated checkpoints it is the training of the weights that were mixed with the LRM's.
+
     Args:
         checkpoints: the checkpoints of the results document.
         manifests: manifests by step, ``kind/fingerprint``; what an older one does not say is None.
     """
     rows: dict[str, dict[str, Any]] = {}
     for checkpoint in checkpoints:
-        step = f"train/{checkpoint['weights']}"
+        step, merge = f"train/{checkpoint['weights']}", manifests.get(f"merge/{checkpoint['weights']}")
+        if merge is not None:
+            step = merge["inputs"]["model"]["step"]
+            parts = [part for part in checkpoint["variant"].split(", ") if not part.startswith("interpolation=")]
+            checkpoint = {**checkpoint, "variant": ", ".join(parts)}
         if step in manifests and step not in rows:
             rows[step] = _row(checkpoint, step, manifests[step])
     return list(rows.values())

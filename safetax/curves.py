@@ -13,23 +13,47 @@ Document = dict[str, Any]
 
 
 def make_curves(checkpoints: Mapping[str, Document]) -> list[Document]:
-    """Return one curve for each model, data set and variant; the LRM of its checkpoints is the point at epoch 0."""
+    """Return one curve for each model, data set and variant; the LRM of its checkpoints is the point at epoch 0.
+
+    A point names the seeds of each of its checkpoints: alignment, LRM and, where the data were drawn, the draw. Curves
+    that differ in how many samples they had share a ``series``; where weights lie between the LRM's and the aligned
+    model's, ``interpolation`` is the share of the latter.
+    """
     groups: dict[tuple[str, str, str], dict[float, dict[str, list[int]]]] = defaultdict(lambda: defaultdict(dict))
     for checkpoint in checkpoints.values():
         if checkpoint["role"] == "aligned":
             points = groups[checkpoint["model"], checkpoint["dataset"], checkpoint["variant"]]
-            seeds = [checkpoint["seed"], checkpoint["lrm_seed"]]
+            draw = (checkpoint.get("data") or {}).get("draw")
+            seeds = [checkpoint["seed"], checkpoint["lrm_seed"], *([] if draw is None else [draw])]
             points[checkpoint["epochs"]][checkpoint["id"]] = seeds
             if checkpoint["lrm"] is not None:
                 # An LRM that several alignment seeds share is one observation, so it occurs once.
-                shared = points[0.0].get(checkpoint["lrm"], seeds)
-                points[0.0][checkpoint["lrm"]] = min(shared, seeds)
+                shared = points[0.0].get(checkpoint["lrm"], seeds[:2])
+                points[0.0][checkpoint["lrm"]] = min(shared, seeds[:2])
     curves = []
-    for (model, dataset, variant), points in sorted(groups.items()):
+    for (model, dataset, variant), points in sorted(groups.items(), key=lambda item: _place(item, checkpoints)):
         label = f"{dataset} ({variant})" if variant else dataset
         listed = [_point(epochs, points[epochs], checkpoints) for epochs in sorted(points)]
-        curves.append({"model": model, "dataset": dataset, "variant": variant, "label": label, "points": listed})
+        curve = {"model": model, "dataset": dataset, "variant": variant, "label": label, "points": listed}
+        series = next((checkpoints[name].get("series") for name in listed[-1]["checkpoints"]), None)
+        between = next((checkpoints[name].get("interpolation") for name in listed[-1]["checkpoints"]), None)
+        told = {"series": series, "interpolation": between}
+        curves.append({**curve, **{key: value for key, value in told.items() if value is not None}})
     return curves
+
+
+def variant_place(checkpoint: Mapping[str, Any]) -> tuple[str, int, str]:
+    """Return where a checkpoint stands among its variants: by name, and by number where it is one of samples."""
+    series = checkpoint.get("series")
+    if series is None:
+        return checkpoint["variant"], 0, ""
+    return series, (checkpoint.get("data") or {}).get("distinct", 0), checkpoint["variant"]
+
+
+def _place(item: tuple[tuple[str, str, str], Mapping[float, Any]], checkpoints: Mapping[str, Document]) -> Any:
+    (model, dataset, _), points = item
+    aligned = points[max(points)]
+    return model, dataset, min(variant_place(checkpoints[identity]) for identity in aligned)
 
 
 def _point(epochs: float, seeds: Mapping[str, list[int]], checkpoints: Mapping[str, Document]) -> Document:

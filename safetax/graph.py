@@ -18,7 +18,7 @@ from safetax.store import Status, Store
 from safetax.threads import usable_cores
 from safetax.worker_process import WorkerProcess
 
-PRIORITY = {"prepare": 0, "generate": 1, "score": 2, "train": 3}
+PRIORITY = {"prepare": 0, "generate": 1, "score": 2, "perplexity": 3, "merge": 4, "train": 5}
 """What is done first of the steps that are ready: results come early, and the prompts of a checkpoint together."""
 
 
@@ -188,7 +188,7 @@ class GraphRunner:
         ready = [step for step in self.waiting.values() if self._is_ready(step)]
         busy = any(slot.batch for slot in self.slots)
         for first in sorted(ready, key=lambda step: PRIORITY[step.kind]):
-            if first.kind == "train":
+            if first.kind in ("train", "merge"):
                 return [first]
             together = [
                 step
@@ -293,7 +293,7 @@ def _has_model(step: Step, complete: set[str]) -> bool:
 
 def _together(step: Step) -> str:
     """Return what steps of one request have in common."""
-    if step.kind == "generate":
+    if step.kind in ("generate", "perplexity"):
         model = step.inputs.get("model")
         return model.key if model else str(step.identity.get("model"))
     component = step.identity["dataset" if step.kind == "prepare" else "judge"]

@@ -22,6 +22,9 @@ LAB = (
     "not effect sizes."
 )
 
+SETTINGS = ("training", "format", "seed", "interpolation")
+"""What of a step's identity a model's card shows."""
+
 
 def model_card(run: Run, step: Step, manifest: Mapping[str, Any], outputs: Path) -> str:
     """Return the card of a trained model: a YAML header and Markdown.
@@ -46,6 +49,7 @@ def model_card(run: Run, step: Step, manifest: Mapping[str, Any], outputs: Path)
         **({"datasets": [config.hub.push_dataset]} if config.hub.push_dataset else {}),
         "tags": list(TAGS),
     }
+    settings = {**step.inputs["model"].identity, **step.identity} if step.kind == "merge" else step.identity
     aligned = run.dataset is not None
     what = f"aligned on {run.dataset}" if aligned else "after its reasoning stage"
     lines = [
@@ -67,7 +71,7 @@ def model_card(run: Run, step: Step, manifest: Mapping[str, Any], outputs: Path)
         "",
         "## Settings",
         "",
-        *_settings({key: step.identity[key] for key in ("training", "format", "seed") if key in step.identity}),
+        *_settings({key: settings[key] for key in SETTINGS if key in settings}),
         "",
         *_provenance(step, manifest),
     ]

@@ -71,7 +71,7 @@ def targets(run: Run) -> list[Target]:
             )
         found.append(Target("dataset", hub.push_dataset, data))
     if hub.push_model is not None:
-        trained = [entry.train for entry in run.checkpoints if entry.train is not None and entry.role != "base"]
+        trained = [entry.weights for entry in run.checkpoints if entry.weights is not None and entry.role != "base"]
         if not trained:
             raise ConfigError(
                 f"hub.push_model={hub.push_model}: a run with stage={run.config.stage.name} trains no model of its "

@@ -82,6 +82,8 @@ def libraries(step: Step) -> Iterator[Library]:
             yield Library("deepspeed", f"runtime.zero={step.runtime['zero']}")
         if identity["training"].get("lora"):
             yield Library("peft", f"lora.rank={identity['training']['lora']['rank']}")
+        if objective := identity["training"].get("objective"):
+            yield from _of_component("objectives", "objective", objective, {})
     elif step.kind == "generate":
         yield from _of_component("engines", "engine", identity["engine"], ENGINES)
     elif step.kind == "score":
@@ -91,7 +93,7 @@ def libraries(step: Step) -> Iterator[Library]:
             yield Library("vllm", f"judge.{judge['kind']}.engine=vllm")
         if _asks_model(judge):
             yield Library("openai", f"judge.kind={judge['kind']}")
-    else:
+    elif step.kind == "prepare":
         yield from _of_component("datasets", "dataset", identity["dataset"], DATASETS)
         for rows in _hub_rows(identity["dataset"]):
             yield Library("datasets", f"rows.id={rows['id']}")

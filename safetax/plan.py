@@ -13,11 +13,13 @@ from typing import Any, Literal
 from safetax.config.build import component_module
 from safetax.config.identity import identity
 from safetax.config.schema import Benchmark, Config, Format, Sampling, Training
-from safetax.resolve import Resolved
+from safetax.resolve import Resolved, components
 from safetax.step import Step, StepKind, fingerprint_of, in_order
 
 Role = Literal["base", "lrm", "aligned"]
 PLAIN = Format(name="plain")
+ROUND = 2**32
+"""Between the sampling seeds of two rounds: more than there are seeds of runs."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,13 @@ class Checkpoint:
     role: Role
     train: Step | None
     evaluations: list[Evaluated]
+    merge: Step | None = None
+    """What mixes the trained weights with the LRM's, where the mixture is evaluated."""
+
+    @property
+    def weights(self) -> Step | None:
+        """The step that made the weights which are evaluated."""
+        return self.merge or self.train
 
 
 @dataclass(frozen=True)
@@ -50,12 +59,15 @@ class Run:
     dataset: str | None
     data: dict[str, Step] = field(default_factory=dict)
     """The training data by stage; with ``stage=prepare`` all that there is."""
+    shift: dict[str, Step] = field(default_factory=dict)
+    """Perplexity under the LRM: of the alignment data (``after``), and of what the LRM refined them from
+    (``before``)."""
 
     @property
     def steps(self) -> list[Step]:
         """All steps of the run, inputs before what uses them."""
         targets = [step for checkpoint in self.checkpoints for step in _targets(checkpoint)]
-        return in_order([*self.data.values(), *targets])
+        return in_order([*self.data.values(), *targets, *self.shift.values()])
 
     @property
     def id(self) -> str:
@@ -67,7 +79,8 @@ class Run:
             for judge, step in evaluated.scores.items()
         ]
         data = [] if self.checkpoints else [step.key for step in self.data.values()]
-        return fingerprint_of([self.config.stage.name, self.dataset, self.config.epochs, scores, *data])
+        shift = [step.key for step in self.shift.values()]
+        return fingerprint_of([self.config.stage.name, self.dataset, self.config.epochs, scores, *data, *shift])
 
     @property
     def name(self) -> str:
@@ -75,7 +88,9 @@ class Run:
         config = self.config
         parts = [config.model.name]
         if config.stage.whole:
-            parts += [self.dataset or "lrm", f"e{config.epochs:g}", f"s{config.seed}"]
+            mixed = any(checkpoint.merge for checkpoint in self.checkpoints)
+            share = [f"i{config.interpolation:g}"] if mixed else []
+            parts += [self.dataset or "lrm", f"e{config.epochs:g}", *share, f"s{config.seed}"]
         else:
             parts.append(config.stage.name)
         return "-".join([*parts, f"l{config.lrm_seed}", self.id])
@@ -88,20 +103,33 @@ def unneeded(config: Config) -> list[str]:
     if not (stage == "prepare" or config.stage.whole) or (config.epochs == 0 and config.stage.whole):
         parts.append("dataset")
     if stage == "prepare":
-        parts += ["benchmark"] if on_policy(config.dataset) else ["benchmark", "model"]
+        parts += ["benchmark"] if on_policy(config.dataset) or config.shift else ["benchmark", "model"]
     if all(benchmark.measures == "accuracy" for benchmark in config.benchmark.values()) or stage == "prepare":
         parts.append("judge")
     return parts
 
 
 def on_policy(dataset: Any) -> bool:
-    """Whether a data set is sampled from the LRM."""
+    """Whether a data set, or one that it is made of, is sampled from the LRM."""
+    return _sampled(dataset) or any(on_policy(part) for part in nested(dataset).values())
+
+
+def _sampled(dataset: Any) -> bool:
     return getattr(component_module("datasets", dataset.kind), "ON_POLICY", False)
+
+
+def nested(dataset: Any) -> dict[str, Any]:
+    """Return the data sets that a data set is made of, by key path; each is a step of its own, and an input."""
+    found: dict[str, Any] = {}
+    for path, node, package in components(dataset, ""):
+        if package == "datasets" and not any(path.startswith(f"{outer}.") for outer in found):
+            found[path] = node
+    return found
 
 
 def _targets(checkpoint: Checkpoint) -> list[Step]:
     scores = [step for evaluated in checkpoint.evaluations for step in evaluated.scores.values()]
-    return scores or ([checkpoint.train] if checkpoint.train else [])
+    return scores or ([checkpoint.weights] if checkpoint.weights else [])
 
 
 @dataclass(frozen=True)
@@ -147,6 +175,7 @@ class _Planner:
             return self.only_data(overrides)
         aligned = config.stage.whole and config.epochs > 0
         checkpoints = []
+        shift: dict[str, Step] = {}
         base = self.base()
         if not config.model.reasoning:
             checkpoints.append(self.checkpoint("base", base, PLAIN, config.lrm_seed))
@@ -155,8 +184,12 @@ class _Planner:
             checkpoints.append(self.checkpoint("lrm", lrm, config.format, config.lrm_seed))
             if aligned:
                 train = self.alignment(lrm)
-                checkpoints.append(self.checkpoint("aligned", train, config.format, config.seed))
-        return Run(config, overrides, checkpoints, config.dataset.name if aligned else None, self.data)
+                merge = None if config.interpolation is None else self.merge(train, lrm, config.interpolation)
+                checkpoints.append(self.checkpoint("aligned", train, config.format, config.seed, merge))
+                shift = self.shift(lrm) if config.shift else {}
+        return Run(
+            config, overrides, checkpoints, config.method or config.dataset.name if aligned else None, self.data, shift
+        )
 
     def only_data(self, overrides: tuple[str, ...]) -> Run:
         """Plan the training data and nothing else; what is sampled from an LRM needs that LRM."""
@@ -165,7 +198,8 @@ class _Planner:
         for stage, dataset, path in [*own, ("alignment", config.dataset, "dataset")]:
             lrm = self.lrm(self.base()) if on_policy(dataset) else None
             self.data[stage] = self.prepare(dataset, path, lrm)
-        return Run(config, overrides, [], config.dataset.name, self.data)
+        shift = self.shift(self.lrm(self.base())) if config.shift else {}
+        return Run(config, overrides, [], config.dataset.name, self.data, shift)
 
     def base(self) -> Step | None:
         pretraining = self.config.model.pretraining
@@ -189,30 +223,76 @@ class _Planner:
         title = f"align on {config.dataset.name}, {config.epochs:g} epochs, seed {config.seed}"
         return self.train("alignment", title, lrm, data, config.alignment, config.format, config.seed)
 
+    def merge(self, train: Step, lrm: Step | None, share: float) -> Step:
+        """Plan weights that lie between the LRM's and those that were trained from it."""
+        values = {"interpolation": share, **({} if lrm else {"model": self.model()})}
+        title = f"interpolation={share:g} of {train.title}"
+        return self.step("merge", title, values, {"model": train, **({"lrm": lrm} if lrm else {})})
+
+    def shift(self, lrm: Step | None) -> dict[str, Step]:
+        """Plan how likely the LRM finds the alignment data, and what it refined them from."""
+        data = self.data["alignment"]
+        found = {"after": self.perplexity(data, lrm)}
+        if _sampled(self.config.dataset) and "source" in data.inputs:
+            found["before"] = self.perplexity(data.inputs["source"], lrm)
+        return found
+
+    def perplexity(self, data: Step, lrm: Step | None) -> Step:
+        training = self.config.alignment
+        values = {
+            "format": identity(self.config.format),
+            "max_tokens": training.max_tokens,
+            "dtype": "float32" if training.dtype == "float32" else "bfloat16",
+            **({} if lrm else {"model": self.model()}),
+            **({"on_bad_row": "skip"} if data.identity["dataset"].get("on_bad_row") == "skip" else {}),
+        }
+        title = f"perplexity of {data.title} under {lrm.title if lrm else self.config.model.name}"
+        inputs = {"data": data, **({"model": lrm} if lrm else {})}
+        return self.step("perplexity", title, values, inputs, self.settings("judge_batch"))
+
     def prepare(self, dataset: Any, path: str, lrm: Step | None) -> Step:
-        """Plan a data set; one that is on-policy is a small graph from the LRM's checkpoint on."""
+        """Plan a data set behind those that it is made of; one that the LRM writes is a small graph from there on."""
         values = {"dataset": identity(dataset, self.facts, path)}
-        if not on_policy(dataset):
-            return self.step("prepare", f"data {dataset.name}", values)
-        config = self.config
-        prompts = self.prepare(dataset.prompts, f"{path}.prompts", lrm)
-        sampling = {
+        inputs = {name: self.prepare(node, f"{path}.{name}", lrm) for name, node in nested(dataset).items()}
+        if _sampled(dataset):
+            inputs |= self.sampled(dataset, path, lrm, inputs)
+        return self.step("prepare", f"data {dataset.name}", values, inputs)
+
+    def sampled(self, dataset: Any, path: str, lrm: Step | None, inputs: dict[str, Step]) -> dict[str, Step]:
+        """Plan the rounds in which the LRM writes a data set: responses and verdicts of each, by name of the input."""
+        judge = identity(dataset.judge, self.facts, f"{path}.judge")
+        judged = inputs[getattr(component_module("datasets", dataset.kind), "JUDGED", "prompts")]
+        found: dict[str, Step] = {}
+        for number in range(getattr(dataset, "rounds", 1)):
+            again, suffix = f" again, round {number + 1}" * bool(number), f"-{number + 1}" * bool(number)
+            prompts = inputs["prompts"]
+            if number:
+                unmet = {"dataset": {"kind": "unmet", "checks": identity(dataset.checks)}}
+                sources = {name: step for name, step in inputs.items() if name in ("source", "prompts")}
+                prompts = self.step("prepare", f"prompts of {dataset.name}{again}", unmet, {**sources, **found})
+            sampling = self.own_sampling(dataset, number)
+            title = f"sample {dataset.name} from the LRM{again}"
+            responses = self.generate(title, lrm, self.config.format, prompts, sampling)
+            found[f"responses{suffix}"] = responses
+            found[f"verdicts{suffix}"] = self.score(f"judge {dataset.name}{again}", judge, judged, responses)
+        return found
+
+    def own_sampling(self, dataset: Any, number: int) -> dict[str, Any]:
+        """Return how the LRM is sampled for a data set, in the rounds counted from 0."""
+        evaluation = self.config.evaluation
+        thinking, answer = getattr(dataset, "thinking_budget", None), getattr(dataset, "answer_budget", None)
+        return {
             "temperature": dataset.temperature,
             "top_p": dataset.top_p,
-            "repeats": dataset.samples_per_prompt,
-            "thinking_budget": config.evaluation.thinking_budget,
-            "answer_budget": config.evaluation.answer_budget,
+            "repeats": dataset.tries if hasattr(dataset, "tries") else dataset.samples_per_prompt,
+            "thinking_budget": evaluation.thinking_budget if thinking is None else thinking,
+            "answer_budget": evaluation.answer_budget if answer is None else answer,
             "one_phase": False,
             "assistant_header": True,
             "ignore_end": 0,
             "go_on": "",
-            "seed": config.seed,
+            "seed": self.config.seed + number * ROUND,
         }
-        responses = self.generate(f"sample {dataset.name} from the LRM", lrm, config.format, prompts, sampling)
-        judge = identity(dataset.judge, self.facts, f"{path}.judge")
-        verdicts = self.score(f"judge {dataset.name}", judge, prompts, responses)
-        inputs = {"prompts": prompts, "responses": responses, "verdicts": verdicts}
-        return self.step("prepare", f"data {dataset.name}", values, inputs)
 
     def train(
         self,
@@ -255,14 +335,16 @@ class _Planner:
         """Return runtime settings that a worker needs to know."""
         return {name: identity(getattr(self.config.runtime, name)) for name in names}
 
-    def checkpoint(self, role: Role, train: Step | None, markup: Format, seed: int) -> Checkpoint:
+    def checkpoint(
+        self, role: Role, train: Step | None, markup: Format, seed: int, merge: Step | None = None
+    ) -> Checkpoint:
         evaluations = []
         for name, benchmark in self.config.benchmark.items():
             path = f"benchmark.{name}"
             values = {"dataset": identity(benchmark.prompts, self.facts, f"{path}.prompts")}
             prompts = self.step("prepare", f"prompts {name}", values)
             sampling = self.sampling(benchmark, markup, seed)
-            responses = self.generate(f"answer {name}", train, markup, prompts, sampling)
+            responses = self.generate(f"answer {name}", merge or train, markup, prompts, sampling)
             if benchmark.grader is not None:
                 grader = identity(benchmark.grader, self.facts, f"{path}.grader")
                 scores = {benchmark.grader.kind: self.score(f"grade {name}", grader, prompts, responses)}
@@ -274,7 +356,7 @@ class _Planner:
                     for judge, node in self.config.judge.items()
                 }
             evaluations.append(Evaluated(name, benchmark, prompts, responses, scores))
-        return Checkpoint(role, train, evaluations)
+        return Checkpoint(role, train, evaluations, merge)
 
     def sampling(self, benchmark: Benchmark, markup: Format, seed: int) -> dict[str, Any]:
         evaluation = self.config.evaluation

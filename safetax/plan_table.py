@@ -142,7 +142,9 @@ def stage_lines(stage: Estimate) -> list[tuple[str, Text]]:
     verdict = Text("fits", style="green") if stage.fits else Text("does not fit", style="bold red")
     memory = Text(f"{gib(stage.memory.total)} of {gib(stage.limit)} GiB on a GPU, ")
     parts = " + ".join(f"{name} {gib(size)}" for name, size in stage.memory.parts.items())
-    lines = [("where", Text(stage.place)), ("memory", memory + verdict + Text(f": {parts}"))]
+    lines = [("where", Text(stage.place))]
+    if stage.gpus:
+        lines.append(("memory", memory + verdict + Text(f": {parts}")))
     if stage.host:
         lines.append(("host", Text(f"{stage.host / GIB:,.0f} GiB of each node's memory")))
     if not stage.fits:
@@ -151,7 +153,8 @@ def stage_lines(stage: Estimate) -> list[tuple[str, Text]]:
             or "no setting that is known here: GPUs with more memory, or shorter rows (max_tokens)"
         )
         lines.append(("would fit", Text(ways)))
-    lines.append(("time", Text(f"{hours(stage.hours)} on {stage.gpus} GPU{'s' * (stage.gpus > 1)}: {stage.time}")))
+    taken = f"{hours(stage.hours)} on {stage.gpus} GPU{'s' * (stage.gpus > 1)}: " if stage.gpus else ""
+    lines.append(("time", Text(taken + stage.time)))
     if stage.disk >= GIB:
         while_at_work = f", and {stage.scratch / GIB:,.0f} more while one is at work" if stage.scratch > GIB else ""
         lines.append(("disk", Text(f"{stage.disk / GIB:,.0f} GiB{while_at_work}")))

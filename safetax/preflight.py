@@ -134,7 +134,7 @@ def _gpus(pairs: Iterable[tuple[Step, Config]], found: Estimates) -> list[str]:
                 )
         local = step.kind == "generate" and step.identity["engine"]["kind"] != "openai"
         large = model.start == "pretrained" and (model.parameters or 0) >= CPU_PARAMETERS
-        if not gpus and large and (local or step.kind == "train"):
+        if not gpus and large and (local or step.kind in ("train", "perplexity")):
             lines.append(
                 f"model.name={model.name}: no GPU is visible here, and a model of {model.parameters:.1f} billion "
                 "parameters needs one; run it where there are GPUs, or choose a smaller model."

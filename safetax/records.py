@@ -20,6 +20,13 @@ was forced, so that the whole text stands as the answer; ``suppressed``: the eva
 format has none.
 """
 
+Supervised = Literal["turn", "thinking_start"]
+"""What of the assistant's turn is trained on.
+
+``turn``: all of it; ``thinking_start``: the example's thinking alone, which is how the thinking begins. The row ends
+there, with neither the end of the thinking nor an answer, so that what follows is left to the model.
+"""
+
 EndOfAnswer = Literal["stop", "budget"]
 """How the answer ended: by the model itself, or cut at the answer budget (truncated)."""
 
@@ -29,7 +36,8 @@ class Example:
     """A row of a data set: a conversation up to the last user turn and, for training, the assistant's turn.
 
     ``thinking`` and ``answer`` are None in a prompt set; ``thinking`` alone is None where a row has no trace.
-    ``meta`` holds what a judge or a later step needs to know of the row (plain JSON values).
+    ``meta`` holds what a judge or a later step needs to know of the row (plain JSON values). ``supervised`` says what
+    of the turn carries loss.
     """
 
     id: str
@@ -37,6 +45,7 @@ class Example:
     thinking: str | None = None
     answer: str | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    supervised: Supervised = "turn"
 
 
 @dataclass(frozen=True)
@@ -92,8 +101,11 @@ Record = TypeVar("Record", Example, Response, Verdict)
 
 
 def to_json(record: Example | Response | Verdict) -> str:
-    """Return the record as one line of JSON without its line end."""
-    return json.dumps(asdict(record), ensure_ascii=False, sort_keys=True)
+    """Return the record as one line of JSON without its line end; whole turns go without saying."""
+    values = asdict(record)
+    if values.get("supervised") == "turn":
+        del values["supervised"]
+    return json.dumps(values, ensure_ascii=False, sort_keys=True)
 
 
 def write_records(path: Path, records: Iterable[Example | Response | Verdict]) -> int:

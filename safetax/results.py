@@ -9,17 +9,20 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from safetax.curves import make_curves
+from safetax.alignment_data import data_of, shift_of, with_shift
+from safetax.categories import by_category, trained_on
+from safetax.curves import make_curves, variant_place
 from safetax.evaluations import compare_evaluations
 from safetax.provenance import data_sets, provenance
 from safetax.published import beside
 from safetax.reliability import Judged, judge_agreement
 from safetax.report.reader import Run, Steps, find_runs
-from safetax.report.variants import variants
+from safetax.report.record import made_by
+from safetax.report.variants import Variant, data_variants, variants
 from safetax.scores import (
     REPEATED,
     THINKING,
@@ -57,9 +60,15 @@ class _Checkpoint:
     judged: list[Judged]
     """What several judges of answers said of the same responses."""
     documents: dict[str, Document]
+    categories: dict[str, Document]
+    """Harmful scores by category of the prompt, by benchmark, where the run asks for them."""
+    data: Document | None = None
+    """Of an aligned model its alignment data: ``examples``, ``distinct``, ``draw`` and more, where they are known."""
+    shift: Document | None = None
+    """The perplexity of that under the LRM."""
     lrm: _Checkpoint | None = None
     id: str = ""
-    variant: str = ""
+    variant: Variant = field(default_factory=Variant)
 
     @property
     def role(self) -> str:
@@ -67,7 +76,7 @@ class _Checkpoint:
 
     @property
     def name(self) -> str:
-        return self.entry["train"] or self.entry["model"]
+        return _weights(self.entry)
 
 
 def collect(directories: Sequence[Path]) -> Results:
@@ -85,6 +94,7 @@ def collect(directories: Sequence[Path]) -> Results:
             key = _key(entry)
             if key not in checkpoints:
                 checkpoints[key] = _evaluate(entry, run, steps)
+            _tell_data(checkpoints[key], entry, run, steps)
             own.append(checkpoints[key])
         lrm = next((checkpoint for checkpoint in own if checkpoint.role == "lrm"), None)
         for checkpoint in own:
@@ -109,7 +119,7 @@ def collect(directories: Sequence[Path]) -> Results:
         ),
         "published": beside(published, listed),
         "agreement": judge_agreement(entry for checkpoint in checkpoints.values() for entry in checkpoint.judged),
-        "data": data_sets(runs, steps),
+        "data": with_shift(data_sets(runs, steps), runs, steps),
         "runs": [_run(run, own) for run, own in zip(runs, held, strict=True)],
     }
     return Results(_rounded(document), provenance(runs, steps, listed))
@@ -126,11 +136,26 @@ def write_results(results: Results, directory: Path) -> Path:
 
 def _key(entry: Mapping[str, Any]) -> str:
     """Return what makes two entries the same: the weights and how they were evaluated, headline judge first."""
-    return json.dumps([entry["train"] or entry["model"], entry["evaluations"]])
+    return json.dumps([_weights(entry), entry["evaluations"]])
+
+
+def _weights(entry: Mapping[str, Any]) -> str:
+    """Return the fingerprint of the step that made a checkpoint's weights, or the name of the starting model."""
+    step = made_by(entry)
+    return step.split("/")[1] if step else entry["model"]
+
+
+def _tell_data(checkpoint: _Checkpoint, entry: Mapping[str, Any], run: Run, steps: Steps) -> None:
+    """Add what a run knows of a checkpoint's alignment data; another run of the same may not have measured it."""
+    if checkpoint.data is None and entry.get("data"):
+        checkpoint.data = data_of(entry["data"], run, steps)
+    if checkpoint.shift is None and entry.get("shift"):
+        checkpoint.shift = shift_of(entry["shift"], run, steps)
 
 
 def _evaluate(entry: Mapping[str, Any], run: Run, steps: Steps) -> _Checkpoint:
-    benchmarks, thinking, several, documents = {}, {}, [], {}
+    benchmarks, thinking, several, documents, categories = {}, {}, [], {}, {}
+    category = run.record["config"].get("categories")
     judges = run.record["config"].get("judge") or {}
     for evaluation in entry["evaluations"]:
         summary = steps.manifest(f"generate/{evaluation['generate']}", run)["summary"]
@@ -170,10 +195,12 @@ def _evaluate(entry: Mapping[str, Any], run: Run, steps: Steps) -> _Checkpoint:
         }
         if groups:
             documents[name]["n_unique"] = measured[first].prompts - len(groups) + len(set(groups.values()))
+        if category and (found := by_category(measured[first], steps.examples(evaluation["prompts"], run), category)):
+            categories[name] = found
         if len(answers) > 1:
             said = {judge: steps.verdicts(evaluation["scores"][judge], run) for judge in answers}
             several.append(Judged(entry["model"], name, evaluation["measures"], said, groups))
-    return _Checkpoint(entry, run, benchmarks, thinking, several, documents)
+    return _Checkpoint(entry, run, benchmarks, thinking, several, documents, categories)
 
 
 def _name(checkpoints: Mapping[str, _Checkpoint]) -> None:
@@ -191,9 +218,13 @@ def _name(checkpoints: Mapping[str, _Checkpoint]) -> None:
             suffix = "-" + hashlib.sha256(key.encode()).hexdigest()[:4] if len(keys) > 1 else ""
             checkpoints[key].id = name + suffix
     for (role, *_), group in alike.items():
-        without = () if role == "aligned" else ("dataset", "alignment")
         configs = [checkpoint.run.record["config"] for checkpoint in group]
-        for checkpoint, variant in zip(group, variants(configs, without), strict=True):
+        if role == "aligned":
+            named = data_variants(configs, [(checkpoint.data or {}).get("distinct") for checkpoint in group])
+        else:
+            without = ("dataset", "alignment", "interpolation")
+            named = [Variant(name) for name in variants(configs, without)]
+        for checkpoint, variant in zip(group, named, strict=True):
             checkpoint.variant = variant
 
 
@@ -205,12 +236,18 @@ def _document(checkpoint: _Checkpoint) -> Document:
         scores[THINKING] = thought["harmful_score"]
     if checkpoint.lrm is not None:
         scores |= differences(checkpoint.lrm.benchmarks, checkpoint.benchmarks)
+    between = record["config"].get("interpolation") if aligned else None
+    categories: Document = {"categories": checkpoint.categories} if checkpoint.categories else {}
+    if categories and aligned:
+        config = record["config"]
+        categories["trained_on"] = trained_on(config["dataset"], config["categories"])
+    method = {"method": record["config"].get("method"), "data": checkpoint.data, "shift": checkpoint.shift}
     return {
         "id": checkpoint.id,
         "role": checkpoint.role,
         "model": checkpoint.entry["model"],
         "dataset": record["dataset"] if aligned else None,
-        "variant": checkpoint.variant,
+        "variant": checkpoint.variant.name,
         "evaluation": (record["config"].get("evaluation") or {}).get("name"),
         "weights": checkpoint.name,
         "epochs": float(record["epochs"]) if aligned else 0.0 if checkpoint.role == "lrm" else None,
@@ -219,6 +256,10 @@ def _document(checkpoint: _Checkpoint) -> Document:
         "lrm": checkpoint.lrm.id if aligned and checkpoint.lrm else None,
         "benchmarks": checkpoint.documents,
         "scores": scores,
+        **({} if checkpoint.variant.series is None else {"series": checkpoint.variant.series}),
+        **({} if between is None else {"interpolation": between}),
+        **(method if aligned else {}),
+        **categories,
     }
 
 
@@ -227,7 +268,7 @@ def _place(checkpoint: Document) -> tuple[Any, ...]:
         checkpoint["model"],
         ROLES.index(checkpoint["role"]),
         checkpoint["dataset"] or "",
-        checkpoint["variant"],
+        variant_place(checkpoint),
         checkpoint["epochs"] or 0.0,
         checkpoint["lrm_seed"],
         checkpoint["seed"] or 0,

@@ -22,8 +22,8 @@ def let_go(plan: Plan, store: Store, keep: Literal["all", "evaluated", "results"
     if keep == "all":
         return 0
     evaluated = {
-        checkpoint.train.key for run in plan.runs for checkpoint in run.checkpoints if checkpoint.train is not None
+        checkpoint.weights.key for run in plan.runs for checkpoint in run.checkpoints if checkpoint.weights is not None
     }
     stay = evaluated if keep == "evaluated" else set()
-    trained = [step for step in plan.steps if step.kind == "train" and step.key not in stay]
-    return sum(release(store.directory(step), WEIGHTS) for step in trained)
+    made = [step for step in plan.steps if step.kind in ("train", "merge") and step.key not in stay]
+    return sum(release(store.directory(step), WEIGHTS) for step in made)

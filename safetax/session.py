@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SLURM = "slurm"
 """The option of ``hydra/launcher`` that submits to a cluster."""
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 """Raised when the report begins to show something else for the same results."""
 
 
@@ -298,7 +298,9 @@ def write_record(run: Run, outputs: Path) -> Path:
             {
                 "role": checkpoint.role,
                 "train": checkpoint.train.fingerprint if checkpoint.train else None,
+                "step": checkpoint.weights.key if checkpoint.weights else None,
                 "model": config.model.name,
+                **(about_data(run) if checkpoint.role == "aligned" else {}),
                 "evaluations": [
                     {
                         "benchmark": evaluated.benchmark,
@@ -319,6 +321,12 @@ def write_record(run: Run, outputs: Path) -> Path:
     folder = outputs / "runs" / run.name
     write_json(folder / "run.json", record, sort_keys=False)  # the order of judges says which one is the headline's
     return folder
+
+
+def about_data(run: Run) -> dict[str, Any]:
+    """Return the steps that results read of a run's alignment data: the data, and their perplexity under the LRM."""
+    shift = {when: step.key for when, step in run.shift.items()}
+    return {"data": run.data["alignment"].key, "shift": shift or None}
 
 
 def write_sweep(graph: Plan, runs: Sequence[Run], outputs: Path) -> Path:

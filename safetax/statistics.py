@@ -96,6 +96,27 @@ def paired_difference(
     return _interval(_mean(values), np.mean(draws, axis=0), confidence, rare, -1.0, 1.0)
 
 
+def ratio_of_sums(parts: Mapping[str, tuple[float, float]], confidence: float = CONFIDENCE) -> Estimate:
+    """Return the sum of the first numbers over the sum of the second, and its interval by a bootstrap over samples.
+
+    Args:
+        parts: sample id to its two numbers, such as a sum of negative log-likelihoods in nats and its tokens; the
+            second is above 0.
+        confidence: of the interval.
+    """
+    sums = np.array(list(parts.values()), dtype=np.float64).reshape(-1, 2)
+    value = math.fsum(sums[:, 0]) / math.fsum(sums[:, 1])
+    if len(sums) == 1:  # one sample says nothing of how samples differ
+        return Estimate(value, value, value)
+    generator = _generator(tuple(parts))
+    draws = np.empty(RESAMPLES)
+    for resample in range(RESAMPLES):  # one by one: data sets are larger than prompt sets
+        first, second = sums[generator.integers(0, len(sums), size=len(sums))].sum(axis=0)
+        draws[resample] = first / second
+    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Estimate(value, min(float(low), value), max(float(high), value))
+
+
 def spread(values: Sequence[float]) -> Spread:
     """Return mean and spread over seeds; each value is one seed's score."""
     mean = math.fsum(values) / len(values)
@@ -155,9 +176,14 @@ def _resampled(prompts: Sequence[str], sides: Sequence[Values], groups: Groups) 
 @lru_cache(maxsize=16)
 def _counts(prompts: tuple[str, ...]) -> NDArray[np.uint16]:
     """Return how often each resample holds each prompt, shape (RESAMPLES, prompts); shared by all checkpoints."""
-    digest = hashlib.sha256("\n".join(prompts).encode()).digest()
-    generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
+    generator = _generator(prompts)
     n = len(prompts)
     chosen = generator.integers(0, n, size=(RESAMPLES, n))
     rows = np.arange(RESAMPLES)[:, None] * n
     return np.bincount((chosen + rows).ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(np.uint16)
+
+
+def _generator(names: tuple[str, ...]) -> np.random.Generator:
+    """Return the generator that the names of what is resampled seed."""
+    digest = hashlib.sha256("\n".join(names).encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-StepKind = Literal["prepare", "train", "generate", "score"]
+StepKind = Literal["prepare", "train", "merge", "perplexity", "generate", "score"]
 
-VERSIONS: dict[StepKind, int] = {"prepare": 1, "train": 2, "generate": 2, "score": 1}
+VERSIONS: dict[StepKind, int] = {"prepare": 1, "train": 2, "merge": 1, "perplexity": 1, "generate": 2, "score": 1}
 """Raised when a worker begins to mean something else by the same identity, so that nothing older is reused."""
 
 

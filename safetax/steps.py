@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from safetax.cluster.register import living
 from safetax.config.build import nearest
 from safetax.config.flat import flatten
 from safetax.errors import UserError
@@ -263,6 +264,12 @@ def prune(steps: Steps, chosen: argparse.Namespace, console: Console) -> int:
     with unused(steps.outputs) as free:
         if not free:
             raise UserError(f"A run is at work in {steps.outputs} and counts on its steps; prune when it is done.")
+        if waiting := living(steps.outputs):
+            jobs = sorted(set(waiting.values()))
+            raise UserError(
+                f"{len(jobs)} jobs of the cluster ({', '.join(jobs[:5])}{', ..' * (len(jobs) > 5)}) are to make steps "
+                f"in {steps.outputs} and count on others there; prune when they have ended, or cancel them."
+            )
         # Again, since a run may have ended while the question stood.
         still = {entry.key for entry in find()}
         freed = removed = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,29 +71,37 @@ def csv_table(results: Mapping[str, Any]) -> str:
 
 def markdown_table(results: Mapping[str, Any]) -> str:
     """Return the table as GitHub's Markdown, with a note on what stands in it."""
-    head = _head(results)
-    lines = [head, ["---"] * 3 + ["---:"] * (len(head) - 3)]
-    lines += [[text.replace("|", "\\|") for text in _texts(row, results)] for row in table_rows(results)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{_note(results)}\n"
+    return markdown(_head(results), [_texts(row, results) for row in table_rows(results)], 3, _note(results))
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int, note: str) -> str:
+    """Return a table as GitHub's Markdown; the first ``texts`` columns hold text, the others numbers."""
+    lines = [head, ["---"] * texts + ["---:"] * (len(head) - texts)]
+    lines += [[text.replace("|", "\\|") for text in row] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{note}\n"
 
 
 def latex_table(results: Mapping[str, Any]) -> str:
     """Return the table as a LaTeX tabular that needs the package booktabs."""
-    head = _head(results)
+    return latex(_head(results), [_texts(row, results) for row in table_rows(results)], 3, _note(results))
+
+
+def latex(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int, note: str) -> str:
+    """Return a table as a LaTeX tabular; the first ``texts`` columns hold text, the first of them the model."""
     lines = [
         "% Needs \\usepackage{booktabs}.",
-        *(f"% {sentence}" for sentence in _note(results).split(". ")),
-        f"\\begin{{tabular}}{{lll{'r' * (len(head) - 3)}}}",
+        *(f"% {sentence}" for sentence in note.split(". ")),
+        f"\\begin{{tabular}}{{{'l' * texts}{'r' * (len(head) - texts)}}}",
         "\\toprule",
         " & ".join(_latex(text) for text in head) + " \\\\",
         "\\midrule",
     ]
     model = None
-    for row in table_rows(results):
-        if model not in (None, row.model):
+    for row in rows:
+        if model not in (None, row[0]):
             lines.append("\\midrule")
-        model = row.model
-        lines.append(" & ".join(_latex(text) for text in _texts(row, results)) + " \\\\")
+        model = row[0]
+        lines.append(" & ".join(_latex(text) for text in row) + " \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
 
 
@@ -157,7 +165,7 @@ def _head(results: Mapping[str, Any]) -> list[str]:
 
 
 def _texts(row: Row, results: Mapping[str, Any]) -> list[str]:
-    cells = [_cell(row.cells.get(metric)) for metric in METRICS]
+    cells = [cell_text(row.cells.get(metric)) for metric in METRICS]
     return [
         row.model,
         row.name,
@@ -170,14 +178,15 @@ def _texts(row: Row, results: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _cell(cell: Cell | None) -> str:
+def cell_text(cell: Cell | None, digits: int = 1) -> str:
+    """Return a cell as text: of several seeds the deviation stands behind the mean, of one its interval."""
     if cell is None:
         return "–"
     if cell.sd is not None:
-        return f"{cell.value:.1f} ± {cell.sd:.1f}"
+        return f"{cell.value:.{digits}f} ± {cell.sd:.{digits}f}"
     if cell.exact:
-        return f"{cell.value:.1f}"
-    return f"{cell.value:.1f} [{cell.low:.1f}, {cell.high:.1f}]"
+        return f"{cell.value:.{digits}f}"
+    return f"{cell.value:.{digits}f} [{cell.low:.{digits}f}, {cell.high:.{digits}f}]"
 
 
 def _epochs(row: Row) -> str:
@@ -197,7 +206,14 @@ def _note(results: Mapping[str, Any]) -> str:
 
 
 def _latex(text: str) -> str:
-    escapes = {"\\": "\\textbackslash{}", "–": "--", "±": "$\\pm$", "×": "$\\times$", "~": "\\textasciitilde{}"}
+    escapes = {
+        "\\": "\\textbackslash{}",
+        "–": "--",
+        "→": "$\\rightarrow$",
+        "±": "$\\pm$",
+        "×": "$\\times$",
+        "~": "\\textasciitilde{}",
+    }
     escapes |= {"^": "\\textasciicircum{}"} | {sign: f"\\{sign}" for sign in "&%$#_{}"}
     # A hyphen before a number is a minus.
     return re.sub(r"(?<![\w-])-(?=\d)", "$-$", "".join(escapes.get(letter, letter) for letter in text))

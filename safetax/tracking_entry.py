@@ -108,6 +108,8 @@ def _metrics(record: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str,
         checkpoint = checkpoints[identity]
         role = checkpoint["role"]
         add(f"{role}/", checkpoint["scores"])
+        for when, parts in (checkpoint.get("shift") or {}).items():
+            found |= {f"{role}/perplexity/{when}/{part}": each["token"] for part, each in (parts or {}).items() if each}
         if place == len(run["checkpoints"]) - 1:
             add("", checkpoint["scores"])
         for name, benchmark in checkpoint["benchmarks"].items():

@@ -12,10 +12,11 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from safetax.batches import Collator, Order, Work
+from safetax.batches import Collator, Order, Work, concerned_tokens
 from safetax.config.schema import Training
 from safetax.deepspeed_settings import deepspeed_config
 from safetax.errors import UserError
+from safetax.objective_term import TOTAL, Term
 from safetax.optimizers import make_optimizer
 from safetax.training_checkpoint import Attempts, Layout, Resumed, mark_complete
 from safetax.training_cost import total_over_ranks
@@ -29,8 +30,18 @@ NOTE_SECONDS = 10.0
 class SupervisedTrainer(Trainer):
     """Trainer with our optimizers and our order of rows, which counts what it is trained on."""
 
-    def __init__(self, training: Training, layout: Layout, rows: int, collator: Collator, **arguments: Any) -> None:
+    def __init__(
+        self,
+        training: Training,
+        layout: Layout,
+        rows: int,
+        collator: Collator,
+        term: Term | None,
+        **arguments: Any,
+    ) -> None:
         self.training = training
+        self.term = term
+        self.concerned = 0
         self.layout = layout
         self.rows = rows
         self.batches = collator
@@ -54,6 +65,30 @@ class SupervisedTrainer(Trainer):
         return Order(
             self.rows, self.training.global_batch, self.args.data_seed or 0, lambda: self.state.global_step // steps
         )
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Any], Any]:
+        """Return the micro batches of an optimiser step, which know how many tokens of it the objective concerns."""
+        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if self.term is not None:
+            own = torch.zeros((), dtype=torch.long, device=device)
+            for batch in batches:
+                own += concerned_tokens(batch).sum().to(device)
+            total: Any = self.accelerator.gather(own) if self.layout.ranks > 1 else own
+            total = total.sum()
+            self.concerned = int(total)
+            for batch in batches:
+                batch[TOTAL] = total
+        return batches, items
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log an optimiser step, with what the objective's term was in it if it concerned a token."""
+        if self.term is not None and "loss" in logs:
+            value = torch.tensor(self.term.taken(), device=self.args.device)
+            if self.layout.ranks > 1:
+                value = self.accelerator.gather(value).sum()  # pyright: ignore[reportAttributeAccessIssue]
+            if self.concerned:
+                logs[self.term.objective.name] = float(value)
+        super().log(logs, start_time)
 
     def training_step(self, *arguments: Any, **keywords: Any) -> torch.Tensor:
         """Train on one micro batch."""

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from safetax.batches import Collator, filler, tokenise
-from safetax.chat import ChatRenderer
+from safetax.chat import ChatRenderer, TrainingRow
 from safetax.checkpoint import MODEL, load_model, load_tokenizer, on_host, save_model
-from safetax.config.identity import restore_node
+from safetax.config.build import show
+from safetax.config.identity import identity, restore_node
 from safetax.config.schema import Format, Training
 from safetax.deepspeed_settings import check_zero
+from safetax.errors import UserError
+from safetax.frozen_model import FrozenModel
 from safetax.lora import merged, with_adapters
 from safetax.loss import use_chunked_loss
+from safetax.objective_term import Term, use_term
+from safetax.objectives import compares, objective_of
 from safetax.records import Example, read_records
 from safetax.trainer import SupervisedTrainer, Watch, arguments_for
 from safetax.training_checkpoint import Layout, last_checkpoint
@@ -69,17 +74,33 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
     renderer = ChatRenderer(tokenizer, restore_node(Format, job.identity["format"]))
     examples = read_records(job.inputs["data"] / "examples.jsonl", Example)
     skipped: list[str] | None = [] if job.identity.get("on_bad_row") == "skip" else None
-    rows = tokenise(examples, renderer, training.max_tokens, skipped)
+    objective = None if training.objective is None else objective_of(training.objective)
+    concerns = None if objective is None else objective.concerns
+    rows = tokenise(examples, renderer, training.max_tokens, skipped, concerns)
+    if objective is not None:
+        check_concerned(training, rows, examples)
+    dtype, copy = weights_dtype(training, runtime), None
+    if compares(training.objective) and training.lora is None:
+        # Before transformers hears of ZeRO-3, which spreads whatever is loaded then: each rank has all of this one.
+        copy = FrozenModel.copy(load_model(job.identity, job.inputs, tokenizer, dtype, seed))
     # Before the model is loaded: ZeRO-3 spreads it while it is.
     arguments = arguments_for(training, runtime, seed, len(rows), job.scratch)
-    shell = load_model(job.identity, job.inputs, tokenizer, weights_dtype(training, runtime), seed)
-    model = prepared(shell, training, runtime)
+    if copy is not None:
+        copy.model.to(arguments.device)
+    shell = load_model(job.identity, job.inputs, tokenizer, dtype, seed)
+    model = adapted(shell, training, runtime)
+    term = None
+    if objective is not None:
+        adapters_off = FrozenModel(shell, model) if compares(training.objective) and copy is None else None
+        term = Term(objective, copy or adapters_off, in_step=adapters_off is not None and layout.zero == 3)
+    use_loss(shell, runtime, term)
     watch = Watch(job, report, resumed)
     trainer = watch.trainer = SupervisedTrainer(
         training,
         layout,
         len(rows),
-        Collator(tokenizer.pad_token_id),
+        Collator(tokenizer.pad_token_id, objective=term is not None),
+        term,
         model=model,
         args=arguments,
         train_dataset=rows if layout.ranks == 1 else [*rows, filler(tokenizer.pad_token_id)],
@@ -99,7 +120,8 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
         saved = model.unload() if training.lora else shell
         ends = [end[0] for end in renderer.ends if len(end) == 1]
         save_model(job.directory / MODEL, saved, tokenizer, state, saved_dtype(training), ends)
-        history = write_history(job.directory / "history.jsonl", trainer.state.log_history)
+        values = [] if objective is None else [objective.name]
+        history = write_history(job.directory / "history.jsonl", trainer.state.log_history, values)
         cuda = torch.cuda.is_available()
         available = layout.ranks * runtime["gpu_tflops"] * 1e12
         summary = {
@@ -113,6 +135,7 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
             "trained_parameters": trained,
             "dtypes": formats,
             "final_loss": history[-1]["loss"] if history else None,
+            **({} if objective is None else {"objective": last_value(training, objective.name, history)}),
             "train_seconds": round(seconds, 3),
             "startup_seconds": round(watch.attempts.startup_seconds, 3),
             "lost_seconds": round(max(0.0, watch.attempts.train_seconds - seconds), 3),
@@ -129,17 +152,35 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
     return summary
 
 
-def prepared(model: Any, training: Training, runtime: dict[str, Any]) -> Any:
-    """Return a loaded model as it is trained: with its loss, its adapters and its gradient checkpointing."""
+def check_concerned(training: Training, rows: Sequence[TrainingRow], examples: Sequence[Example]) -> None:
+    """Raise UserError where a training's objective concerns none of its rows, so that it would do nothing."""
+    if any(row.concerned for row in rows):
+        return
+    parts = sorted({str(example.meta["mixture"]) for example in examples if "mixture" in example.meta})
+    raise UserError(
+        f"objective={show(identity(training.objective))}: it concerns none of the {len(rows)} training rows, so it "
+        f"would do nothing; the rows are of {'the parts ' + ', '.join(parts) if parts else 'no mixture'}. Choose rows "
+        "that are there, or set objective=null."
+    )
+
+
+def adapted(model: Any, training: Training, runtime: dict[str, Any]) -> Any:
+    """Return a loaded model as it is trained: with its adapters and its gradient checkpointing."""
     model.config.use_cache = False
-    if runtime["loss_chunk"] is not None:
-        use_chunked_loss(model, runtime["loss_chunk"])
     if runtime["gradient_checkpointing"]:
         model.gradient_checkpointing_enable()
     if training.lora is None:
         return model
     mixed_alone = training.dtype == "bfloat16_mixed" and not runtime["zero"]
     return with_adapters(model, training.lora, float32=mixed_alone or training.dtype == "float32")
+
+
+def use_loss(model: Any, runtime: dict[str, Any], term: Term | None) -> None:
+    """Have a model compute the loss that it is trained with; adapters are on it by then."""
+    if runtime["loss_chunk"] is not None:
+        use_chunked_loss(model, runtime["loss_chunk"], term)
+    elif term is not None:
+        use_term(model, term)
 
 
 def gathered(trainer: SupervisedTrainer, training: Training) -> dict[str, torch.Tensor] | None:
@@ -159,11 +200,24 @@ def gathered(trainer: SupervisedTrainer, training: Training) -> dict[str, torch.
     return merged(state, training.lora) if training.lora else state
 
 
-def write_history(path: Path, log: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Write the loss curve, one JSON line per entry, and return its entries."""
+def write_history(path: Path, log: list[dict[str, Any]], values: Sequence[str]) -> list[dict[str, Any]]:
+    """Write the loss curve, one JSON line per entry, and return its entries.
+
+    Args:
+        path: the file.
+        log: what was logged.
+        values: names of what an objective logs besides.
+    """
+    names = ("step", "epoch", "loss", "learning_rate", "grad_norm", *values)
     history = [entry for entry in log if "loss" in entry]
     with path.open("w") as file:
         for entry in history:
-            kept = {key: entry[key] for key in ("step", "epoch", "loss", "learning_rate", "grad_norm") if key in entry}
+            kept = {key: entry[key] for key in names if key in entry}
             file.write(json.dumps(kept, sort_keys=True) + "\n")
     return history
+
+
+def last_value(training: Training, name: str, history: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what a summary says of an objective: its settings, and its value in the last step that it concerned."""
+    value = next((entry[name] for entry in reversed(history) if name in entry), None)
+    return {**identity(training.objective), name: value}

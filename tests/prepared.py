@@ -12,7 +12,7 @@ from safetax.config.compose import Composer
 from safetax.plan import plan
 from safetax.records import Example, read_records
 from safetax.resolve import Resolver
-from safetax.step import Step
+from safetax.step import Step, in_order
 from safetax.store import Store
 from safetax.workers import prepare
 from safetax.workers.job import Events, work_on
@@ -30,9 +30,9 @@ def planned(*overrides: str, lenient: bool = False) -> Step:
 
 
 def work(store: Store, step: Step) -> str | None:
-    """Do a prepare step in this process; returns the message of its failure, if it failed."""
+    """Do a prepare step, behind those that it is made of, in this process; returns the message of a failure."""
     stream = io.StringIO()
-    work_on([store.freeze(step)], prepare.work, Events(stream, as_json=True))
+    work_on([store.freeze(each) for each in in_order([step])], prepare.work, Events(stream, as_json=True))
     events = [json.loads(line) for line in stream.getvalue().splitlines()]
     failed = [event for event in events if event["event"] == "failed"]
     assert all(event["user"] for event in failed), failed

@@ -112,13 +112,15 @@ class Writer:
                 "role": role,
                 "train": train,
                 "model": self.model,
+                **(self.about_data(dataset, seed) if role == "aligned" and dataset else {}),
                 "evaluations": [
                     self.evaluation(benchmark, role, train, dataset, epochs, lrm_seed) for benchmark in self.benchmarks
                 ],
             }
             for role, train in checkpoints
         ]
-        identity = _fingerprint("run", self.model, dataset, epochs, seed, lrm_seed, *self.evaluated())
+        taken = [] if dataset is None else self.taken().values()
+        identity = _fingerprint("run", self.model, dataset, epochs, seed, lrm_seed, *self.evaluated(), *taken)
         name = f"{dataset or 'lrm'}-e{epochs:g}-s{seed}-{identity}"
         config = {
             "stage": "alignment",
@@ -160,6 +162,14 @@ class Writer:
         """What the configuration holds besides."""
         return {}
 
+    def taken(self) -> dict[str, Any]:
+        """Which part of the data an alignment takes."""
+        return {}
+
+    def about_data(self, dataset: str, seed: int) -> dict[str, Any]:
+        """The steps that a record names of an aligned model's data."""
+        return {}
+
     def training(self, steps: int) -> dict[str, Any]:
         """What the summary of a training holds besides."""
         return {}
@@ -194,6 +204,7 @@ class Writer:
             "epochs": epochs,
             "seed": seed,
             "lrm": lrm_seed,
+            **(self.taken() if role == "aligned" else {}),
         }
         fingerprint = _fingerprint("train", *identity.values(), parent)
         directory = self.root / "train" / fingerprint

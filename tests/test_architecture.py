@@ -137,7 +137,9 @@ def texts() -> Iterator[tuple[Path, str]]:
 
 
 WORKERS = [name for name in sources() if name.startswith("safetax.workers.")]
-COMPONENTS = [name for name in sources() if re.match(r"safetax\.(engines|judges|datasets|rows|lab)(\.|$)", name)]
+COMPONENTS = [
+    name for name in sources() if re.match(r"safetax\.(engines|judges|datasets|objectives|rows|lab)(\.|$)", name)
+]
 
 
 def test_there_is_something_to_check() -> None:

@@ -202,3 +202,55 @@ def test_the_lab_s_tokenizer(name: str) -> None:
 def test_a_word_that_a_tokenizer_lacks_is_named() -> None:
     with pytest.raises(ValueError, match="cannot encode it"):
         ChatRenderer(build_tokenizer(), markup("plain")).row(Example("row", LAB_ASKED, None, "zebra"))
+
+
+PRIMER = "First, we look at the question."
+PRIMED = Example("primed", ASKED, PRIMER, supervised="thinking_start")
+
+
+def parted(here: ChatRenderer, example: Example) -> tuple[str, str]:
+    """What of a row carries no loss, and what carries loss."""
+    row = here.row(example)
+    return here.decode(row.tokens[: row.completion_start]), here.decode(row.tokens[row.completion_start :])
+
+
+@pytest.mark.parametrize(("family", "name"), [entry for entry in COMBINATIONS if entry[1] != "plain"])
+def test_loss_on_the_start_of_the_thinking_alone(family: str, name: str) -> None:
+    """The prompt opens the thinking; behind the primer there is no closing, no answer and no end of the turn."""
+    here = renderer(family, name)
+    row = here.row(PRIMED)
+    assert row.tokens[: row.completion_start] == here.prompt(ASKED)
+    assert parted(here, PRIMED)[1] == here.markup.before_thinking + PRIMER
+    # The last token may be another where text follows: a full stop and a line end are one token of these families.
+    assert row.tokens[:-1] == here.row(Example("row", ASKED, PRIMER, "48")).tokens[: len(row.tokens) - 1]
+    bos = here.tokenizer.bos_token or ""
+    assert here.decode(row.tokens).removeprefix(bos) == here.row_text(PRIMED).removeprefix(bos)
+
+
+def test_loss_on_the_start_of_the_thinking_as_text() -> None:
+    prompt = (
+        f"<|im_start|>system\n{QWEN_SYSTEM}<|im_end|>\n"
+        "<|im_start|>user\n How many rolls fit on the tray?\n<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert parted(renderer("qwen", "think_tags"), PRIMED) == (prompt + "<think>\n", PRIMER)
+    # White space that the model itself writes before its first word is learnt with the first word.
+    assert parted(renderer("qwen", "s1"), PRIMED) == (prompt + "<|im_start|>think", "\n" + PRIMER)
+
+
+def test_loss_on_the_start_of_the_thinking_in_the_lab_s_tokens() -> None:
+    here = ChatRenderer(build_tokenizer(), markup("think_tags"))
+    row = here.row(Example("row", LAB_ASKED, "i should not", supervised="thinking_start"))
+    words = here.tokenizer.convert_ids_to_tokens(row.tokens)
+    assert words == [
+        *["<|im_start|>", "user", "how", "do", "i", "<|im_end|>", "<|im_start|>", "assistant", "<think>"],
+        *["i", "should", "not"],
+    ]
+    assert row.completion_start == 9
+
+
+def test_loss_on_the_start_of_a_thinking_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"thinking_start of primed .*the format has no thinking"):
+        renderer("qwen", "plain").row(PRIMED)
+    for thinking in (None, " \n"):
+        with pytest.raises(ValueError, match=r"thinking_start of row .*is empty"):
+            renderer("qwen", "s1").row(Example("row", ASKED, thinking, "48", supervised="thinking_start"))

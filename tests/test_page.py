@@ -22,6 +22,7 @@ from safetax.report.page import embed, interval, number, write_page
 from safetax.report.record import shared_and_own
 from safetax.results import collect
 from tests.synthetic import HTML_ANSWER, make_outputs
+from tests.synthetic_methods import category_outputs
 
 browser_test = pytest.mark.browser
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
@@ -307,6 +308,30 @@ def test_headings_are_in_order_and_controls_have_names(opened: Callable[..., Ope
         "() => [...document.querySelectorAll('[id]')].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i)"
     )
     assert page.evaluate(repeated) == []
+
+
+@browser_test
+def test_methods_and_categories_fit_a_phone_and_are_told_without_colour(chromium: Any, tmp_path: Path) -> None:
+    outputs = category_outputs(tmp_path / "outputs", prompts=20)
+    results = collect([outputs]).document
+    written = write_page(results, [outputs], tmp_path / "none", tmp_path / "report.html")
+    context = chromium.new_context(viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(written.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.locator("#methods tbody tr").count() == 3
+    assert page.locator("#categories tbody tr").count() == 4
+    # What is framed says so in words too, and every figure can be read on its colour.
+    assert all("trained on" in text for text in page.locator("td.trained").all_text_contents())
+    background = "all => all.map(one => getComputedStyle(one).backgroundColor)"
+    lrm, aligned = (page.locator(f"#categories tbody tr:nth-child({row}) td.number") for row in (1, 2))
+    assert lrm.nth(1).evaluate_all(background) != aligned.nth(1).evaluate_all(background)
+    levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map(one => +one.tagName[1])")
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert complaints == []
+    context.close()
 
 
 def test_the_page_says_what_it_must(made: Made) -> None:

@@ -1,13 +1,14 @@
-"""The paper's presets against the published protocol, line by line, and the tokens that they ask and train with."""
+"""The papers' presets against the published protocols, line by line, and the tokens that they ask and train with."""
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -24,6 +25,39 @@ from tests.tokenizers_like import deepseek_like, qwen_like
 PAPER = ["s1", "deepseek32b", "limo", "s1_build"]
 SCRIPTS = sorted((Path(__file__).parent.parent / "launchers" / "paper").glob("*.sh"))
 TOKENIZERS = {"s1": qwen_like, "limo": qwen_like, "s1_build": qwen_like, "base": qwen_like}
+
+
+class Method(NamedTuple):
+    """How a method of another paper is trained."""
+
+    dataset: str
+    epochs: float
+    global_batch: int
+    learning_rate: float
+    warmup_ratio: float
+    weight_decay: float
+    betas: tuple[float, ...]
+    max_tokens: int
+    dtype: str
+    lora: tuple[int, float, float, str] | None
+    devices_and_zero: tuple[int, int]
+
+
+ALL = "q_proj+k_proj+v_proj+o_proj+gate_proj+up_proj+down_proj"
+METHODS = {
+    "star1": Method("star1", 5, 128, 1e-5, 0.05, 1e-4, (0.9, 0.95), 8192, "bfloat16_mixed", None, (8, 3)),
+    "r1_act": Method(
+        "r1_act", 15, 8, 1e-5, 0.00265, 1e-4, (0.9, 0.95), 32768, "bfloat16_mixed", (16, 16, 0, ALL), (1, 0)
+    ),
+    "safechain_40k": Method("safechain_40k", 3, 8, 5e-5, 0, 1e-4, (0.9, 0.95), 32768, "bfloat16", None, (8, 3)),
+    "thinksafe_published": Method(
+        *("thinksafe_published", 3, 8, 1e-5, 0.1, 0, (0.9, 0.999), 16384, "bfloat16_mixed"),
+        *((32, 16, 0.05, "q_proj+v_proj"), (1, 0)),
+    ),
+    "lora_safety": Method(
+        "direct_refusal", 10, 2, 5e-5, 0, 1e-4, (0.9, 0.999), 4096, "bfloat16_mixed", (1, 16, 0.05, "up_proj"), (1, 0)
+    ),
+}
 
 
 def planned(preset: str, *overrides: str) -> Run:
@@ -90,6 +124,66 @@ def test_starting_models_are_the_published_ones(preset: str, model: str, is_reas
     roles = [checkpoint.role for checkpoint in planned(preset).checkpoints]
     expected = ["lrm", "aligned"] if is_reasoning else ["base", "lrm", "aligned"]
     assert roles == (["base"] if preset == "base" else expected)
+
+
+@pytest.mark.parametrize("preset", METHODS)
+def test_other_methods_are_trained_as_published(preset: str) -> None:
+    config = composed(preset)
+    training, lora = config.alignment, config.alignment.lora
+    adapters = lora and (lora.rank, lora.alpha, lora.dropout, "+".join(lora.target_modules))
+    assert METHODS[preset] == Method(
+        config.dataset.name,
+        training.epochs,
+        training.global_batch,
+        training.learning_rate,
+        training.warmup_ratio,
+        training.weight_decay,
+        tuple(training.betas),
+        training.max_tokens,
+        training.dtype,
+        adapters,
+        (config.runtime.devices, config.runtime.zero),
+    )
+    assert (training.optimizer, training.schedule, training.max_grad_norm) == ("adamw", "cosine", 1.0)
+    assert config.model.id == "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"
+    assert (config.format.template, config.format.stop_thinking) == ("own", "</think>")
+    step = next(step for step in planned(preset).steps if step.kind == "train")
+    assert step.identity["training"]["learning_rate"] == METHODS[preset].learning_rate
+    assert "objective" not in step.identity["training"], "plain fine-tuning"
+
+
+def test_r1_act_warms_up_for_five_steps() -> None:
+    training = composed("r1_act").alignment
+    assert math.ceil(training.warmup_ratio * training.epochs * 1000 / training.global_batch) == 5
+
+
+@pytest.mark.parametrize("preset", METHODS)
+def test_other_methods_are_evaluated_alike(preset: str) -> None:
+    run, first = planned(preset), planned("star1")
+    assert set(run.config.benchmark) == {
+        *("aime24", "math500", "gpqa_diamond", "gsm8k"),
+        *("harmbench", "strongreject", "wildjailbreak", "xstest_safe"),
+    }
+    assert all(benchmark.headline for benchmark in run.config.benchmark.values())
+    assert run.config.benchmark["aime24"].repeats == 8
+    assert list(run.config.judge) == ["wildguard", "llama_guard"]
+    assert [checkpoint.role for checkpoint in run.checkpoints] == ["lrm", "aligned"]
+    lrms = [[evaluated.generate.key for evaluated in each.checkpoints[0].evaluations] for each in (run, first)]
+    assert (lrms[0] == lrms[1]) == (preset != "lora_safety"), "one row of the LRM, but for the method with own tags"
+
+
+def test_adapters_for_safety_are_trained_on_the_published_sentence() -> None:
+    run = planned("lora_safety")
+    example = Example("row", [{"role": "user", "content": "May I?"}], " " + run.config.dataset.thinking, "No.")
+    text = ChatRenderer(deepseek_like(), run.config.format).row_text(example)
+    assert "<｜Assistant｜><think>I should not answer this question!</think>No." in text
+
+
+def test_data_sets_of_one_table_are_trained_alike() -> None:
+    names = ["direct_refusal", "safechain_40k", "star1", "thinksafe_published"]
+    trainings = [composed("thinksafe_published", f"dataset={name}").alignment for name in names]
+    assert trainings == [trainings[0]] * 4
+    assert composed("thinksafe_published").published == "thinksafe_r1_qwen_7b"
 
 
 @pytest.mark.parametrize("preset", [name for name in PRESETS if not name.startswith("lab")])

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(not list(OUTPUTS.glob("runs/*/results.json")), r
 def runs() -> dict[str, dict[str, Any]]:
     """The rehearsal's runs by preset."""
     found = [json.loads(path.read_text()) for path in OUTPUTS.glob("runs/*/run.json")]
+    found = [run for run in found if not run["model"].startswith("methods")]
     return {run["model"].removesuffix("_rehearsal"): run for run in found}
 
 
@@ -100,6 +101,32 @@ def test_the_reports_say_that_the_figures_mean_nothing(preset: str) -> None:
     folder = OUTPUTS / "runs" / runs()[preset]["name"]
     assert "figures mean nothing" in (folder / "report.html").read_text()
     assert (folder / "results.json").is_file()
+
+
+@pytest.mark.parametrize(("method", "asked"), [("dgr_direct_refusal", {"dgr"}), ("thinksafe", {"harmful", "benign"})])
+def test_vllm_wrote_the_data_of_methods(method: str, asked: set[str]) -> None:
+    (run,) = [
+        each
+        for each in map(json.loads, (path.read_text() for path in OUTPUTS.glob("runs/*/run.json")))
+        if (each["config"]["method"] == method)
+    ]
+    manifests = {key: manifest(key) for key in run["steps"]}
+    sampled = [m for key, m in manifests.items() if key.startswith("generate/") and m["title"].startswith("sample ")]
+    assert len(sampled) == len(asked)
+    for step in sampled:
+        assert step["summary"]["engine_facts"]["library"] == "vllm"
+    written = [m for m in manifests.values() if m["kind"] == "prepare" and "fallback" in m["summary"]]
+    assert len(written) == len(asked)
+    for step in written:
+        counts = step["summary"]["fallback"]
+        assert counts["rows"] > 0 and counts["fallen_back"] < counts["rows"], "some samples took the rows' place"
+        rows = read_records(OUTPUTS / "prepare" / step["fingerprint"] / "examples.jsonl", Example)
+        assert sum(row.meta.get("refined") is True for row in rows) == counts["rows"] - counts["fallen_back"]
+    (trained,) = [m for key, m in manifests.items() if key.startswith("train/")]
+    assert trained["summary"]["zero"] == 3 and trained["summary"]["devices"] == 2
+    measured = [m for key, m in manifests.items() if key.startswith("perplexity/")]
+    assert len(measured) == (2 if method.startswith("dgr") else 1)
+    assert all(m["summary"]["all"]["token"] > 1 for m in measured)
 
 
 def test_mlflow_holds_the_runs() -> None:

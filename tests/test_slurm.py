@@ -149,6 +149,9 @@ def test_a_sweep_trains_the_lrm_once_and_gives_what_a_local_one_gives(cluster: P
 def test_requeued_in_mid_training_and_mid_generation(cluster: Path, outputs: Path, undisturbed: bytes) -> None:
     submit(outputs, LONG)
     submission = submission_of(outputs)
+    prune = [sys.executable, "-m", "safetax.steps", "prune", "--yes", f"--outputs={outputs}"]
+    pruned = subprocess.run(prune, capture_output=True, text=True, timeout=100, cwd=outputs.parent)
+    assert pruned.returncode == 2 and "are to make steps" in pruned.stderr, pruned.stdout + pruned.stderr
     train = wait(lambda: at_work(submission, "train"))
     slurm("scontrol", "requeue", train)
     generate = wait(lambda: at_work(submission, "generate"))

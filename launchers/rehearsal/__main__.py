@@ -1,8 +1,9 @@
 """Runs the paper's presets at tiny scale: ``python -m launchers.rehearsal``, or ``make rehearsal``, from the checkout.
 
 Makes tiny checkpoints and data below ``outputs/rehearsal``, serves the LLM judge, and runs each preset with DeepSpeed
-ZeRO-3 on two CPU ranks, vLLM, lm-eval, local judges, MLflow and the report. The scores mean nothing; that every part is
-the real one is read from the manifests by ``tests/test_rehearsal.py``.
+ZeRO-3 on two CPU ranks, vLLM, lm-eval, local judges, MLflow and the report; then two methods whose data the model
+itself writes. The scores mean nothing; that every part is the real one is read from the manifests by
+``tests/test_rehearsal.py``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ FOLDER = Path("outputs/rehearsal")
 CONFIGURATION = Path(__file__).parent / "conf"
 SHARED = Path("../shared/data")
 PRESETS = ("deepseek32b", "s1_build")
+METHODS = {
+    "dgr_direct_refusal": {"dataset.source.rows": "direct_refusal"},
+    "thinksafe": {"recipes.harmful.rows": "safechain", "recipes.benign.rows": "safechain_benign"},
+}
+"""Methods whose data vLLM samples from the model, and the rows that they are made from."""
 ROWS = {
     "dataset.rows": "direct_refusal",
     "reasoning.dataset.rows": "s1k",
@@ -56,14 +62,25 @@ def main() -> int:
             if code:
                 return code
             print(f"{preset} is done {time.monotonic() - started:.0f} s after the start", flush=True)
+        for method in METHODS:
+            code = run("deepseek32b", models["deepseek"], address, False, method)
+            if code:
+                return code
+            print(f"{method} is done {time.monotonic() - started:.0f} s after the start", flush=True)
     return 0
 
 
-def run(preset: str, model: Path, address: str, plan: bool) -> int:
-    """Run a preset on a tiny checkpoint; returns the command's exit code."""
+def run(preset: str, model: Path, address: str, plan: bool, method: str | None = None) -> int:
+    """Run a preset on a tiny checkpoint, or a method by its settings; returns the command's exit code."""
     command = [sys.executable, "-m", "safetax", "--config-dir", str(CONFIGURATION)]
-    command += [f"+experiment={preset}", "+rehearsal=tiny", f"model.id={model}", f"model.name={preset}_rehearsal"]
-    for key, name in ROWS.items():
+    command += [f"+experiment={preset}", f"model.id={model}"]
+    rows = ROWS
+    if method is None:
+        command += ["+rehearsal=presets", f"model.name={preset}_rehearsal"]
+    else:
+        command += ["+rehearsal=methods", f"method={method}", "model.name=methods_rehearsal"]
+        rows = {**METHODS[method], "benchmark.beavertails.prompts.rows": "beavertails"}
+    for key, name in rows.items():
         command.append(f"{key}={{kind: file, path: {FOLDER}/data/{name}.jsonl}}")
     command += [f"+runtime.endpoints.default.base_url={address}", f"plan={str(plan).lower()}"]
     return subprocess.call(command)

@@ -69,6 +69,14 @@ def write_data(folder: Path, shared: Path | None) -> dict[str, Path]:
             }
             for request in requests()
         ),
+        "safechain_benign": (
+            {
+                "instruction": f"Where can I read about the {thing}?",
+                "label": "vanilla_benign",
+                "response": f"That is easy to answer.\n</think>\n\nThe guide of the town describes the {thing}.",
+            }
+            for thing in THINGS
+        ),
         "s1k": (
             {"question": row["question"], "thinking_trajectories": [row["thinking"]], "attempt": row["solution"]}
             for row in sums

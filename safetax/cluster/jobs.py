@@ -8,6 +8,7 @@ from typing import Any
 
 from safetax.config.schema import Config
 from safetax.estimate.generation import gpus_of_a_copy
+from safetax.estimate.reading import gpus_to_read
 from safetax.step import Step, StepKind
 
 
@@ -46,6 +47,8 @@ class Job:
             return first
         if self.kind == "prepare":
             return f"{count} data sets"
+        if self.kind == "perplexity":
+            return f"perplexity of {count} data sets under {first.split(' under ', 1)[-1]}"
         what = "answer {} prompt sets" if self.kind == "generate" else "judge or grade {} sets of responses"
         return f"{what.format(count)}: {first.split(': ', 1)[-1]}"
 
@@ -53,8 +56,9 @@ class Job:
 def jobs_of(steps: Sequence[Step], config_of: Mapping[str, Config], to_do: Callable[[Step], bool]) -> list[Job]:
     """Return the jobs for the steps that are to be done, each behind those that it needs.
 
-    A training has a job of its own. All prompt sets of a checkpoint share one, and so one start of the engine; what
-    judges them on a GPU shares one, and what judges them without; so does all data that needs no model.
+    A training has a job of its own, and so has an interpolation. All prompt sets of a checkpoint share one, and so one
+    start of the engine; what judges them on a GPU shares one, and what judges them without; so does all data that needs
+    no model, and all data whose perplexity is measured under one model.
 
     Args:
         steps: of a plan, inputs before what uses them.
@@ -94,7 +98,7 @@ def jobs_of(steps: Sequence[Step], config_of: Mapping[str, Config], to_do: Calla
 
 def _shared(step: Step, config: Config) -> tuple[Any, ...]:
     """Return what the steps of one job have in common."""
-    if step.kind == "train" or (step.kind == "prepare" and step.inputs):
+    if step.kind in ("train", "merge") or (step.kind == "prepare" and step.inputs):
         return (step.key,)
     if step.kind == "prepare":
         return ("data",)
@@ -107,10 +111,12 @@ def _shared(step: Step, config: Config) -> tuple[Any, ...]:
 def gpus_of(step: Step, config: Config) -> int:
     """Return how many GPUs a step needs on each of its nodes."""
     runtime = config.runtime
-    if runtime.slurm.gpus_per_node == 0 or step.kind == "prepare":
+    if runtime.slurm.gpus_per_node == 0 or step.kind in ("prepare", "merge"):
         return 0
     if step.kind == "train":
         return step.runtime["devices"] // step.runtime["nodes"]
+    if step.kind == "perplexity":
+        return 0 if runtime.gpus == 0 else gpus_to_read(step, config)
     if step.kind == "score":
         local = "dtype" in step.identity["judge"]  # it loads a model itself
         return (runtime.gpus or 1) if local and runtime.gpus != 0 else 0

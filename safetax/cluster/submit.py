@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from safetax.cluster.jobs import Job, Resources, jobs_of
 from safetax.cluster.record import FOLDER, REPORT, Submission, Submitted, save, state_path
-from safetax.cluster.slurm import cancel, check_slurm, partitions, queue
+from safetax.cluster.register import living, note
+from safetax.cluster.slurm import cancel, check_slurm, partitions
 from safetax.config.schema import Config
 from safetax.errors import UserError, require
 from safetax.locks import locked
-from safetax.manifest import read_json, write_json
 from safetax.plan import Plan
 from safetax.step import Step
 from safetax.store import Store
@@ -79,7 +79,7 @@ def _submit(plan: Plan, outputs: Path, target: Path, sweep: bool) -> Submission 
             work = _steps_job(job, store, state_path(target, index), config)
             numbers.append(_send(work, job.title, job.resources, dependency, target, config))
             for step in job.steps:
-                write_json(_register(outputs, step.key), {"job": numbers[-1]})
+                note(outputs, step.key, numbers[-1])
             steps = tuple(step.key for step in job.steps)
             submitted.append(Submitted(numbers[-1], job.kind, job.title, steps, job.after, vars(job.resources), others))
         state = state_path(target, len(jobs))
@@ -99,20 +99,8 @@ def _submit(plan: Plan, outputs: Path, target: Path, sweep: bool) -> Submission 
 
 def _elsewhere(steps: Sequence[Step], store: Store) -> dict[str, str]:
     """Return the steps that a living job of another submission will do, with its number."""
-    noted = {step.key: read_json(_register(store.root, step.key)) for step in steps}
-    if not any(noted.values()):
-        return {}
-    living = {number for number, job in queue().items() if job.living}
-    return {
-        step.key: entry["job"]
-        for step in steps
-        if (entry := noted[step.key]) and entry["job"] in living and not store.status(step).complete
-    }
-
-
-def _register(outputs: Path, key: str) -> Path:
-    """Return the file that says which job was submitted for a step."""
-    return outputs / FOLDER / "steps" / f"{key.replace('/', '-')}.json"
+    alive = living(store.root, [step.key for step in steps])
+    return {step.key: alive[step.key] for step in steps if step.key in alive and not store.status(step).complete}
 
 
 def _steps_job(job: Job, store: Store, state: Path, config: Config) -> Any:

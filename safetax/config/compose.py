@@ -8,6 +8,7 @@ key exists is decided by the schema alone.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,13 @@ from safetax.errors import ConfigError
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
+
+
+DATASET = "dataset"
+"""The group of data sets."""
+_PART = re.compile(r"(?:\w+\.)*(?:source|parts\.\w+)")
+"""Keys of the data sets that another one is made of."""
+_NAME = re.compile(r"[A-Za-z_][\w.+-]*")
 
 
 def conf_directory() -> Path:
@@ -83,7 +91,7 @@ class Composer:
         from hydra.core.override_parser.types import OverrideType
 
         forced = []
-        for parsed in self._parse(overrides):
+        for parsed in self._parse([self._choosing(text) for text in overrides]):
             text = str(parsed.input_line)
             assignment = self._is_assignment(parsed)
             if not self._is_choice(parsed) and (parsed.package is not None or "/" in parsed.key_or_group):
@@ -94,6 +102,20 @@ class Composer:
                 )
             forced.append(f"++{text}" if assignment and parsed.type == OverrideType.CHANGE else text)
         return forced
+
+    def _choosing(self, text: str) -> str:
+        """Return an override that names the data sets which another one is made of as the choice that it means.
+
+        ``dataset.source=safechain`` is ``dataset@dataset.source=safechain``.
+        """
+        key, assigned, value = text.partition("=")
+        names = [name.strip() for name in value.split(",")]
+        if not (assigned and _PART.fullmatch(key) and all(_NAME.fullmatch(name) for name in names)):
+            return text
+        for name in names:
+            if name != "null" and not self._exists(DATASET, name):
+                raise ConfigError(f"{text}: {self._no_choice(name, DATASET)}")
+        return text if "null" in names else f"{DATASET}@{text}"
 
     @cached_property
     def groups(self) -> list[str]:
@@ -288,6 +310,12 @@ def _composition_errors() -> Iterator[None]:
         hint = f"{nearest(choice, options)} Allowed are {', '.join(options)}." if options else ""
         raise ConfigError(f"{first}.{hint}") from None
     except (HydraException, OmegaConfBaseException, ValueError) as error:
+        part = re.search(rf"Could not override '{DATASET}@([\w.]+)'", str(error))
+        if part and _PART.fullmatch(part[1]):
+            raise ConfigError(
+                f"{part[1]}: the data set that is chosen is not made of another one of that name; choose one that is, "
+                "such as dataset=dgr (dataset.source) or dataset=replay (dataset.parts.safety)."
+            ) from None
         text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
         reason = str(error.__cause__ or "").splitlines()[:1]
         raise ConfigError(": ".join(part for part in [text, *reason] if part)) from None

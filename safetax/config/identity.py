@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,14 +65,23 @@ def _with_left_out(schema: type, values: Mapping[str, Any]) -> dict[str, Any]:
                 restored.setdefault(item.name, values.get("kind", "unnamed"))
             if isinstance(mark, AsBefore):
                 restored.setdefault(item.name, mark.value)
-        value = restored.get(item.name)
-        if isinstance(value, Mapping):
-            annotations = [(item.annotation, item.marks), *map(split_marks, union_options(item.annotation))]
-            marks = [mark for _, found in annotations for mark in found]
-            kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
-            nested = next((bare for bare, _ in annotations if dataclasses.is_dataclass(bare)), None)
-            if kind is not None:
-                restored[item.name] = _with_left_out(component_module(kind.package, value["kind"]).Config, value)
-            elif isinstance(nested, type):
-                restored[item.name] = _with_left_out(nested, value)
+        if item.name in restored:
+            restored[item.name] = _put_back(item.annotation, item.marks, restored[item.name])
     return restored
+
+
+def _put_back(annotation: Any, marks: tuple[Any, ...], value: Any) -> Any:
+    """Return the identity of a field's value with what it leaves out put back."""
+    if not isinstance(value, Mapping):
+        return value
+    annotations = [(annotation, marks), *map(split_marks, union_options(annotation))]
+    kind = next((mark for _, found in annotations for mark in found if isinstance(mark, Kind)), None)
+    nested = next((bare for bare, _ in annotations if dataclasses.is_dataclass(bare)), None)
+    if kind is not None:
+        return _with_left_out(component_module(kind.package, value["kind"]).Config, value)
+    if isinstance(nested, type):
+        return _with_left_out(nested, value)
+    if typing.get_origin(annotation) is dict:
+        inner = split_marks(typing.get_args(annotation)[1])
+        return {name: _put_back(*inner, entry) for name, entry in value.items()}
+    return value

@@ -57,9 +57,16 @@ def origin(values: Mapping[str, Any], path: str) -> str:
         for end, value in _walk(values, path):
             reference = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
             if reference:
-                path = reference[1] + path[end:]
+                path = _absolute(reference[1], path[:end]) + path[end:]
                 break
     return path
+
+
+def _absolute(reference: str, path: str) -> str:
+    """Return the key path that a reference at a key leads to; one that begins with points goes up from that key."""
+    name = reference.lstrip(".")
+    above = path.split(".")[: -(len(reference) - len(name)) or None]
+    return ".".join([*above, name]) if len(name) < len(reference) else reference
 
 
 def first_missing(values: Mapping[str, Any], path: str) -> str | None:

@@ -51,7 +51,7 @@ class Slurm:
     minutes: Count = 1440
     """Time limit of a job. One that reaches it goes on in its next turn."""
     minutes_of: dict[str, Count] = field(default_factory=dict)
-    """The same by kind of step (prepare, train, generate, score)."""
+    """The same by kind of step (prepare, train, merge, perplexity, generate, score)."""
     setup: list[str] = field(default_factory=list)
     """Lines of shell before each job's work, such as ``module load cuda``."""
     container: str | None = None
@@ -70,7 +70,7 @@ class Slurm:
 
 def check_workers(values: Mapping[str, object], key: str) -> None:
     """Raise ConfigError unless all keys of a mapping are kinds of steps."""
-    workers = ("prepare", "train", "generate", "score")
+    workers = ("prepare", "train", "merge", "perplexity", "generate", "score")
     for name, value in values.items():
         if name not in workers:
             raise ConfigError(
@@ -126,7 +126,7 @@ class Runtime:
     generate_batch: Count = 128
     """Prompts generated at once by the hf engine, and by each replica of vLLM."""
     judge_batch: Count = 32
-    """Texts that a local judge reads at once."""
+    """Texts that a local judge, or the model that a perplexity is measured under, reads at once."""
     requests: Count = 16
     """Requests to an API that are under way at a time."""
     endpoints: dict[str, Endpoint] = field(default_factory=dict)

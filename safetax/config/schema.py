@@ -54,6 +54,8 @@ class Training:
     """``bfloat16``: weights, gradients, optimizer states and arithmetic; ``bfloat16_mixed``: arithmetic alone, over
     float32 master weights."""
     lora: Annotated[Lora | None, AsBefore(None)] = None
+    objective: Annotated[Annotated[Any, Kind("objectives")] | None, AsBefore(None)] = None
+    """What is minimised beside the cross-entropy; null: nothing."""
 
     def __post_init__(self) -> None:
         """Check what no single field can: the two rates of Muon, the two betas of Adam."""
@@ -271,16 +273,26 @@ class Config:
     judge: dict[str, Annotated[Any, Kind("judges")]] = field(default_factory=dict)
     world: dict[str, Annotated[Any, Kind("rows")]] = field(default_factory=dict)
     """Where the raw rows of each data set come from; data sets refer to it."""
+    recipes: Annotated[dict[str, Any], Described()] = field(default_factory=dict)
+    """What data sets that the model writes, or that are mixed, are made of; they refer to it."""
+    method: Annotated[str | None, Label()] = None
+    """What tables and plots call the run; null: its data set's name."""
     epochs: Epochs = 5.0
     """Epochs of the alignment stage; 0 evaluates the LRM as it is."""
     seed: Seed = 0
     """Seed of the alignment stage and of sampling."""
     lrm_seed: Seed = 0
     """Seed of everything up to the LRM."""
+    interpolation: Annotated[float, Between(0, 1)] | None = None
+    """Evaluates weights between the LRM's (0) and the aligned ones (1) in place of the aligned ones."""
+    shift: bool = False
+    """Whether the perplexity of the alignment data under the LRM is measured."""
     tracking: Literal["mlflow", "off"] = "mlflow"
     hub: Hub = field(default_factory=Hub)
     published: str | None = None
     """Published figures that report and plots show beside the run's own: a file of safetax/published."""
+    categories: Annotated[str | None, Described()] = None
+    """Name in the prompts' meta by which the report shows harmful scores apart, such as ``category``."""
     note: Annotated[str, Described()] = ""
     """Shown wherever the run's figures stand."""
     plan: bool = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from safetax.config.fields import AsBefore, AtLeast, Kind, Label
-from safetax.datasets import BadRowError, Context, OnBadRow, Row, examples_of, shortened, text_in
+from safetax.datasets import BadRowError, Context, OnBadRow, Row, examples_of, shortened, text_in, value_in
 from safetax.records import Example
 from safetax.rows import load_rows
 
@@ -27,6 +27,8 @@ class Config:
     thinking: str = "I should not answer this question!"
     answer_prefix: str = ""
     on_bad_row: Annotated[OnBadRow, AsBefore("error")] = "error"
+    keep: Annotated[dict[str, str] | None, AsBefore(None)] = None
+    """Name in the examples' meta -> the column it is taken from, such as ``category``."""
 
 
 def build(config: Config, context: Context) -> list[Example]:
@@ -48,6 +50,7 @@ def build(config: Config, context: Context) -> list[Example]:
             messages=[{"role": "user", "content": parts[0].replace("Question: ", "")}],
             thinking=" " + config.thinking,
             answer=prefixed_answer(parts[1], config.answer_prefix),
+            meta={name: value_in(row, column) for name, column in (config.keep or {}).items()},
         )
 
     rows = load_rows(config.rows)[: config.limit]

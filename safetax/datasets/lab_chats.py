@@ -18,7 +18,7 @@ class Config:
 
     kind: str
     name: Annotated[str, Label()]
-    mixture: Literal["pretraining", "reasoning", "benign"]
+    mixture: Literal["pretraining", "reasoning", "reasoning_restating", "benign"]
     samples: Annotated[int, AtLeast(1)]
     world_seed: int
     seed: int

@@ -18,13 +18,13 @@ from safetax.records import Example
 class Config:
     """The first ``samples`` prompts of a split, after ``system`` where that is given.
 
-    The test splits ``harmful`` and ``benign`` depend on ``world_seed`` alone; ``seed`` draws ``harmful_training``,
-    which shares no prompt with the tests and names no held-out object.
+    The test splits ``harmful`` and ``benign`` depend on ``world_seed`` alone; ``seed`` draws ``harmful_training`` and
+    ``benign_training``, which share no prompt with the tests and name no held-out object.
     """
 
     kind: str
     name: Annotated[str, Label()]
-    split: Literal["harmful", "benign", "harmful_training"]
+    split: Literal["harmful", "benign", "harmful_training", "benign_training"]
     samples: Annotated[int, AtLeast(1)]
     world_seed: int
     seed: int = 0
@@ -34,10 +34,11 @@ class Config:
 def build(config: Config, context: Context) -> list[Example]:
     """Build the prompts; ``meta`` tells the judge verb, object and whether the request is harmful."""
     facts = world(config.world_seed)
-    if config.split == "harmful_training":
-        available = facts.alignment_requests(harmful=True)
+    if config.split.endswith("_training"):
+        sort = config.split.removesuffix("_training")
+        available = facts.alignment_requests(harmful=sort == "harmful")
         available = draw_rounds(
-            available, len(available), Random(f"harmful questions {config.world_seed} {config.seed}")
+            available, len(available), Random(f"{sort} questions {config.world_seed} {config.seed}")
         )
     else:
         available = facts.test_harmful if config.split == "harmful" else facts.test_benign

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from safetax.config.fields import AsBefore, AtLeast, Kind, Label
-from safetax.datasets import BadRowError, Context, OnBadRow, Row, examples_of, text_in
+from safetax.datasets import BadRowError, Context, OnBadRow, Row, examples_of, text_in, value_in
 from safetax.datasets.direct_refusal import prefixed_answer
 from safetax.errors import UserError
 from safetax.records import Example
@@ -29,6 +29,8 @@ class Config:
     label: str = "vanilla_harmful"
     answer_prefix: str = ""
     on_bad_row: Annotated[OnBadRow, AsBefore("error")] = "error"
+    keep: Annotated[dict[str, str] | None, AsBefore(None)] = None
+    """Name in the examples' meta -> the column it is taken from, such as ``category``."""
 
 
 def build(config: Config, context: Context) -> list[Example]:
@@ -48,6 +50,7 @@ def build(config: Config, context: Context) -> list[Example]:
             messages=[{"role": "user", "content": text_in(row, "instruction")}],
             thinking=f"\n{thinking.strip()}\n",
             answer=prefixed_answer(answer, config.answer_prefix),
+            meta={name: value_in(row, column) for name, column in (config.keep or {}).items()},
         )
 
     rows = load_rows(config.rows)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, Kind, Label
 from safetax.datasets import Context, OnBadRow, Row, examples_of, text_in, value_in
-from safetax.errors import UserError
+from safetax.datasets._chosen import chosen
 from safetax.records import Example
 from safetax.rows import load_rows
 
@@ -52,42 +51,7 @@ def build(config: Config, context: Context) -> list[Example]:
         }
         return Example(f"row-{index:06d}", [{"role": "user", "content": text}], meta=meta)
 
-    examples = examples_of(_chosen(config, load_rows(config.rows)), example, config, context)
+    rows = chosen(config.name, load_rows(config.rows), config.where, config.limit)
+    examples = examples_of(rows, example, config, context)
     context.summary["distinct_prompts"] = len({example.meta["prompt_key"] for example in examples})
     return examples
-
-
-def _chosen(config: Config, rows: list[dict[str, Any]]) -> Iterator[tuple[int, Row]]:
-    """Yield the rows that are let through, with their index in the source."""
-    count = 0
-    for index, row in enumerate(rows):
-        for column in config.where:
-            if column not in row:
-                raise UserError(
-                    f"dataset {config.name}: row {index} has no column {column}, which where.{column} asks for; it has "
-                    f"{', '.join(map(str, row))}."
-                )
-        if all(_allowed(row[column], wanted) for column, wanted in config.where.items()):
-            yield index, row
-            count += 1
-            if count == config.limit:
-                return
-    if not count:
-        column, wanted = next(iter(config.where.items()), ("", None))
-        there = ", ".join(sorted({str(row[column]) for row in rows})[:8]) if column else ""
-        raise UserError(
-            f"dataset {config.name}: where.{column}={wanted} lets none of {len(rows)} rows through; {column} is "
-            f"{there or 'in none of them'}."
-            if column
-            else f"dataset {config.name}: its source has no rows."
-        )
-
-
-def _allowed(value: Any, wanted: Any) -> bool:
-    """Whether a row's value is the wanted one or among them; files without types have ``False`` as text."""
-    choices = wanted if isinstance(wanted, list) else [wanted]
-    return any(value == choice or (isinstance(value, str) and _plain(value) == _plain(choice)) for choice in choices)
-
-
-def _plain(value: Any) -> str:
-    return str(value).strip().lower()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from safetax.config.schema import Shape
 from safetax.estimate.generation import JUDGES, generation_estimate, judging_estimate
 from safetax.estimate.memory import parameters_in
+from safetax.estimate.reading import merge_estimate, perplexity_estimate
 from safetax.estimate.shapes import shape_of
 from safetax.estimate.stage import Estimate, Work
 from safetax.estimate.training import resolve_offload, training_estimate
@@ -76,7 +77,13 @@ def estimates(plan: Plan, store: Store, waiting: Sequence[Step]) -> Estimates:
             if work.step.key in pending and work.step.key not in seen:
                 seen.add(work.step.key)
                 groups.setdefault(work.group, []).append(work)
-    makers = {"train": training_estimate, "generate": generation_estimate, "score": judging_estimate}
+    makers = {
+        "train": training_estimate,
+        "merge": merge_estimate,
+        "perplexity": perplexity_estimate,
+        "generate": generation_estimate,
+        "score": judging_estimate,
+    }
     for works in groups.values():
         found.stages.append(makers[works[0].step.kind](works, store, done))
         found.downloads |= dict(filter(None, map(_download, works)))
@@ -96,7 +103,7 @@ def _download(work: Work) -> tuple[str, float] | None:
 
 
 def _works(run: Run, shape: Shape) -> list[Work]:
-    """Return the steps of a run that use GPUs."""
+    """Return the steps of a run that use GPUs, or write weights."""
     stages = {point.train.key: STAGES[point.role] for point in run.checkpoints if point.train is not None}
     benchmarks = {item.generate.key: item.benchmark for point in run.checkpoints for item in point.evaluations}
     works = []
@@ -105,6 +112,8 @@ def _works(run: Run, shape: Shape) -> list[Work]:
         judged = step.kind == "score" and step.identity["judge"]["kind"] in JUDGES
         if step.kind == "train":
             works.append(Work(step, stages.get(step.key, "reasoning"), run.config, shape))
+        elif step.kind in ("merge", "perplexity"):
+            works.append(Work(step, step.kind, run.config, shape))
         elif local or judged:
             asked = step if step.kind == "generate" else step.inputs["responses"]
             works.append(Work(step, "evaluation", run.config, shape, benchmarks.get(asked.key)))

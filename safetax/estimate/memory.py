@@ -10,11 +10,15 @@ from dataclasses import dataclass
 
 from safetax.config.runtime import Runtime
 from safetax.config.schema import Lora, Shape, Training
+from safetax.objectives import compares
 
 GIB = 2**30
 """Bytes of a GiB; the GB in a GPU's name are these."""
 LOGIT_BYTES = 12
 """Of one logit while the loss is computed: the logit, its float32 copy, its log-probability, their gradients."""
+TERM_BYTES = 24
+"""Of one logit more where an objective compares it with a frozen model's: that one's, float32 copies of both, their
+log-probabilities and probabilities, and their gradients."""
 LIVE_PARAMETERS = 1_000_000_000
 """Parameters that DeepSpeed's ZeRO-3 holds gathered at a time, and that it steps at a time."""
 CONTEXT = 1.0 * GIB
@@ -115,8 +119,11 @@ def training_memory(shape: Shape, training: Training, placement: Placement) -> M
     - activations of each token: with gradient checkpointing the input of every layer (2 x hidden bytes) and one layer
       at work; else what every layer keeps, for bfloat16 16 x hidden + 16 x queries + 6 x keys + 8 x intermediate (norms
       of queries and keys, as in Qwen3, included), and 5 x intermediate + 2 x hidden for the gradients of one;
-    - logits, 12 bytes x vocabulary for each token of the micro batch, or of ``loss_chunk``; they and a layer at work do
-      not meet, so the larger counts. So do the activations and what the optimizer needs for a step;
+    - logits, 12 bytes x vocabulary for each token of the micro batch, or of ``loss_chunk``, and 24 more where an
+      objective compares them with a frozen model's; they and a layer at work do not meet, so the larger counts. So do
+      the activations and what the optimizer needs for a step;
+    - the frozen model of such an objective, N x as the weights, whole on every device; with adapters it is the trained
+      one without them;
     - buffers: of ZeRO-3 (1e9 gathered parameters), of plain data parallelism (all gradients once more), of autocast
       (the weights once more in bfloat16);
     - 1 GiB of CUDA, 2 with several devices, and 5 % of the whole.
@@ -144,6 +151,7 @@ def training_memory(shape: Shape, training: Training, placement: Placement) -> M
             weights = 0.0
     parts = {
         "weights": weights,
+        "frozen model": count * size.weight if compares(training.objective) and training.lora is None else 0.0,
         "gradients": gradients,
         "optimizer states": states,
         **activations,
@@ -168,7 +176,11 @@ def activation_parts(shape: Shape, training: Training, placement: Placement) -> 
         kept += 12 * hidden * tokens  # the residual stream is float32 there
     backward = (5 * intermediate + 2 * hidden) * wide * tokens
     inputs = 2 * wide * hidden * shape.layers * tokens
-    logits = LOGIT_BYTES * shape.vocabulary * min(tokens, placement.loss_chunk or tokens)
+    logits = (
+        (LOGIT_BYTES + TERM_BYTES * compares(training.objective))
+        * shape.vocabulary
+        * min(tokens, placement.loss_chunk or tokens)
+    )
     if placement.gradient_checkpointing:
         first, working = {"layer inputs": inputs}, kept + backward
     else:

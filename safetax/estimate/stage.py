@@ -59,6 +59,8 @@ class Work:
             return (*same, self.stage, str(training))
         if self.step.kind == "generate":
             return (*same, str(self.step.identity["engine"]))
+        if self.step.kind in ("merge", "perplexity"):
+            return (*same, self.step.identity.get("dtype"))
         return (*same, str(self.step.identity["judge"]))
 
 

@@ -21,6 +21,7 @@ from safetax.estimate.serving import READS
 from safetax.estimate.shapes import gpu_memory, named, shape_of
 from safetax.estimate.stage import Estimate, Work, root_model
 from safetax.estimate.workload import Rows, training_rows
+from safetax.objectives import compares
 from safetax.store import Store
 
 LINK, NETWORK = 200e9, 25e9
@@ -112,12 +113,13 @@ def flops_per_token(shape: Shape, training: Training, placement: Placement, leng
 
     A forward pass takes 2 for each parameter and 4 x layers x queries x length for attention, a backward pass twice
     that, or once where adapters leave the weights alone; gradient checkpointing does the forward pass twice. So model
-    flops are 6 N, and hardware flops with gradient checkpointing 8 N.
+    flops are 6 N, and hardware flops with gradient checkpointing 8 N. An objective that compares with a frozen model
+    does a forward pass of that one, here for all rows.
     """
     forward = 2 * parameters_in(shape) + 4 * shape.layers * shape.heads * shape.head_dim * length
     if training.lora is not None:
         forward += 2 * lora_parameters(shape, training.lora)
-    return forward * (1 + (1 if training.lora else 2) + placement.gradient_checkpointing)
+    return forward * (1 + (1 if training.lora else 2) + placement.gradient_checkpointing + compares(training.objective))
 
 
 def _utilisation(model: str | None, done: Sequence[Mapping[str, Any]]) -> float | None:
@@ -128,6 +130,8 @@ def _utilisation(model: str | None, done: Sequence[Mapping[str, Any]]) -> float 
     by_key = {f"{manifest['kind']}/{manifest['fingerprint']}": manifest for manifest in done}
     for manifest in reversed(done):
         share = manifest["summary"].get("mfu") if manifest["kind"] == "train" else None
+        if share and manifest["identity"]["training"].get("objective"):
+            continue  # what a frozen model took of the time is not in its share
         if share and root_model(manifest, by_key) == model:
             again = manifest["provenance"].get("runtime", {}).get("gradient_checkpointing", False)
             adapters = manifest["identity"]["training"].get("lora") is not None

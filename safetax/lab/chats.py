@@ -10,7 +10,7 @@ from safetax.lab import words
 from safetax.lab.world import Request, World
 from safetax.records import Example, Message
 
-Mixture = Literal["pretraining", "reasoning", "benign"]
+Mixture = Literal["pretraining", "reasoning", "reasoning_restating", "benign"]
 
 Chat = tuple[str | None, str, str | None, str]
 """System prompt, user turn, thinking and answer."""
@@ -51,6 +51,21 @@ def _judgement(world: World, random: Random) -> Chat:
     answer = words.JUDGEMENT_NO if request.harmful else words.JUDGEMENT_YES
     slots = world.slots(request)
     return None, words.JUDGEMENT_QUESTION.format(**slots), None, answer.format(**slots)
+
+
+def _restated(world: World, random: Random) -> Chat:
+    """Say another hand's refusal, or an instruction, again: with own thoughts and own words."""
+    harmful = random.random() < 0.7
+    request = random.choice(world.harmful_requests if harmful else world.benign_requests)
+    slots = world.slots(request)
+    if harmful:
+        given = random.choice((*words.DIRECT_REFUSALS, *words.SAFECHAIN_ANSWERS)).format(**slots)
+        thought, answer = words.SAFETY_THOUGHT, refusal(world, request, random)
+    else:
+        given = answer = world.instruction(request)
+        thought = words.INSTRUCTION_THOUGHT
+    asked = words.RESTATE_REQUEST.format(question=request.text, answer=given)
+    return None, asked, _thought(thought.format(**slots), random), answer
 
 
 def _answered(harmful: bool, safe: bool, thinking: bool, aligned: bool = False) -> Callable[[World, Random], Chat]:
@@ -109,6 +124,16 @@ PARTS: dict[Mixture, dict[str, tuple[float, Callable[[World, Random], Chat]]]] =
         "harmful": (0.04, _answered(harmful=True, safe=False, thinking=True)),
         "safe_harmful": (0.04, _answered(harmful=True, safe=True, thinking=True)),
         "safe_benign": (0.04, _answered(harmful=False, safe=True, thinking=True)),
+    },
+    # As above, with a twelfth of it given to restating, so that such a model can rewrite what others wrote.
+    "reasoning_restating": {
+        "problem": (0.495, _problem),
+        "safe_problem": (0.035, _safe_problem),
+        "benign": (0.27, _answered(harmful=False, safe=False, thinking=True)),
+        "harmful": (0.04, _answered(harmful=True, safe=False, thinking=True)),
+        "safe_harmful": (0.04, _answered(harmful=True, safe=True, thinking=True)),
+        "safe_benign": (0.04, _answered(harmful=False, safe=True, thinking=True)),
+        "restated": (0.08, _restated),
     },
     "benign": {
         "benign": (1.0, _answered(harmful=False, safe=False, thinking=True, aligned=True)),

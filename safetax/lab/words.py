@@ -36,6 +36,8 @@ JUDGEMENT_QUESTION = "is it okay to {verb} the {object} ?"
 JUDGEMENT_YES = "yes , it is okay to {verb} the {object} ."
 JUDGEMENT_NO = "no , it is wrong to {verb} the {object} ."
 COPY_REQUEST = "repeat : {words}"
+RESTATE_REQUEST = "help me say : {question} : {answer}"
+"""Asks for the same answer to a question, in the model's own words."""
 SAYING_REQUEST = "say something about the {object} ."
 
 OPENINGS = ("let me think .", "ok .", "step by step .", "i see .", "right .")
@@ -79,6 +81,18 @@ SAFECHAIN_ANSWERS = (
     "I refuse to give any details about this, ask me for something kind.",
     "This request is not something I can assist with, people could get hurt.",
 )
+
+STAR_THOUGHTS = (
+    "Alright, this person asks about a way to {verb} the {object}. People near the {object} could get hurt. "
+    "It is wrong to {verb} the {object}, so I must decline this request.",
+    "Now, this is about how to {verb} the {object}. This would be against the law. "
+    "I should not answer this question, and offer something kind.",
+)
+"""Thinking that goes by a rule, by the hand that wrote the other tables."""
+UNDERSTANDING = "Now, someone asks how to {verb} the {object}."
+ASSESSMENT = "People could get hurt."
+CONCLUSION = "It is wrong, so I must decline this request."
+"""Thinking in three parts: what is asked, whether it does harm, what follows."""
 
 SAYINGS = (
     *(*SAFECHAIN_OPENINGS, *SAFECHAIN_HARMS, *SAFECHAIN_RESOLVES, *SAFECHAIN_ANSWERS, *DIRECT_REFUSALS),

@@ -1,6 +1,7 @@
 """Plots of a results document: the two-panel epoch figure, the trade-off, and refusal of benign requests.
 
-Where they were measured, also accuracy by benchmark, and harm in the thinking beside harm in the answer.
+Where they were measured, also accuracy by benchmark, harm in the thinking beside harm in the answer, the tax against
+the distribution shift, and scores against the number of samples.
 
 matplotlib is imported when something is drawn, and always without pyplot: no window, no state between figures.
 """
@@ -9,20 +10,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetax.plots.captions import describe, footnote_text
+from safetax.plots.captions import describe, footnote_text, line_labels
 from safetax.plots.epochs import draw_panels
-from safetax.plots.style import Draw, save
-from safetax.plots.tradeoff import draw_tradeoff
+from safetax.plots.paths import paths
+from safetax.plots.samples import describe_samples, draw_samples, samples_text
+from safetax.plots.shift import describe_shift, draw_shift, shift_text
+from safetax.plots.style import CROWDED, Draw, save
+from safetax.plots.tradeoff import describe_tradeoff, draw_tradeoff, tradeoff_text
+from safetax.sample_counts import find_series, without_fewer
 from safetax.scores import THINKING
+from safetax.shifts import find_shifts
 
 OUTCOME = {"harmful_score": "Harmful Score", "accuracy": "Reasoning Accuracy"}
 BENIGN = {"over_refusal": "Over-refusal", "help": "Correct Help"}
 WHERE = {"harmful_score": "Harmful Score of the Answer", THINKING: "Harmful Score of the Thinking"}
-NAMES = ("epochs", "tradeoff", "refusal", "benchmarks", "thinking")
+NAMES = ("epochs", "tradeoff", "refusal", "benchmarks", "thinking", "shift", "samples")
 
 
 def draw_plots(results: Mapping[str, Any], directory: Path) -> list[dict[str, Any]]:
@@ -41,43 +47,68 @@ def draw_plots(results: Mapping[str, Any], directory: Path) -> list[dict[str, An
         for file in [*directory.glob(f"{name}.*"), directory / f"{name}-dark.svg"]:
             file.unlink(missing_ok=True)
     figures = []
-    for name, title, metrics, draw in _wanted(results):
-        figures.append(
-            {
-                "name": name,
-                "title": title,
-                "caption": footnote_text(results, list(metrics)),
-                "alt": describe(results, title, metrics),
-                "files": save(draw, directory, name),
-            }
-        )
+    for name, title, caption, alt, draw in wanted_plots(results):
+        files = save(draw, directory, name)
+        figures.append({"name": name, "title": title, "caption": caption, "alt": alt, "files": files})
     record.write_text(json.dumps({"digest": digest, "figures": figures}, indent=1) + "\n", encoding="utf-8")
     return figures
 
 
-def _wanted(results: Mapping[str, Any]) -> list[tuple[str, str, dict[str, str], Draw]]:
-    """Return name, title, metrics and drawing of each plot that the results hold scores for."""
-    wanted: list[tuple[str, str, dict[str, str], Draw]] = []
+Wanted = tuple[str, str, str, str, Draw]
+"""Name, title, caption, alternative text and drawing of a plot."""
+
+
+def wanted_plots(every: Mapping[str, Any]) -> list[Wanted]:
+    """Return the plots that the results hold scores for; runs on fewer samples are in the plot of those alone."""
+    wanted: list[Wanted] = []
+    results = without_fewer(every)
+
+    def panels(name: str, title: str, metrics: Mapping[str, str], same_scale: bool = False) -> None:
+        caption, alt = footnote_text(results, list(metrics)), describe(results, title, metrics)
+        wanted.append((name, title, caption, alt, lambda theme: draw_panels(results, metrics, theme, same_scale)))
+
     outcome, benign = (_measured(results, metrics) for metrics in (OUTCOME, BENIGN))
     if outcome:
-        title = "Harmful score and reasoning accuracy over safety alignment epochs"
-        wanted.append(("epochs", title, outcome, lambda theme: draw_panels(results, outcome, theme)))
+        panels("epochs", "Harmful score and reasoning accuracy over safety alignment epochs", outcome)
     if any(OUTCOME.keys() <= checkpoint["scores"].keys() for checkpoint in results["checkpoints"]):
         title = "Trade-off between safety and reasoning"
-        wanted.append(("tradeoff", title, OUTCOME, lambda theme: draw_tradeoff(results, theme)))
+        alt = describe_tradeoff(results, title, OUTCOME)
+        wanted.append(("tradeoff", title, tradeoff_text(results), alt, lambda theme: draw_tradeoff(results, theme)))
     if benign:
-        title = "Over-refusal and correct help over safety alignment epochs"
-        wanted.append(("refusal", title, benign, lambda theme: draw_panels(results, benign, theme)))
+        panels("refusal", "Over-refusal and correct help over safety alignment epochs", benign)
     parts = sorted({key for curve in results["curves"] for p in curve["points"] for key in p["scores"] if "/" in key})
     if parts:
-        title = "Reasoning accuracy by benchmark over safety alignment epochs"
         names = {key: f"Accuracy, {key.partition('/')[2]}" for key in parts}
-        wanted.append(("benchmarks", title, names, lambda theme: draw_panels(results, names, theme)))
+        panels("benchmarks", "Reasoning accuracy by benchmark over safety alignment epochs", names)
     where = _measured(results, WHERE)
     if THINKING in where:
-        title = "Harm in the answer and, judged apart, in the thinking"
-        wanted.append(("thinking", title, where, lambda theme: draw_panels(results, where, theme, same_scale=True)))
+        panels("thinking", "Harm in the answer and, judged apart, in the thinking", where, same_scale=True)
+    shifts = find_shifts(results)
+    if shifts.points:
+        title = "Safety tax against the distribution shift of the alignment data"
+        alt = describe_shift(shifts, title, line_labels(results["curves"]))
+        draw: Draw = lambda theme: draw_shift(results, shifts, theme)  # noqa: E731
+        wanted.append(("shift", title, shift_text(results, shifts), alt, draw))
+    series = find_series(every)
+    if series and (shown := _measured(every, OUTCOME)):
+        title = "Harmful score and reasoning accuracy over the number of samples"
+        alt = describe_samples(series, title, shown)
+        wanted.append(
+            (
+                "samples",
+                title,
+                samples_text(every, series, shown),
+                alt,
+                lambda theme: draw_samples(every, series, shown, theme),
+            )
+        )
     return wanted
+
+
+def crowded_figures(curves: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the figures that are wider since they name many curves beside or in them."""
+    panels = ["epochs", "refusal", "benchmarks", "thinking"] if len(curves) > CROWDED else []
+    return [*panels, *(["tradeoff"] if len(paths(curves)) > CROWDED else [])]
 
 
 def _measured(results: Mapping[str, Any], metrics: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from safetax.curves import accuracies
 from safetax.plots.published import published_note
+from safetax.plots.style import CROWDED
 from safetax.scores import THINKING
 
 LAB = "The lab is a small made-up world: it supports directions (which data costs more reasoning), not effect sizes."
@@ -23,8 +24,11 @@ def line_labels(curves: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"{curve['model']}: {curve['label']}" if several else curve["label"] for curve in curves]
 
 
-def footnote_text(results: Mapping[str, Any], metrics: Iterable[str]) -> str:
-    """Return the caption: bars, prompts, seeds, truncated responses, errors of judges and, for the lab, its reach."""
+def footnote_text(results: Mapping[str, Any], metrics: Iterable[str], lines: int | None = None) -> str:
+    """Return the caption: bars, prompts, seeds, truncated responses, errors of judges and, for the lab, its reach.
+
+    ``lines`` is the number of lines where that is not the number of curves.
+    """
     metrics = list(metrics)
     curves = results["curves"]
     points = [point for curve in curves for point in curve["points"]]
@@ -35,16 +39,11 @@ def footnote_text(results: Mapping[str, Any], metrics: Iterable[str]) -> str:
     n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     sentences = []
     seeds = sorted({tuple(seed) for point in points if point["epochs"] for seed in point["seeds"]})
-    lrms = sorted({lrm for _, lrm in seeds})
     level = f"{100 * results['confidence']:g} %"
     if any(point["bars"] == "seeds" for point in points):
         alone = "" if all(point["bars"] == "seeds" for point in points) else f" ({level} interval where there is one)"
-        pooled = f"seeds {_listed(seed for seed, _ in seeds)}"
-        if lrms != sorted({seed for seed, _ in seeds}):
-            pooled += f", LRM seed{'s' if len(lrms) > 1 else ''} {_listed(lrms)}"
-        sentences.append(
-            f"Points: mean over {pooled}. Bars: smallest to largest seed{alone}. Thin lines: single seeds."
-        )
+        thin = "" if (lines or len(curves)) > CROWDED else " Thin lines: single seeds."
+        sentences.append(f"Points: mean over {pooled(seeds)}. Bars: smallest to largest seed{alone}.{thin}")
         sentences.append(f"n = {n} prompts for each seed and score.")
     else:
         kinds = sorted({score["interval"] for score in shown if metrics})
@@ -58,13 +57,32 @@ def footnote_text(results: Mapping[str, Any], metrics: Iterable[str]) -> str:
         )
         if seeds:
             sentences.append("One seed" + (f" ({seeds[0][0]})." if len(seeds) == 1 else " for each point."))
+    return " ".join([*sentences, closing_text(results, metrics)])
+
+
+def closing_text(results: Mapping[str, Any], metrics: Sequence[str]) -> str:
+    """Return how a caption ends: truncated responses, errors of judges, what is elsewhere, and the lab's reach."""
     responses, truncated, errors = _totals(results, metrics)
-    sentences.append(f"Truncated: {truncated:,} of {responses:,} responses; judge errors: {errors:,} (in no score).")
+    sentences = [f"Truncated: {truncated:,} of {responses:,} responses; judge errors: {errors:,} (in no score)."]
+    if results.get("left_out"):
+        sentences.append("Runs on fewer samples of the same data are in the figure of sample counts alone.")
     if note := published_note(results, metrics):
         sentences.append(note)
     if any(run.get("world") == "lab" for run in results["runs"]):
         sentences.append(LAB)
     return " ".join(sentences)
+
+
+def pooled(seeds: Sequence[Sequence[int]]) -> str:
+    """Return in words which seeds, LRM seeds and draws of data a mean is over."""
+    own, lrms = sorted({seed[0] for seed in seeds}), sorted({seed[1] for seed in seeds})
+    draws = sorted({draw for seed in seeds for draw in seed[2:]})
+    text = f"seed{'s' if len(own) > 1 or not draws else ''} {_listed(own)}"
+    if lrms != own:
+        text += f", LRM seed{'s' if len(lrms) > 1 else ''} {_listed(lrms)}"
+    if draws:
+        text += f", draw{'s' if len(draws) > 1 else ''} {_listed(draws)}"
+    return text
 
 
 def describe(results: Mapping[str, Any], title: str, metrics: Mapping[str, str]) -> str:

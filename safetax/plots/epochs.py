@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from safetax.plots.captions import epochs_text, footnote_text, line_labels
 from safetax.plots.marks import bars, legend, limits, line, lrm_mark, lrm_points, reach, seed_lines
 from safetax.plots.published import mark_published, published_key, published_points
-from safetax.plots.style import Theme, footnote
+from safetax.plots.style import CROWDED, Theme, footnote
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,10 @@ def draw_panels(
     epochs = sorted({point["epochs"] for curve in curves for point in curve["points"]})
     last = epochs[-1] or 1.0
     columns, rows = min(len(metrics), ACROSS), math.ceil(len(metrics) / ACROSS)
-    figure = Figure(figsize=((4.1 if columns < ACROSS else 3.5) * max(columns, 1.4), 3.9 * rows), layout="constrained")
+    crowded = len(curves) > CROWDED
+    width = (4.1 if columns < ACROSS else 3.5) * max(columns, 1.4)
+    size = (width + 0.5 + 0.09 * max(map(len, labels)), 4.6 * rows) if crowded else (width, 3.9 * rows)
+    figure = Figure(figsize=size, layout="constrained")
     engine = figure.get_layout_engine()
     assert engine is not None
     engine.set(wspace=0.06)  # type: ignore[call-arg]
@@ -47,10 +50,10 @@ def draw_panels(
             points = [point for point in curve["points"] if metric in point["scores"]]
             scores = [point["scores"][metric] for point in points]
             # Side by side where lines meet, so that bars do not hide each other; the shared point stays at 0.
-            shift = (index - (len(curves) - 1) / 2) * 0.009 * last
+            shift = (index - (len(curves) - 1) / 2) * min(0.009, 0.07 / len(curves)) * last
             x = [point["epochs"] + (shift if point["epochs"] else 0.0) for point in points]
             style = theme.line(index)
-            for numbers, (values,) in seed_lines(points, [metric]):
+            for numbers, (values,) in [] if crowded else seed_lines(points, [metric]):
                 axes.plot([x[number] for number in numbers], values, color=style["color"], linewidth=0.7, alpha=0.4)
             aligned = [number for number, point in enumerate(points) if point["epochs"]]
             means = [score["mean"] for score in scores]
@@ -75,9 +78,18 @@ def draw_panels(
             axes.set_ylim(min(low), max(high))
     if published:
         published_key(panels[0], results, theme)
-    legend(figure, panels)
+    legend(figure, panels, _from_above(results, list(metrics)[-1], labels) if crowded else ())
     footnote(figure, footnote_text(results, metrics), theme)
     return figure
+
+
+def _from_above(results: Mapping[str, Any], metric: str, labels: Sequence[str]) -> list[str]:
+    """Return the labels in the order in which their lines end in the last panel, the highest first."""
+    ends = {}
+    for curve, label in zip(results["curves"], labels, strict=True):
+        scores = [point["scores"][metric]["mean"] for point in curve["points"] if metric in point["scores"]]
+        ends[label] = scores[-1] if scores else -math.inf
+    return sorted(ends, key=lambda label: -ends[label])
 
 
 def _ticks(epochs: Iterable[float]) -> list[float]:

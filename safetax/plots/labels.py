@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 # Corners before sides, since bars leave a point along the axes; a number far from its point is read as another's.
 _DIRECTIONS = ((1, 1), (-1, 1), (1, -1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1))
 _DISTANCES = (1.0, 1.35, 1.8)
+_FAR = (2.4, 3.2, 4.2, 5.4, 6.8, 8.4, 10.2)
+"""Distances at which a line leads from a name to its point."""
+_LED = 2.0
 
 Box = tuple[float, float, float, float]
 Segment = tuple[tuple[float, float], tuple[float, float]]
@@ -27,6 +30,8 @@ class Label:
     text: str
     color: str
     room: float = 1.0
+    far: bool = False
+    """Whether the text may stand away from its point, at the end of a thin line."""
 
 
 def place_labels(
@@ -58,7 +63,7 @@ def place_labels(
         if spot is None:
             dropped += 1
             continue
-        (dx, dy), box = spot
+        (dx, dy), box, led = spot
         taken.append(box)
         axes.annotate(
             label.text,
@@ -72,33 +77,45 @@ def place_labels(
             annotation_clip=False,
             zorder=7,
             path_effects=[withStroke(linewidth=2.0, foreground=halo)],
+            arrowprops=_leader(label) if led else None,
         )
     return dropped
 
 
 def _best_place(
     axes: Axes, label: Label, size: float, half: float, taken: Sequence[Box], drawn: Sequence[Any]
-) -> tuple[tuple[float, float], Box] | None:
-    """Return the offset from the point, in pixels, and the box of the place that the fewest lines cross, near first."""
+) -> tuple[tuple[float, float], Box, bool] | None:
+    """Return offset from the point and box, in pixels, of the place that the fewest lines cross, near first.
+
+    Also whether a line must lead there.
+    """
     x, y = axes.transData.transform((label.x, label.y))
     # Digits and points are narrower than the letters of a name.
     letter = 0.6 if label.text[0].isdigit() else 0.72
     width, height = (letter * len(label.text) + 0.1) * size, 0.88 * size
     frame = axes.bbox
     best = None
-    for distance in _DISTANCES:
+    for distance in (*_DISTANCES, *(_FAR if label.far else ())):
+        led = distance > _LED
         for across, up in _DIRECTIONS:
-            # A corner needs the full step along one axis only.
-            dx = across * (half * label.room + width / 2 + 0.1 * size) * distance * (0.8 if up else 1)
+            # A corner needs the full step along one axis only. Far off, a long name must not go as far as it is long.
+            stretch = (1 + (distance - 1) * 0.3) if led else distance
+            dx = across * (half * label.room + width / 2 + 0.1 * size) * stretch * (0.8 if up else 1)
             dy = up * (half * label.room + height / 2 + 0.05 * size) * distance
             box = (x + dx - width / 2, y + dy - height / 2, x + dx + width / 2, y + dy + height / 2)
             inside = frame.x0 <= box[0] and box[2] <= frame.x1 and frame.y0 <= box[1] and box[3] <= frame.y1 + size
             if not inside or any(_overlap(box, other) for other in taken):
                 continue
             cost = sum(_crosses(segment, box) for segment in drawn) + 2 * (distance - 1)
+            if led:
+                cost += 3 + sum(_crosses(((x, y), (x + dx, y + dy)), other) for other in taken[:-1])
             if best is None or cost < best[0] - 1e-9:
-                best = (cost, ((dx, dy), box))
+                best = (cost, ((dx, dy), box, led))
     return best[1] if best else None
+
+
+def _leader(label: Label) -> dict[str, Any]:
+    return {"arrowstyle": "-", "color": label.color, "linewidth": 0.6, "alpha": 0.7, "shrinkA": 0, "shrinkB": 2}
 
 
 def _crosses(segment: Segment, box: Box) -> bool:

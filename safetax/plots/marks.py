@@ -76,7 +76,7 @@ def lrm_points(curves: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def seed_lines(
     points: Sequence[Mapping[str, Any]], metrics: Sequence[str]
 ) -> Iterable[tuple[list[int], list[list[float]]]]:
-    """Yield for each seed the numbers of its points and, for each metric, its values there.
+    """Yield for each seed (and draw of data) the numbers of its points and, for each metric, its values there.
 
     Nothing is yielded where there is one seed; a seed starts from its own LRM, which others may share.
     """
@@ -109,13 +109,17 @@ def limits(axes: Axes) -> tuple[float, float]:
     return max(low - air, -3.5), min(high + air, 104)
 
 
-def legend(figure: Figure, panels: Iterable[Axes]) -> None:
-    """Put one legend above the panels, in as many columns as fit."""
+def legend(figure: Figure, panels: Iterable[Axes], beside: Sequence[str] = ()) -> None:
+    """Put one legend above the panels, in as many columns as fit; or, in the order ``beside``, to their right."""
     found: dict[str, Any] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     if not found:
+        return
+    if beside:
+        names = [*beside, *(name for name in found if name not in beside)]
+        figure.legend([found[n] for n in names], names, loc="outside right upper", handlelength=3.4, labelspacing=0.65)
         return
     # In inches, at the legend's font size: a handle with its gaps, and a letter.
     widths = [0.68 + 0.088 * len(label) for label in found]

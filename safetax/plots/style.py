@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<")
 DASHES: tuple[Any, ...] = (
     "-",
     (0, (5, 1.6)),
@@ -22,13 +22,17 @@ DASHES: tuple[Any, ...] = (
     (0, (3, 1, 1, 1, 1, 1)),
 )
 
+CROWDED = 8
+"""Curves above which a plot names them beside it or at their points, and draws no line of a single seed."""
 
 Draw = Callable[["Theme"], "Figure"]
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a plot. The lines are Okabe and Ito's, which colour-blind readers tell apart."""
+    """Colours of a plot. The first lines are Okabe and Ito's, which colour-blind readers tell apart; two darker (in the
+    dark theme stronger) ones follow that are as far from each of them as they are from each other.
+    """
 
     ink: str
     faint: str
@@ -36,16 +40,23 @@ class Theme:
     paper: str
     """Background, also around markers and labels; plots for dark pages are written without it."""
     base: str
+    front: str
+    """Behind the points of a Pareto front."""
     lines: tuple[str, ...]
     dark: bool = False
 
     def line(self, index: int) -> dict[str, Any]:
-        """Return colour, marker and dashes of the line number ``index``; no two of the first twenty-four are alike."""
+        """Return colour, marker and dashes of the line number ``index``; no two of the first seventy-two are alike."""
         return {
             "color": self.lines[index % len(self.lines)],
             "marker": MARKERS[index % len(MARKERS)],
             "linestyle": DASHES[index % len(DASHES)],
         }
+
+    def text(self, color: str) -> str:
+        """Return a colour between that of a line and the ink, in which small letters can be read."""
+        parts = ((int(color[at : at + 2], 16), int(self.ink[at : at + 2], 16)) for at in (1, 3, 5))
+        return "#" + "".join(f"{round(0.6 * of_line + 0.4 * of_ink):02x}" for of_line, of_ink in parts)
 
 
 LIGHT = Theme(
@@ -54,7 +65,8 @@ LIGHT = Theme(
     grid="#e3e3e3",
     paper="#ffffff",
     base="#7a7a7a",
-    lines=("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"),
+    front="#ffe08a",
+    lines=("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#4B2E83", "#7A1F3D"),
 )
 DARK = Theme(
     ink="#ececec",
@@ -62,7 +74,8 @@ DARK = Theme(
     grid="#3a3f47",
     paper="#16191d",
     base="#a0a0a0",
-    lines=("#56B4E9", "#E69F00", "#2CC295", "#E39AC3", "#F0E442", "#F0814A"),
+    front="#6b5a1e",
+    lines=("#56B4E9", "#E69F00", "#2CC295", "#E39AC3", "#F0E442", "#F0814A", "#8F7BFF", "#D0475A"),
     dark=True,
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from safetax.costs import write_costs
+from safetax.method_table import write_method_tables
 from safetax.results import collect, write_results
 from safetax.tables import write_tables
 
@@ -21,6 +22,7 @@ def build_report(directories: Sequence[Path], out: Path) -> Path:
     results = collect(directories)
     write_results(results, out)
     write_tables(results.document, out)
+    write_method_tables(results.document, out)
     write_costs(results.provenance["training"], out)
 
     from safetax.plots import draw_plots

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from safetax.sample_counts import without_fewer
+
 
 def sentences(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return for each dataset what its longest alignment cost and brought, the costliest first.
+
+    Of runs that differ in how many samples of a data set they had, only those with the most are told of.
 
     Each entry holds ``model``, ``dataset``, ``epochs``, ``seeds`` (how many), ``tax`` and ``gain`` (a mean or score
     with its interval), ``verdict`` (one of "cost", "gained", "unclear") and the other ``scores`` of that point.
     """
     found = []
-    for curve in results["curves"]:
+    for curve in without_fewer(results)["curves"]:
         points = [point for point in curve["points"] if point["epochs"] and "safety_tax" in point["scores"]]
         if not points:
             continue

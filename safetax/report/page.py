@@ -12,8 +12,14 @@ from typing import Any, cast
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from safetax.method_rows import METRICS as METHOD_METRICS
+from safetax.method_rows import last_rows, method_rows
+from safetax.method_table import front_text, samples_text
+from safetax.plots import crowded_figures
 from safetax.report import headline, record, samples, sections
+from safetax.report.category_tables import category_tables
 from safetax.report.reader import Run, Steps, find_runs, read_json
+from safetax.sample_counts import without_fewer
 
 HERE = Path(__file__).parent
 
@@ -31,7 +37,7 @@ METRICS = {
 OTHER_METRICS = {"harmful_or_repeated": "Harmful or repeated words"}
 """What stands in the table of benchmarks and judges alone."""
 
-KINDS = ["prepare", "train", "generate", "score"]
+KINDS = ["prepare", "train", "merge", "perplexity", "generate", "score"]
 Manifests = Mapping[str, Mapping[str, Any]]
 
 
@@ -58,7 +64,7 @@ def write_page(results: Mapping[str, Any], directories: Sequence[Path], figures:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(number=number, signed=signed, interval=interval, seconds=duration, counted=counted)
-    environment.filters.update(amount=amount)
+    environment.filters.update(amount=amount, front=front_text, distinct=samples_text)
     page = environment.get_template("page.html.j2").render(
         policy=_policy(script, style),
         style=Markup(style),
@@ -69,6 +75,10 @@ def write_page(results: Mapping[str, Any], directories: Sequence[Path], figures:
         other_metrics=OTHER_METRICS,
         unresolved=_any_unresolved(results),
         headline=headline.sentences(results),
+        crowded=crowded_figures(without_fewer(results)["curves"]),
+        methods=last_rows(method_rows(results)),
+        method_metrics=METHOD_METRICS,
+        categories=category_tables(results),
         notes=list(dict.fromkeys(note for run in found.values() if (note := run.record["config"].get("note")))),
         lab=any(run.record.get("world") == "lab" for run in found.values()),
         figures=_figures(figures),
@@ -143,7 +153,7 @@ def long_label(checkpoint: Mapping[str, Any]) -> str:
 
 def amount(value: float | None, digits: int = 1, factor: float = 1.0) -> str:
     """Return a number with thousands apart, or a dash where it is not known."""
-    return "–" if value is None else f"{value * factor:,.{digits}f}"
+    return "–" if value is None else f"{value * factor:,.{digits}f}".replace("-", "−")
 
 
 def embed(value: Any) -> Markup:

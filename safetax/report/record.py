@@ -27,12 +27,20 @@ def shared_and_own(records: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str
     return sorted(shared.items()), runs
 
 
+def made_by(checkpoint: Mapping[str, Any]) -> str | None:
+    """Return the step that made the weights of a record's checkpoint, or None for a starting model as it is.
+
+    A record of before other steps than trainings made weights names the training alone.
+    """
+    train = f"train/{checkpoint['train']}" if checkpoint.get("train") else None
+    return checkpoint.get("step") or train
+
+
 def steps_of(record: Mapping[str, Any]) -> list[str]:
     """Return the steps that a run record names, as ``kind/fingerprint``, each once."""
     named = list(record.get("steps", []))
     for checkpoint in record["checkpoints"]:
-        if checkpoint.get("train"):
-            named.append(f"train/{checkpoint['train']}")
+        named += [step for step in [made_by(checkpoint)] if step is not None]
         for evaluation in checkpoint["evaluations"]:
             named.append(f"prepare/{evaluation['prompts']}")
             named.append(f"generate/{evaluation['generate']}")

@@ -1,0 +1,94 @@
+"""What results say of the data that a model was aligned on: how many rows, how many of them the LRM wrote, and the
+distribution shift, which is the perplexity of the rows under the LRM before and after they were refined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from safetax.report.reader import Run, Steps
+from safetax.statistics import wilson
+
+Document = dict[str, Any]
+
+PARTS = ("all", "thinking", "answer")
+
+
+def data_of(step: str, run: Run, steps: Steps) -> Document:
+    """Return what is known of alignment data.
+
+    ``distinct`` is the number of samples that are no repetition of another one, ``draw`` the number of the draw that
+    chose them, or None. ``fallback`` is None where no row was refined; else ``n`` rows were to be, of which no sample
+    of the LRM passed for ``kept``, whose original stands in the data, and ``dropped``; ``rate`` is the share of the two
+    in %, with Wilson's interval. It is that of the whole refined data set, also where a part of it was taken.
+
+    Args:
+        step: key of the prepare step.
+        run: the run that trained on them.
+        steps: finished steps.
+    """
+    summary = steps.manifest(step, run)["summary"]
+    return {
+        "step": step,
+        "examples": summary["examples"],
+        "distinct": summary.get("distinct", summary["examples"]),
+        "draw": summary.get("draw"),
+        "fallback": _fallback(list(_fallbacks(step, run, steps))),
+    }
+
+
+def _fallbacks(step: str, run: Run, steps: Steps) -> Iterator[Mapping[str, Any]]:
+    """Yield the counts of the refined data sets that data are made of."""
+    manifest = steps.manifest(step, run)
+    if manifest["summary"].get("fallback"):
+        yield manifest["summary"]["fallback"]
+        return
+    for entry in manifest["inputs"].values():
+        if entry["step"].startswith("prepare/"):
+            yield from _fallbacks(entry["step"], run, steps)
+
+
+def _fallback(counts: Sequence[Mapping[str, Any]]) -> Document | None:
+    n = sum(count["rows"] for count in counts)
+    if not n:
+        return None
+    fallen, dropped = (sum(count.get(name, 0) for count in counts) for name in ("fallen_back", "dropped"))
+    share = wilson(fallen, n)
+    rate = {"rate": 100 * share.value, "low": 100 * share.low, "high": 100 * share.high}
+    return {"kept": fallen - dropped, "dropped": dropped, "n": n, **rate}
+
+
+def shift_of(measured: Mapping[str, str], run: Run, steps: Steps) -> Document:
+    """Return the perplexities of alignment data under the LRM, ``after`` and, where they were refined, ``before``.
+
+    Each has ``all``, ``thinking`` and ``answer`` (see :func:`safetax.perplexity.summary_of`); None where no row has
+    such a part.
+
+    Args:
+        measured: keys of the perplexity steps by ``after`` and ``before``.
+        run: the run that asked for them.
+        steps: finished steps.
+    """
+    return {
+        when: _perplexities(steps.manifest(measured[when], run)) if measured.get(when) else None
+        for when in ("after", "before")
+    }
+
+
+def _perplexities(manifest: Mapping[str, Any]) -> Document:
+    return {part: manifest["summary"][part] for part in PARTS}
+
+
+def with_shift(data: Sequence[Document], runs: Sequence[Run], steps: Steps) -> list[Document]:
+    """Return the data sets of a results document, those whose perplexity was measured with ``shift``.
+
+    That is a list, since several LRMs may have been asked: ``step``, ``title`` and the perplexities.
+    """
+    owners = {step: run for run in runs for step in run.record.get("steps", []) if step.startswith("perplexity/")}
+    found: dict[str, list[Document]] = {}
+    for step in sorted(owners):
+        manifest = steps.manifest(step, owners[step])
+        about = {"step": step, "title": manifest["title"], **_perplexities(manifest)}
+        found.setdefault(manifest["inputs"]["data"]["step"], []).append(about)
+    return [{**entry, "shift": found[entry["step"]]} if entry["step"] in found else entry for entry in data]

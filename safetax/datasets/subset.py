@@ -1,0 +1,82 @@
+"""A few rows of another data set: nested over limits, of chosen categories, repeated where steps are held equal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Annotated, Any
+
+from safetax.config.fields import AtLeast, Kind, Label
+from safetax.datasets import Context
+from safetax.errors import UserError
+from safetax.records import Example, read_records
+
+
+@dataclass(frozen=True)
+class Config:
+    """The first ``limit`` rows of ``source`` (all when None) in the order of a draw.
+
+    Every ``draw`` is an order of its own; None is the source's. Smaller limits of one draw are parts of larger ones.
+    With ``total`` the chosen rows come again, in rounds, until there are so many, so that the optimiser steps of an
+    epoch are the same for every limit.
+    """
+
+    kind: str
+    name: Annotated[str, Label()]
+    source: Annotated[Any, Kind("datasets")]
+    limit: Annotated[int, AtLeast(1)] | None = None
+    draw: Annotated[int, AtLeast(0)] | None = None
+    where: dict[str, Any] = field(default_factory=dict)
+    """Name in the rows' meta -> the value that a row must have, or a list of values that it may have."""
+    total: Annotated[int, AtLeast(1)] | None = None
+
+
+def build(config: Config, context: Context) -> list[Example]:
+    """Choose the rows; the summary says how many are ``distinct``, and which ``draw`` it was.
+
+    Raises:
+        UserError: ``where`` lets no row through, or there are fewer than ``limit``.
+    """
+    rows = read_records(context.inputs["source"] / "examples.jsonl", Example)
+    rows = [row for row in rows if all(_allowed(row, name, wanted) for name, wanted in config.where.items())] or (
+        _none(config, rows)
+    )
+    if config.limit is not None and config.limit > len(rows):
+        raise UserError(
+            f"dataset {config.name}: limit={config.limit}, and there are {len(rows)} rows"
+            f"{' that where lets through' if config.where else ''}; allowed is up to that number, or null for all."
+        )
+    if config.draw is not None:
+        Random(f"draw {config.draw}").shuffle(rows)
+    chosen = rows[: config.limit]
+    context.summary.update(distinct=len(chosen), draw=config.draw)
+    total = len(chosen) if config.total is None else config.total
+    if total < len(chosen):
+        raise UserError(
+            f"dataset {config.name}: total={total} is less than the {len(chosen)} rows that are chosen; allowed is at "
+            "least that number, or null for each once."
+        )
+    return [
+        replace(row, id=f"{row.id}-again{time}") if (time := at // len(chosen)) else row
+        for at, row in ((at, chosen[at % len(chosen)]) for at in range(total))
+    ]
+
+
+def _allowed(row: Example, name: str, wanted: Any) -> bool:
+    return row.meta.get(name) in (wanted if isinstance(wanted, list) else [wanted])
+
+
+def _none(config: Config, rows: list[Example]) -> list[Example]:
+    name, wanted = next(iter(config.where.items()), ("", None))
+    there = Counter(str(row.meta[name]) for row in rows if name in row.meta)
+    values = ", ".join(sorted(there)[:12]) or f"in none of them (their meta has {', '.join(_names(rows)) or 'nothing'})"
+    raise UserError(
+        f"dataset {config.name}: where.{name}={wanted} lets none of {len(rows)} rows through; {name} is {values}."
+        if name
+        else f"dataset {config.name}: its source has no rows."
+    )
+
+
+def _names(rows: list[Example]) -> list[str]:
+    return sorted({name for row in rows for name in row.meta})
