@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import sys
 import shutil
 import sysconfig
 import tempfile
@@ -21,7 +22,7 @@ LOCK = "lock"
 def cache() -> Path:
     """Return the folder with what this processor and these versions compiled before."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    key = hashlib.sha256("\n".join([*_versions(), _processor()]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([*_versions(), _processor(), sys.prefix]).encode()).hexdigest()[:16]
     return home / "safetax" / "native" / key
 
 

@@ -292,6 +292,16 @@ def test_sampling_depends_on_the_seed_alone(tiny: tuple[Path, Any, Any], two: An
 @needs_vllm
 @pytest.mark.vllm
 @pytest.mark.slow
+def test_long_prompts_are_sampled_too(tiny: tuple[Path, Any, Any], two: Any) -> None:
+    """More of them than a replica reads in one pass: one that were read in pieces would end it."""
+    tokens = [tiny[2].bos_token_id, *asked(tiny[2], 1)[0].tokens[1:] * 60][:400]
+    prompts = [Prompt(tokens, None, 4, 1.0, 1.0, seed, name=f"long-{seed}") for seed in range(64)]
+    assert sorted(dict(two.respond(prompts, markers(tiny[2])))) == list(range(64))
+
+
+@needs_vllm
+@pytest.mark.vllm
+@pytest.mark.slow
 def test_a_replica_takes_itself_for_no_rank(two: Any) -> None:
     for replica in two.replicas:
         entries = Path(f"/proc/{replica.process.pid}/environ").read_bytes().split(b"\0")

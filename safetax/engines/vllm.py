@@ -25,6 +25,8 @@ from safetax.turns import Ask, Finish, Turn, longest
 
 PATIENCE = 30.0
 """Seconds that a replica has to end by itself."""
+BATCHED_TOKENS = 8192
+"""Tokens that a replica on the CPU reads in one pass, or those of its longest sequence."""
 TOO_LITTLE_MEMORY = (
     "out of memory",
     "No available memory",
@@ -180,6 +182,9 @@ class VllmEngine:
         }
         if not places[0]:
             settings["kv_cache_memory_bytes"] = self._host_cache()
+            # A prompt that is read in pieces has its generator wound back, which those of a CPU cannot be.
+            settings["enable_chunked_prefill"] = False
+            settings["max_num_batched_tokens"] = max(self.room, BATCHED_TOKENS)
         self.replicas = [
             Replica(number, devices, len(places), settings, self.events) for number, devices in enumerate(places)
         ]
