@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import sys
 import shutil
+import sys
 import sysconfig
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
