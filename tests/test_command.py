@@ -202,8 +202,8 @@ def test_help_says_what_there_is(safetax: Safetax) -> None:
     for text in (
         "safetax measures",
         "plan=true",
-        "dataset: benign, direct_refusal",
-        "lab_figure, lab_quick",
+        "dataset: benign, dgr, direct_refusal",
+        "lab_figure, lab_methods, lab_quick",
         "epochs: 5",
     ):
         assert text in told.out
@@ -261,7 +261,7 @@ def test_a_sweep_is_one_launch_wherever_its_flag_stands(
 
 
 def test_a_sweep_over_groups_and_values_is_their_product(safetax: Safetax) -> None:
-    told = safetax("-m", "dataset=glob([saf*,self*],exclude=*published)", "epochs=1,2", "lrm_seed=${seed}", "seed=4")
+    told = safetax("-m", "dataset=glob([safech*,self*],exclude=safechain_*)", "epochs=1,2", "lrm_seed=${seed}", "seed=4")
     [jobs] = told.launched
     assert [(config.dataset.name, config.epochs) for config in jobs] == [
         ("safechain", 1.0),
@@ -359,7 +359,7 @@ def test_importing_safetax_imports_nothing_heavy(tmp_path: Path) -> None:
         ("evaluation=lab", {"evaluation=lab", "evaluation=lab_no_thinking"}),
         ("lrm_s", {"lrm_seed="}),
         ("alignment.learning_", {"alignment.learning_rate="}),
-        ("+experiment=lab_", {"+experiment=lab_figure", "+experiment=lab_quick"}),
+        ("+experiment=lab_f", {"+experiment=lab_few_samples", "+experiment=lab_figure"}),
     ],
 )
 def test_the_shell_completes(safetax: Safetax, monkeypatch: pytest.MonkeyPatch, line: str, expected: set[str]) -> None:

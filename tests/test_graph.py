@@ -465,7 +465,8 @@ def test_no_process_or_file_is_left_behind(store: Store) -> None:
     before = files(), children()
     for count in range(3, 9):
         run(store, [chats(count), prompts(5000)], workers=2)
-    assert (files(), children()) == before
+    opened, started = before
+    assert files() <= opened and children() == started
 
 
 def test_a_kill_takes_what_the_worker_started(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
