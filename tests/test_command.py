@@ -261,7 +261,9 @@ def test_a_sweep_is_one_launch_wherever_its_flag_stands(
 
 
 def test_a_sweep_over_groups_and_values_is_their_product(safetax: Safetax) -> None:
-    told = safetax("-m", "dataset=glob([safech*,self*],exclude=safechain_*)", "epochs=1,2", "lrm_seed=${seed}", "seed=4")
+    told = safetax(
+        "-m", "dataset=glob([safech*,self*],exclude=safechain_*)", "epochs=1,2", "lrm_seed=${seed}", "seed=4"
+    )
     [jobs] = told.launched
     assert [(config.dataset.name, config.epochs) for config in jobs] == [
         ("safechain", 1.0),
