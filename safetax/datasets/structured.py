@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from safetax.config.fields import Kind, Label
 from safetax.datasets import Context
-from safetax.datasets.templated import filled, question_of
+from safetax.datasets.templated import filled, question_of, slots_of
 from safetax.errors import UserError
 from safetax.records import Example, read_records
 
@@ -51,21 +51,12 @@ def build(config: Config, context: Context) -> list[Example]:
 def _structured(config: Config, index: int, row: Example) -> Example:
     assessment = config.benign if row.meta.get("harmful") is False else config.harmful
     values = {**row.meta, "question": question_of(row), "thinking": row.thinking or "", "answer": row.answer or ""}
-    text = filled(
-        config.separator.join(part for part in (config.understanding, assessment.harm, assessment.conclusion) if part),
-        values,
-    )
-    missing = [name for name in _slots(config, assessment) if name not in values]
+    parts = [part for part in (config.understanding, assessment.harm, assessment.conclusion) if part]
+    template = config.separator.join(parts)
+    missing = [name for name in slots_of(template) if name not in values]
     if missing:
         raise UserError(
             f"dataset {config.name}: row {index} ({row.id}) has no {missing[0]}, which its texts name; allowed are "
             f"{', '.join(sorted(values))}."
         )
-    return replace(row, thinking=text)
-
-
-def _slots(config: Config, assessment: Assessment) -> list[str]:
-    import re
-
-    texts = " ".join([config.understanding, assessment.harm, assessment.conclusion])
-    return re.findall(r"\{(\w+)\}", texts)
+    return replace(row, thinking=filled(template, values))

@@ -32,7 +32,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check that the template names what rows have."""
-        unknown = [name for name in _SLOT.findall(self.template) if name not in SLOTS]
+        unknown = [name for name in slots_of(self.template) if name not in SLOTS]
         if unknown:
             raise ConfigError(
                 f"template={show(self.template)} names {{{unknown[0]}}}; allowed are "
@@ -56,6 +56,11 @@ def _asked(config: Config, row: Example) -> Example:
 def question_of(row: Example) -> str:
     """Return the text of a row's last user turn."""
     return next(message["content"] for message in reversed(row.messages) if message["role"] == "user")
+
+
+def slots_of(template: str) -> list[str]:
+    """Return the names of a template's slots."""
+    return _SLOT.findall(template)
 
 
 def filled(template: str, values: Mapping[str, Any]) -> str:
