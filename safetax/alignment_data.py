@@ -92,3 +92,23 @@ def with_shift(data: Sequence[Document], runs: Sequence[Run], steps: Steps) -> l
         about = {"step": step, "title": manifest["title"], **_perplexities(manifest)}
         found.setdefault(manifest["inputs"]["data"]["step"], []).append(about)
     return [{**entry, "shift": found[entry["step"]]} if entry["step"] in found else entry for entry in data]
+
+
+def perplexity_digits(value: float) -> int:
+    """Return how many decimal places a perplexity is shown with: none where it is large."""
+    return 2 if value < 100 else 0
+
+
+def perplexity_texts(entry: Mapping[str, Any]) -> list[str]:
+    """Return the perplexities of a data set, one for each LRM that was asked: ``1.49 [1.48, 1.51]``, then its parts."""
+    return [_perplexity_text(measured) for measured in entry.get("shift", ())]
+
+
+def _perplexity_text(measured: Mapping[str, Any]) -> str:
+    def shown(value: float) -> str:
+        return f"{value:,.{perplexity_digits(value)}f}"
+
+    whole = measured["all"]
+    parts = [f"{part} {shown(measured[part]['token'])}" for part in ("thinking", "answer") if measured[part]]
+    reach = f"{shown(whole['token'])} [{shown(whole['low'])}, {shown(whole['high'])}]"
+    return f"{reach} ({', '.join(parts)})" if parts else reach

@@ -100,7 +100,9 @@ def dataset_card(run: Run, step: Step, manifest: Mapping[str, Any], rendered: bo
         f"Training data of a safety alignment: {counts.get('examples', '?')} rows, made with the framework safetax. "
         "It may hold harmful requests and, in part, harmful text, for research on safety.",
         "",
-        "Columns: `id`, `messages` (up to the last user turn), `thinking`, `answer`, `meta` (JSON). " + text + ".",
+        "Columns: `id`, `messages` (up to the last user turn), `thinking`, `answer`, `supervised` (`turn`: all of the "
+        "assistant's turn carries loss; `thinking_start`: the thinking alone, as the start of one), `meta` (JSON). "
+        f"{text}.",
         "",
         "## Counts",
         "",

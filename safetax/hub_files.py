@@ -55,8 +55,9 @@ class File:
 def dataset_files(run: Run, step: Step, outputs: Path) -> dict[str, File]:
     """Return card and rows of a data step by their names in the repository.
 
-    The columns are ``id``, ``messages`` (up to the last user turn), ``thinking``, ``answer``, ``meta`` (as JSON) and
-    ``text``, the row as the model is trained on it; without a tokenizer that knows the chat template there is no text.
+    The columns are ``id``, ``messages`` (up to the last user turn), ``thinking``, ``answer``, ``supervised`` (what
+    of the turn carries loss), ``meta`` (as JSON) and ``text``, the row as the model is trained on it; without a
+    tokenizer that knows the chat template there is no text.
 
     Raises:
         UserError: the step is not finished.
@@ -122,6 +123,7 @@ def _parquet(examples: list[Example], texts: list[str] | None) -> bytes:
         "messages": pa.array([example.messages for example in examples], pa.list_(message)),
         "thinking": pa.array([example.thinking for example in examples], pa.string()),
         "answer": pa.array([example.answer for example in examples], pa.string()),
+        "supervised": pa.array([example.supervised for example in examples], pa.string()),
         # What rows know besides differs from row to row, which a column of one type cannot hold.
         "meta": pa.array([json.dumps(e.meta, ensure_ascii=False, sort_keys=True) for e in examples], pa.string()),
     }

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from safetax.alignment_data import perplexity_digits
 from safetax.method_rows import METRICS, MethodRow, last_rows, method_rows
 from safetax.table_rows import Cell
 from safetax.tables import NAMES, cell_text, latex, markdown
@@ -44,8 +45,8 @@ def shift_texts(row: MethodRow) -> str:
     """Return the shift of a method's data: ``14.20 → 1.71 ± 0.03``."""
     if row.after is None:
         return "–"
-    before = "" if row.before is None else f"{row.before.value:.2f} → "
-    return before + cell_text(row.after, 2)
+    before = "" if row.before is None else f"{row.before.value:,.{perplexity_digits(row.before.value)}f} → "
+    return before + cell_text(row.after, perplexity_digits(row.after.value))
 
 
 def samples_text(row: MethodRow) -> str:

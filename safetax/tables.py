@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetax.alignment_data import perplexity_texts
 from safetax.scores import METRICS
 from safetax.table_rows import Cell, Row, published_columns, table_rows
 
@@ -153,9 +154,14 @@ def _data_table(results: Mapping[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("Data", overflow="fold")
     table.add_column("Rows", justify="right")
+    measured = any("shift" in entry for entry in results["data"])
+    if measured:
+        table.add_column("Perplexity under the LRM", overflow="fold")
     table.add_column("Step", no_wrap=True)
     for entry in results["data"]:
-        table.add_row(Text(entry["title"]), str(entry["summary"].get("examples", "–")), Text(entry["step"]))
+        perplexities = [Text("\n".join(perplexity_texts(entry)) or "–")] if measured else []
+        rows = str(entry["summary"].get("examples", "–"))
+        table.add_row(Text(entry["title"]), rows, *perplexities, Text(entry["step"]))
     return table
 
 
@@ -183,10 +189,10 @@ def cell_text(cell: Cell | None, digits: int = 1) -> str:
     if cell is None:
         return "–"
     if cell.sd is not None:
-        return f"{cell.value:.{digits}f} ± {cell.sd:.{digits}f}"
+        return f"{cell.value:,.{digits}f} ± {cell.sd:,.{digits}f}"
     if cell.exact:
-        return f"{cell.value:.{digits}f}"
-    return f"{cell.value:.{digits}f} [{cell.low:.{digits}f}, {cell.high:.{digits}f}]"
+        return f"{cell.value:,.{digits}f}"
+    return f"{cell.value:,.{digits}f} [{cell.low:,.{digits}f}, {cell.high:,.{digits}f}]"
 
 
 def _epochs(row: Row) -> str:

@@ -225,7 +225,8 @@ def test_old_and_new_records_of_one_method_make_one_curve(outputs: Path) -> None
 
 
 def test_data_alone_say_their_shift_in_the_results(outputs: Path) -> None:
-    assert "0 steps executed" in run_lab(outputs, "stage=prepare", "shift=true")
+    printed = run_lab(outputs, "stage=prepare", "shift=true")
+    assert "0 steps executed" in printed
     [folder] = outputs.glob("runs/*-prepare-*")
     document = collect([folder]).document
     assert document["checkpoints"] == []
@@ -234,3 +235,5 @@ def test_data_alone_say_their_shift_in_the_results(outputs: Path) -> None:
     [measure] = entry["shift"]
     assert measure["step"].startswith("perplexity/") and measure["all"]["tokens"] > measure["answer"]["tokens"]
     assert aligned(outputs)["shift"]["after"]["all"] == measure["all"]
+    value = f"{measure['all']['token']:,.2f}"
+    assert value in printed and value in (folder / "report.html").read_text(encoding="utf-8")

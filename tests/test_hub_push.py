@@ -107,7 +107,7 @@ def test_a_run_pushes_data_and_model_once_and_in_private(hub: Hub, lab: Path) ->
     for row, example in zip(rows, examples, strict=True):
         assert row["messages"] == example["messages"] and row["answer"] == example["answer"]
         assert example["messages"][-1]["content"] in row["text"] and example["answer"] in row["text"]
-        assert json.loads(row["meta"]) == example["meta"]
+        assert json.loads(row["meta"]) == example["meta"] and row["supervised"] == "turn"
 
     before = len(hub.requests)
     again = pushed(hub, lab, *wanted)

@@ -12,7 +12,7 @@ import pytest
 from safetax.errors import ConfigError
 from safetax.plots import draw_plots
 from safetax.plots.published import published_note, published_points
-from safetax.published import load, names
+from safetax.published import beside, load, names
 from safetax.report.build import build_report
 from safetax.report.variants import variants
 from safetax.results import collect
@@ -90,6 +90,23 @@ def test_a_set_that_is_not_there_or_broken_is_named(tmp_path: Path) -> None:
         load(str(own))
     own.write_text(own.read_text().replace("{}", "{accuracy: {name: A, metric: accuracy, benchmarks: []}}"))
     assert load(str(own)).name == "own" and load(str(own)).rows[0].values == {"accuracy": 1.0}
+
+
+@pytest.mark.parametrize("name", names())
+def test_published_rows_name_data_that_a_run_can_have(name: str) -> None:
+    conf = Path(__file__).parent.parent / "conf"
+    known = {path.stem for group in ("dataset", "method") for path in (conf / group).glob("*.yaml")}
+    for row in load(name).rows:
+        assert {row.dataset, *row.ours} - {None} <= known
+
+
+def test_a_published_row_stands_beside_what_is_the_same_under_another_name(document: dict[str, Any]) -> None:
+    aligned = _checkpoint(document, dataset="safechain", epochs=5.0)
+    renamed = {**aligned, "model": "r1", "dataset": "safechain_40k", "epochs": 3.0, "evaluation": None}
+    (listed,) = beside({"thinksafe_r1_qwen_7b": ["r1"]}, [renamed])
+    (row,) = [row for row in listed["rows"] if row["dataset"] == "safechain"]
+    assert [(ours["dataset"], ours["checkpoints"]) for ours in row["ours"]] == [("safechain_40k", [aligned["id"]])]
+    assert not any(other["ours"] for other in listed["rows"] if other is not row)
 
 
 def test_published_figures_stand_beside_ours_and_in_no_score(outputs: Path, document: dict[str, Any]) -> None:

@@ -36,15 +36,15 @@ def published_points(results: Mapping[str, Any], keys: Sequence[str]) -> list[Po
         places: dict[tuple[Any, ...], dict[str, Any]] = {}
         for row in sorted(listed["rows"], key=lambda row: row["from"] != "table"):
             place = (row["role"], row["dataset"], row["epochs"] or 0.0)
-            found = places.setdefault(place, {"values": {}, "variants": set()})
-            found["variants"] |= {(ours["model"], ours["variant"]) for ours in row["ours"]}
+            found = places.setdefault(place, {"values": {}, "lines": set()})
+            found["lines"] |= {(ours["model"], ours["dataset"], ours["variant"]) for ours in row["ours"]}
             for measure, value in row["values"].items():
                 for key in listed["measures"][measure]["keys"]:
                     if key in keys:
                         found["values"].setdefault(key, value)
         for (role, dataset, epochs), found in places.items():
             if found["values"]:
-                curve = _curve(results["curves"], listed["models"], dataset, found["variants"])
+                curve = _curve(results["curves"], listed["models"], dataset, found["lines"])
                 points.append(Point(role, dataset, epochs, found["values"], curve))
     return points
 
@@ -55,10 +55,11 @@ def _shown(results: Mapping[str, Any], keys: Iterable[str]) -> Sequence[Mapping[
 
 
 def _curve(
-    curves: Sequence[Mapping[str, Any]], models: Iterable[str], dataset: str | None, variants: Iterable[Any]
+    curves: Sequence[Mapping[str, Any]], models: Iterable[str], dataset: str | None, compared_with: Iterable[Any]
 ) -> int | None:
     same = [n for n, curve in enumerate(curves) if curve["dataset"] == dataset and curve["model"] in models]
-    compared = [number for number in same if (curves[number]["model"], curves[number]["variant"]) in variants]
+    lines = [(curve["model"], curve["dataset"], curve["variant"]) for curve in curves]
+    compared = [number for number, line in enumerate(lines) if line in compared_with]
     return next(iter([*compared, *same]), None)
 
 

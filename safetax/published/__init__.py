@@ -16,7 +16,7 @@ from safetax.errors import ConfigError
 HERE = Path(__file__).parent
 ROLES = ("base", "lrm", "aligned")
 ORIGINS = ("table", "figure")
-_PLACE = ("role", "dataset", "epochs", "from")
+_PLACE = ("role", "dataset", "ours", "epochs", "from")
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,14 @@ class Measure:
 
 @dataclass(frozen=True)
 class Row:
-    """The published figures of one checkpoint, in percent by measure; ``origin`` says where they were read."""
+    """The published figures of one checkpoint, in percent by measure; ``origin`` says where they were read.
+
+    ``ours`` are further names that a run of the same checkpoint may give its data (``ours`` of the YAML).
+    """
 
     role: Literal["base", "lrm", "aligned"]
     dataset: str | None
+    ours: tuple[str, ...]
     epochs: float | None
     origin: Literal["table", "figure"]
     values: Mapping[str, float]
@@ -95,7 +99,7 @@ def _read(name: str, values: Mapping[str, Any]) -> Published:
         if unknown or row["role"] not in ROLES or row["from"] not in ORIGINS:
             raise ValueError(f"row {row}: measures, role and from must be known")
         epochs = row.get("epochs")
-        place = row.get("dataset"), None if epochs is None else float(epochs)
+        place = row.get("dataset"), tuple(row.get("ours", ())), None if epochs is None else float(epochs)
         rows.append(Row(row["role"], *place, row["from"], figures))
     return Published(
         name=name,
@@ -118,8 +122,8 @@ def beside(sets: Mapping[str, Iterable[str]], checkpoints: Sequence[Mapping[str,
 
     Returns:
         for each set ``name``, ``title``, ``source``, ``url``, ``note``, ``models``, ``measures`` (each with the plot's
-        ``keys`` that it may be drawn at) and ``rows``; a row's ``ours`` lists the checkpoints of one model and variant
-        (several seeds are together), with their scores by measure.
+        ``keys`` that it may be drawn at) and ``rows``; a row's ``ours`` lists the checkpoints of one model, data
+        set and variant (several seeds are together), with their scores by measure.
     """
     listed = []
     for name, models in sorted(sets.items()):
@@ -157,17 +161,20 @@ def _described(measure: Measure, checkpoints: Sequence[Mapping[str, Any]]) -> di
 
 
 def _row(row: Row, published: Published, checkpoints: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    found: dict[tuple[str, str | None, str], list[Mapping[str, Any]]] = {}
     for checkpoint in checkpoints:
-        same = (checkpoint["role"], checkpoint["dataset"], checkpoint["epochs"]) == (row.role, row.dataset, row.epochs)
+        place = checkpoint["role"], checkpoint["epochs"]
+        same = place == (row.role, row.epochs) and checkpoint["dataset"] in (row.dataset, *row.ours)
         if same and _follows(checkpoint, published, checkpoints):
-            found.setdefault((checkpoint["model"], checkpoint["variant"]), []).append(checkpoint)
+            line = checkpoint["model"], checkpoint["dataset"], checkpoint["variant"]
+            found.setdefault(line, []).append(checkpoint)
     ours = []
-    for (model, variant), group in found.items():
+    for (model, dataset, variant), group in found.items():
         scores = {key: _ours(published.measures[key], group) for key in row.values}
         ours.append(
             {
                 "model": model,
+                "dataset": dataset,
                 "variant": variant,
                 "checkpoints": [checkpoint["id"] for checkpoint in group],
                 "scores": {key: score for key, score in scores.items() if score is not None},

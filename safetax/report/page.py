@@ -12,6 +12,7 @@ from typing import Any, cast
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from safetax.alignment_data import perplexity_digits
 from safetax.method_rows import METRICS as METHOD_METRICS
 from safetax.method_rows import last_rows, method_rows
 from safetax.method_table import front_text, samples_text
@@ -65,6 +66,7 @@ def write_page(results: Mapping[str, Any], directories: Sequence[Path], figures:
     )
     environment.filters.update(number=number, signed=signed, interval=interval, seconds=duration, counted=counted)
     environment.filters.update(amount=amount, front=front_text, distinct=samples_text)
+    environment.filters.update(perplexity_digits=perplexity_digits)
     page = environment.get_template("page.html.j2").render(
         policy=_policy(script, style),
         style=Markup(style),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from safetax.alignment_data import perplexity_texts
 from safetax.config.flat import leaves
 from safetax.costs import over_seeds, training_costs
 from safetax.scores import HARMFUL_OR_REPEATED, THINKING
@@ -99,7 +100,7 @@ def costs(results: Results, manifests: Manifests) -> list[dict[str, Any]]:
 
 
 def data(results: Results) -> list[dict[str, Any]]:
-    """Return the data sets with their rows and other counts; nothing where a run says no more than how many rows."""
+    """Return the data sets: rows, other counts and perplexities; nothing where runs say no more than how many rows."""
     listed = [
         {
             "title": entry["title"].removeprefix("data "),
@@ -108,10 +109,11 @@ def data(results: Results) -> list[dict[str, Any]]:
             "counts": [
                 (key.replace(".", ": "), "; ".join(map(str, value)) if isinstance(value, list) else value)
                 for key, value in leaves(entry["summary"])
-                if key != "examples"
+                if key != "examples" and value not in ({}, [])
             ],
+            "perplexities": perplexity_texts(entry),
         }
         for entry in results["data"]
     ]
-    told = not results["checkpoints"] or any(entry["counts"] for entry in listed)
+    told = not results["checkpoints"] or any(entry["counts"] or entry["perplexities"] for entry in listed)
     return listed if told else []
