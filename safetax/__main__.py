@@ -48,6 +48,7 @@ def command(arguments: Sequence[str]) -> int:
 
     from safetax import session as sessions
     from safetax.config.compose import Composer
+    from safetax.run_record import sweep_folder
 
     composer = Composer(parsed.config_dir, parsed.config_name or "config")
     jobs = composer.jobs(parsed.overrides, parsed.multirun)
@@ -78,7 +79,7 @@ def command(arguments: Sequence[str]) -> int:
     session.check_ready(graph, outputs, here=not elsewhere)
     sessions.current = session
     if parsed.multirun:
-        place = f"hydra.sweep.dir={quoted(sessions.sweep_folder(graph, outputs))}"
+        place = f"hydra.sweep.dir={quoted(sweep_folder(graph, outputs))}"
     else:
         place = f"hydra.run.dir={quoted(outputs / 'runs' / graph.runs[0].name)}"
     through_hydra([*flags, place, *forced])

@@ -18,9 +18,10 @@ from safetax.graph import GraphRunner, Outcome
 from safetax.hub_push import check, push
 from safetax.locks import in_use, locked, unused
 from safetax.manifest import read_json, write_json
-from safetax.plan import Plan, Run, plan, unneeded
+from safetax.plan import Plan, plan, unneeded
 from safetax.resolve import Resolver
 from safetax.retention import let_go
+from safetax.run_record import write_record, write_sweep
 from safetax.step import Step
 from safetax.store import Store, errors_in
 from safetax.view import open_view
@@ -275,75 +276,3 @@ def shown(path: Path) -> str:
 def digest_of(values: Any) -> str:
     """Return a hash over JSON values."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def write_record(run: Run, outputs: Path) -> Path:
-    """Write a run's record and return its folder."""
-    config = run.config
-    aligned = config.stage.name == "alignment"
-    record = {
-        "schema": 1,
-        "id": run.id,
-        "name": run.name,
-        "stage": config.stage.name,
-        "model": config.model.name,
-        "dataset": run.dataset,
-        "epochs": config.epochs if aligned else None,
-        "seed": config.seed,
-        "lrm_seed": config.lrm_seed,
-        "world": "lab" if config.model.tokenizer == "lab" else "real",
-        "config": labelled(config),
-        "overrides": list(run.overrides),
-        "checkpoints": [
-            {
-                "role": checkpoint.role,
-                "train": checkpoint.train.fingerprint if checkpoint.train else None,
-                "step": checkpoint.weights.key if checkpoint.weights else None,
-                "model": config.model.name,
-                **(about_data(run) if checkpoint.role == "aligned" else {}),
-                "evaluations": [
-                    {
-                        "benchmark": evaluated.benchmark,
-                        "measures": evaluated.config.measures,
-                        "headline": evaluated.config.headline,
-                        "thinking": evaluated.config.thinking,
-                        "prompts": evaluated.prompts.fingerprint,
-                        "generate": evaluated.generate.fingerprint,
-                        "scores": {judge: step.fingerprint for judge, step in evaluated.scores.items()},
-                    }
-                    for evaluated in checkpoint.evaluations
-                ],
-            }
-            for checkpoint in run.checkpoints
-        ],
-        "steps": [step.key for step in run.steps],
-    }
-    folder = outputs / "runs" / run.name
-    write_json(folder / "run.json", record, sort_keys=False)  # the order of judges says which one is the headline's
-    return folder
-
-
-def about_data(run: Run) -> dict[str, Any]:
-    """Return the steps that results read of a run's alignment data: the data, and their perplexity under the LRM."""
-    shift = {when: step.key for when, step in run.shift.items()}
-    return {"data": run.data["alignment"].key, "shift": shift or None}
-
-
-def write_sweep(graph: Plan, runs: Sequence[Run], outputs: Path) -> Path:
-    """Write a sweep's record and return its folder."""
-    names = [run.name for run in runs]
-    folder = sweep_folder(graph, outputs)
-    write_json(folder / "sweep.json", {"schema": 1, "id": graph.id, "name": folder.name, "runs": names})
-    return folder
-
-
-def sweep_folder(graph: Plan, outputs: Path) -> Path:
-    """Return the folder of a sweep."""
-    config = graph.runs[0].config
-    datasets = sorted({run.dataset for run in graph.runs if run.dataset})
-    return outputs / "sweeps" / "-".join([config.model.name, *datasets[:4], graph.id])
-
-
-def labelled(config: Config) -> dict[str, Any]:
-    """Return a whole configuration as plain values, labels included."""
-    return dataclasses.asdict(config)

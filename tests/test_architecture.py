@@ -42,6 +42,7 @@ ORCHESTRATION = {
     "store",
     "graph",
     "session",
+    "run_record",
     "resolve",
     "plan_table",
     "view",

@@ -19,6 +19,7 @@ from safetax.config.schema import Config
 from safetax.errors import UserError, require
 from safetax.locks import locked
 from safetax.plan import Plan
+from safetax.run_record import sweep_folder
 from safetax.step import Step
 from safetax.store import Store
 
@@ -34,8 +35,6 @@ def submit(plan: Plan, outputs: Path, sweep: bool, console: Console) -> Path | N
     Raises:
         UserError: there is no Slurm, submitit is not installed, or Slurm refuses a job.
     """
-    from safetax.session import sweep_folder
-
     check_slurm()
     target = sweep_folder(plan, outputs) if sweep else outputs / "runs" / plan.runs[0].name
     with locked(outputs / FOLDER / "submission"):  # two who submit at once must see each other's jobs
