@@ -140,9 +140,18 @@ def save(draw: Draw, directory: Path, name: str) -> list[str]:
         "png": {"Software": None},
     }
     with themed(LIGHT):
-        figure = draw(LIGHT)
+        figure = _laid_out(draw(LIGHT))
         for suffix, metadata in no_date.items():
             figure.savefig(directory / f"{name}.{suffix}", metadata=metadata)
     with themed(DARK):
-        draw(DARK).savefig(directory / f"{name}-dark.svg", metadata=no_date["svg"], transparent=True)
+        _laid_out(draw(DARK)).savefig(directory / f"{name}-dark.svg", metadata=no_date["svg"], transparent=True)
     return [*(f"{name}.{suffix}" for suffix in no_date), f"{name}-dark.svg"]
+
+
+def _laid_out(figure: Figure) -> Figure:
+    """Return the figure with its layout made, once for all formats; a layout engine would draw it twice for each."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+    return figure

@@ -43,6 +43,7 @@ def work(jobs: Sequence[StepJob]) -> None:
         for job, rows, skipped in prepared:
             if job.identity["dtype"] != dtype:
                 continue
+            job.started = time.monotonic()  # what the steps before it took is theirs
             progress = _Progress(job, sum(len(row.row.tokens) for row in rows))
             measured = measure(model, rows, tokenizer.pad_token_id, job.runtime["judge_batch"], progress.add)
             written = job.directory / ".perplexity.jsonl"
