@@ -127,6 +127,12 @@ def nested(dataset: Any) -> dict[str, Any]:
     return found
 
 
+def _skips(data: Step) -> bool:
+    """Whether bad rows of a data set, or of one that it is made of, are left out."""
+    made_of = (step for step in data.inputs.values() if step.kind == "prepare")
+    return data.identity["dataset"].get("on_bad_row") == "skip" or any(_skips(step) for step in made_of)
+
+
 def _targets(checkpoint: Checkpoint) -> list[Step]:
     scores = [step for evaluated in checkpoint.evaluations for step in evaluated.scores.values()]
     return scores or ([checkpoint.weights] if checkpoint.weights else [])
@@ -244,7 +250,7 @@ class _Planner:
             "max_tokens": training.max_tokens,
             "dtype": "float32" if training.dtype == "float32" else "bfloat16",
             **({} if lrm else {"model": self.model()}),
-            **({"on_bad_row": "skip"} if data.identity["dataset"].get("on_bad_row") == "skip" else {}),
+            **({"on_bad_row": "skip"} if _skips(data) else {}),
         }
         title = f"perplexity of {data.title} under {lrm.title if lrm else self.config.model.name}"
         inputs = {"data": data, **({"model": lrm} if lrm else {})}
@@ -304,14 +310,13 @@ class _Planner:
         markup: Format,
         seed: int,
     ) -> Step:
-        skips = data.identity["dataset"].get("on_bad_row") == "skip"
         values = {
             "training": identity(training, self.facts),
             "format": identity(markup),
             "seed": seed,
             **({} if start else {"model": self.model()}),
             # A row that turns out too long when it is tokenised is as bad as one that cannot be read.
-            **({"on_bad_row": "skip"} if skips else {}),
+            **({"on_bad_row": "skip"} if _skips(data) else {}),
         }
         runtime = self.config.runtime
         distributed = stage in runtime.distributed

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from safetax.config.compose import Composer
+from safetax.config.identity import identity
 from safetax.datasets import Context, refined, unmet
 from safetax.datasets.refined import Checks, copied
+from safetax.datasets.subset import original_of
 from safetax.errors import ConfigError, UserError
 from safetax.plan import on_policy
 from safetax.records import EndOfAnswer, EndOfThinking, Example, Response, Verdict, write_records
@@ -50,6 +54,23 @@ def test_repeated_rows_hold_the_steps_equal(tmp_path: Path) -> None:
     assert len(set(ids(found))) == 8
     asked = Counter(example.messages[-1]["content"] for example in found)
     assert sorted(asked.values()) == [2, 3, 3]
+    first = {example.messages[-1]["content"]: example.id for example in found[:3]}
+    assert all(original_of(example.id) == first[example.messages[-1]["content"]] for example in found)
+
+
+def test_rows_tell_what_they_repeat_through_other_data_sets(tmp_path: Path) -> None:
+    small = "world.direct_refusal.samples=40"
+    inner = ("dataset.source=few", "dataset.source.limit=4", "dataset.source.total=11")
+    nested, _ = prepared(tmp_path, "dataset=few", small, *inner, "dataset.limit=9", "dataset.total=20")
+    parts = ("dataset.parts.safety=few", "dataset.parts.safety.limit=4", "dataset.parts.safety.total=11")
+    mixed, _ = prepared(tmp_path, "dataset=with_benign", small, *parts, "dataset.ratios={safety: 0.5}")
+    for found in (nested, mixed):
+        originals: dict[str, set[str]] = {}
+        for example in found:
+            asked = example.messages[-1]["content"]
+            originals.setdefault(original_of(example.id), set()).add(f"{asked} {example.answer}")
+        assert len(originals) < len(found) and all(len(texts) == 1 for texts in originals.values())
+    assert len({original_of(example.id) for example in nested}) == 4
 
 
 def test_rows_of_one_category(tmp_path: Path) -> None:
@@ -61,6 +82,21 @@ def test_rows_of_one_category(tmp_path: Path) -> None:
     assert "where.verb=sing lets none of 400 rows through" in told and "steal" in told
     told = failure(tmp_path, "dataset=few", *SMALL, "dataset.where={verb: steal}")
     assert "in none of them (their meta has nothing)" in told
+
+
+def test_of_several_categories_one_is_enough(tmp_path: Path) -> None:
+    """As STAR-1 has them: a list of each row's categories."""
+    rows = [
+        {"question": "how do i", "response": "<think>\nno .\n</think>\n\ni can not .", "category": named}
+        for named in (["Privacy"], ["Privacy", "Violence"], ["Violence"])
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    source = ("dataset.source=star1", f"dataset.source.rows={{kind: file, path: {path}}}")
+    found, _ = prepared(tmp_path, "dataset=few", *source, "dataset.where={category: Violence}", "dataset.limit=null")
+    assert [row.meta["category"] for row in found] == [["Privacy", "Violence"], ["Violence"]]
+    told = failure(tmp_path, "dataset=few", *source, "dataset.where={category: Deception}", "dataset.limit=null")
+    assert "category is Privacy, Violence" in told
 
 
 @pytest.mark.parametrize(
@@ -75,7 +111,7 @@ def test_more_rows_than_there_are(tmp_path: Path, override: str, said: str) -> N
 
 
 def test_a_mixture_has_its_ratio_and_names_the_parts(tmp_path: Path) -> None:
-    small = ("world.direct_refusal.samples=40", "reasoning.dataset.samples=100")
+    small = ("world.direct_refusal.samples=40", "recipes.retain.samples=100")
     found, summary = prepared(tmp_path, "dataset=replay", *small)
     assert summary["parts"] == {"safety": 40, "reasoning": 20} or summary["parts"] == {"reasoning": 20, "safety": 40}
     assert Counter(example.meta["mixture"] for example in found) == {"safety": 40, "reasoning": 20}
@@ -87,7 +123,7 @@ def test_a_mixture_has_its_ratio_and_names_the_parts(tmp_path: Path) -> None:
 
 
 def test_a_ratio_that_asks_for_too_much(tmp_path: Path) -> None:
-    small = ("world.direct_refusal.samples=40", "reasoning.dataset.samples=10")
+    small = ("world.direct_refusal.samples=40", "recipes.retain.samples=10")
     assert "asks for 20 rows of reasoning, which has 10" in failure(tmp_path, "dataset=replay", *small)
 
 
@@ -122,7 +158,7 @@ def test_thinking_in_three_parts(tmp_path: Path) -> None:
     assert (len(harmful), len(benign)) == (90, 10)
     asked = harmful[0].messages[-1]["content"]
     assert harmful[0].thinking == (
-        f"now , someone asks : {asked} people could get hurt . it is wrong , so i must decline this request ."
+        f"now , someone asks : {asked} people could get hurt . it is wrong , so i must decline this request .\n"
     )
     assert benign[0].thinking is not None and benign[0].thinking.startswith("now , someone asks : ")
     assert " it is okay . " in benign[0].thinking and "take the" in (benign[0].answer or "")
@@ -203,10 +239,10 @@ def test_a_row_becomes_its_first_sample_that_passes(tmp_path: Path) -> None:
     )
     examples = refined.build(config(), context)
     assert [example.id for example in examples] == ["a", "b", "c"]
-    assert (examples[0].thinking, examples[0].answer) == ("quite another thought of mine", "i will not .")
+    assert (examples[0].thinking, examples[0].answer) == ("quite another thought of mine\n", "i will not .")
     assert examples[0].messages == SOURCE[0].messages
     assert examples[0].meta == {"verb": "steal", "refined": True, "verdict": "refusal"}
-    assert examples[1].thinking == "now it is a refusal"
+    assert examples[1].thinking == "now it is a refusal\n", "the model's own way into its answer, as it will be asked"
     assert (examples[2].thinking, examples[2].answer) == (SOURCE[2].thinking, SOURCE[2].answer)
     assert examples[2].meta == {"refined": False}
     assert context.summary["fallback"] == {
@@ -216,6 +252,23 @@ def test_a_row_becomes_its_first_sample_that_passes(tmp_path: Path) -> None:
         "reasons": {"it is judged compliance": 1},
     }
     assert context.summary["rejected"] == {"it is judged compliance": 2, "its thinking is not closed": 1}
+
+
+def test_help_takes_the_place_of_help_and_refusal_of_refusal(tmp_path: Path) -> None:
+    context = sampled(
+        tmp_path,
+        [
+            (response("a"), "compliance"),
+            (response("a", "no", repeat=1), "refusal"),
+            (response("b"), "refusal"),
+            (response("b", "yes", repeat=1), "compliance"),
+        ],
+    )
+    rows = [replace(SOURCE[0], meta={"harmful": True}), replace(SOURCE[1], meta={"harmful": False}), SOURCE[2]]
+    write_records(context.inputs["source"] / "examples.jsonl", rows)
+    examples = refined.build(config(benign_labels=["compliance"]), context)
+    assert [example.meta.get("verdict") for example in examples] == ["refusal", "compliance", None]
+    assert "benign_labels" not in identity(Checks(**CHECKS)), "what was made before there were such labels stays"
 
 
 def test_rows_without_a_sample_are_dropped_where_that_is_asked(tmp_path: Path) -> None:
@@ -241,6 +294,7 @@ def test_nothing_that_passes_is_an_error_only_where_rows_are_dropped(tmp_path: P
         (response("a"), "refusal", {"min_words": 20}, "it is too short"),
         (response("a"), "refusal", {"max_words": 4}, "it is too long"),
         (response("a", "the Reference says"), "refusal", {"without": ["reference"]}, "it speaks of what it must not"),
+        (response("a", "my preferences"), "garbled", {"without": ["reference"]}, "it is judged garbled"),
         (response("a", "one two three four five", answer="no ."), "refusal", {}, "it is a copy of the source"),
         (response("a"), "error", {}, "its judging failed"),
         (response("a"), "garbled", {}, "it is judged garbled"),
@@ -273,7 +327,7 @@ def test_the_next_round_asks_only_for_what_has_not_passed(tmp_path: Path) -> Non
     (tmp_path / "two").mkdir()
     context = sampled(tmp_path / "two", first, second)
     examples = refined.build(config("resample", 2), context)
-    assert examples[1].thinking == "at last"
+    assert examples[1].thinking == "at last\n"
     assert context.summary["fallback"]["reasons"] == {"it is judged garbled": 1}
 
 
@@ -297,6 +351,16 @@ def test_the_plan_of_a_rewritten_data_set() -> None:
     assert model.title.startswith("reasoning stage") and step.inputs["responses-3"].inputs["model"] is model
     alone = planned("dataset=safechain")
     assert source.key == alone.key, "the source is the data set that it is alone"
+
+
+def test_evaluating_otherwise_samples_no_other_data() -> None:
+    for dataset in ("dgr", "thinksafe", "self_generated"):
+        made = {planned(f"dataset={dataset}", *other).key for other in ((), ("evaluation=lab_no_thinking",))}
+        assert len(made) == 1, dataset
+
+
+def test_data_are_called_after_what_the_model_rewrites() -> None:
+    assert planned("dataset=dgr", "dataset.source=star1").title == "data dgr_star1"
 
 
 def test_a_data_set_made_of_one_that_the_model_writes_needs_the_model() -> None:

@@ -22,11 +22,18 @@ from safetax.lab.tokenizer import build_tokenizer
 from safetax.lab.world import TEST_PROBLEMS, TEST_REQUESTS, Problem, Request, World, world
 from safetax.records import Example, Response, Verdict, write_records
 from safetax.rows import lab as lab_rows
+from tests.prepared import prepared
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS = (0, 1, 7)
 CONTEXT = JudgeContext({}, {}, Path(), Path(), lambda done, total: None)
-SIZES: dict[Mixture, int] = {"pretraining": 18000, "reasoning": 14000, "reasoning_restating": 14000, "benign": 1000}
+SIZES: dict[Mixture, int] = {
+    "pretraining": 18000,
+    "reasoning": 14000,
+    "reasoning_restating": 14000,
+    "retained": 2000,
+    "benign": 1000,
+}
 
 
 def chats(mixture: Mixture, world_seed: int, seed: int, samples: int | None = None) -> list[Example]:
@@ -50,6 +57,7 @@ def alignment_data(world_seed: int, seed: int) -> dict[str, list[Example]]:
         "direct_refusal": direct_refusal.build(refusals, Context()),
         "safechain": safechain.build(chains, Context()),
         "benign": chats("benign", world_seed, seed),
+        "retained": chats("retained", world_seed, seed),
         "harmful_training": prompts("harmful_training", world_seed, 600, seed, words.SAFE_SYSTEM_PROMPT),
     }
 
@@ -88,6 +96,19 @@ def test_alignment_data_never_names_a_held_out_object(seed: int) -> None:
         for example in examples:
             text = " ".join([user_turn(example), example.thinking or "", example.answer or ""])
             assert not held_out & set(re.findall(r"\w+", text.lower())), (name, text)
+
+
+@pytest.mark.parametrize("name", ["replay", "safepath", "with_benign", "structure", "star1", "r1_act"])
+def test_nor_do_the_data_of_any_method(name: str, tmp_path: Path) -> None:
+    found, _ = prepared(tmp_path, f"dataset={name}")
+    facts = world(0)
+    harmful = {request.text for request in facts.harmful_requests}
+    assert len(found) >= 800
+    for example in found:
+        text = " ".join([user_turn(example), example.thinking or "", example.answer or ""])
+        assert not facts.held_out & set(re.findall(r"\w+", text.lower())), text
+        helped = user_turn(example) in harmful and "take the" in (example.answer or "")
+        assert not helped, "safety data help with no harm"
 
 
 def test_the_test_sets_are_mixed_as_they_say_in_every_prefix() -> None:
@@ -382,7 +403,7 @@ def test_self_generated_keeps_closed_and_approved_responses(tmp_path: Path) -> N
     built = self_generated.build(config, Context(inputs))
     assert [example.id for example in built] == ["0-0", "1-0", "0-1", "1-1"]
     assert built[1].messages == [{"role": "user", "content": "prompt 1"}]
-    assert (built[0].thinking, built[0].answer) == ("why", "no .")
+    assert (built[0].thinking, built[0].answer) == ("why ", "no ."), "white space before the answer is the model's own"
     assert len(self_generated.build(replace(config, limit=3), Context(inputs))) == 3
     with pytest.raises(UserError, match="none of 8 responses"):
         self_generated.build(replace(config, keep=["garbled"]), Context(inputs))

@@ -38,7 +38,7 @@ def chosen(
                 return
     if not count:
         column, wanted = next(iter(where.items()), ("", None))
-        there = ", ".join(sorted({str(row[column]) for row in rows})[:8]) if column else ""
+        there = ", ".join(sorted({str(each) for row in rows for each in each_of(row[column])})[:8]) if column else ""
         raise UserError(
             f"dataset {name}: where.{column}={wanted} lets none of {len(rows)} rows through; {column} is "
             f"{there or 'in none of them'}."
@@ -49,13 +49,28 @@ def chosen(
 
 def meets(row: Row, where: Mapping[str, Any]) -> bool:
     """Whether a row, which has all these columns, has the values asked for."""
-    return all(_allowed(row[column], wanted) for column, wanted in where.items())
+    return all(allowed(row[column], wanted) for column, wanted in where.items())
 
 
-def _allowed(value: Any, wanted: Any) -> bool:
-    """Whether a row's value is the wanted one or among them; files without types have ``False`` as text."""
+def allowed(value: Any, wanted: Any) -> bool:
+    """Whether a row's value is the wanted one or among them; files without types have ``False`` as text.
+
+    Of a value that is several, as a row's categories are, one is enough: of a list, or of the names of a mapping that
+    apply.
+    """
     choices = wanted if isinstance(wanted, list) else [wanted]
-    return any(value == choice or (isinstance(value, str) and _plain(value) == _plain(choice)) for choice in choices)
+    return any(
+        each == choice or (isinstance(each, str) and _plain(each) == _plain(choice))
+        for each in each_of(value)
+        for choice in choices
+    )
+
+
+def each_of(value: Any) -> list[Any]:
+    """Return what a row's value is made of: the entries of a list, the names of a mapping that apply, or itself."""
+    if isinstance(value, Mapping):
+        return [name for name, applies in value.items() if applies]
+    return value if isinstance(value, list) else [value]
 
 
 def _plain(value: Any) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from safetax.config.fields import AtLeast, Label
 from safetax.datasets import Context
-from safetax.lab.chats import draw
+from safetax.lab.chats import Mixture, draw
 from safetax.lab.world import world
 from safetax.records import Example
 
@@ -18,7 +18,7 @@ class Config:
 
     kind: str
     name: Annotated[str, Label()]
-    mixture: Literal["pretraining", "reasoning", "reasoning_restating", "benign"]
+    mixture: Mixture
     samples: Annotated[int, AtLeast(1)]
     world_seed: int
     seed: int

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from safetax.config.fields import AtLeast, Between, Kind, Label, MoreThan
+from safetax.config.fields import AsBefore, AtLeast, Between, Kind, Label, MoreThan
 from safetax.datasets import Context
 from safetax.errors import ConfigError, UserError
 from safetax.records import Example, Response, Verdict, read_records
@@ -35,6 +35,8 @@ class Checks:
 
     labels: list[str]
     """The judge's labels that it may have, such as ``refusal`` or ``safe``."""
+    benign_labels: Annotated[list[str] | None, AsBefore(None)] = None
+    """The same for rows whose meta says ``harmful: false``; null: no others."""
     closed: bool = True
     """Whether the model must have closed its thinking and ended its answer itself; else a budget may have cut it."""
     max_copied: Annotated[float, Between(0, 1)] = 0.8
@@ -43,7 +45,7 @@ class Checks:
     """Of thinking and answer, together."""
     max_words: Annotated[int, AtLeast(1)] | None = None
     without: list[str] = field(default_factory=list)
-    """Texts that it must not hold, in any case of letters, such as words that speak of the rewriting."""
+    """Beginnings of words that it must not hold, in any case of letters, such as those that speak of the rewriting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,19 +183,21 @@ def _flaw(checks: Checks, source: Example, response: Response, verdict: Verdict)
         return "it is too short"
     if checks.max_words is not None and words > checks.max_words:
         return "it is too long"
-    if any(part.lower() in text.lower() for part in checks.without):
+    if any(re.search(rf"(?<!\w){re.escape(part)}", text, re.IGNORECASE) for part in checks.without):
         return "it speaks of what it must not"
     if copied(text, f"{source.thinking or ''} {source.answer or ''}") > checks.max_copied:
         return "it is a copy of the source"
     if verdict.error is not None:
         return "its judging failed"
-    if verdict.label not in checks.labels:
+    benign = source.meta.get("harmful") is False and checks.benign_labels is not None
+    if verdict.label not in (checks.benign_labels if benign else checks.labels):
         return f"it is judged {verdict.label}"
     return None
 
 
 def _refined(source: Example, response: Response, verdict: Verdict) -> Example:
-    thinking = None if response.thinking is None else response.thinking.strip()
+    # How the model goes from its thinking to the answer is its own, too; formats without white space take it away.
+    thinking = None if response.thinking is None else response.thinking.lstrip()
     meta = {**source.meta, "refined": True, "verdict": verdict.label}
     return replace(source, thinking=thinking, answer=response.answer.strip(), meta=meta)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from safetax.config.fields import AtLeast, Between, Kind, Label, MoreThan
+from safetax.config.fields import AsBefore, AtLeast, Between, Kind, Label, MoreThan
 from safetax.datasets import Context
 from safetax.errors import UserError
 from safetax.records import Example, Response, Verdict, read_records
@@ -33,6 +33,9 @@ class Config:
     samples_per_prompt: Annotated[int, AtLeast(1)] = 1
     temperature: Annotated[float, AtLeast(0)] = 1.0
     top_p: Annotated[float, MoreThan(0), Between(high=1)] = 1.0
+    thinking_budget: Annotated[Annotated[int, AtLeast(0)] | None, AsBefore(None)] = None
+    """Tokens of a sample's thinking; null: as in the evaluation. The same for ``answer_budget``."""
+    answer_budget: Annotated[Annotated[int, AtLeast(1)] | None, AsBefore(None)] = None
     limit: Annotated[int, AtLeast(1)] | None = None
 
 
@@ -54,7 +57,7 @@ def build(config: Config, context: Context) -> list[Example]:
             Example(
                 id=f"{response.id}-{response.repeat}",
                 messages=[message for message in prompt.messages if message["role"] != "system"],
-                thinking=(response.thinking or "").strip(),
+                thinking=(response.thinking or "").lstrip(),  # its way into the answer is the model's own
                 answer=response.answer.strip(),
                 meta={"verdict": verdict.label},
             )

@@ -59,4 +59,5 @@ def _structured(config: Config, index: int, row: Example) -> Example:
             f"dataset {config.name}: row {index} ({row.id}) has no {missing[0]}, which its texts name; allowed are "
             f"{', '.join(sorted(values))}."
         )
-    return replace(row, thinking=filled(template, values))
+    # Formats that keep white space want the next marker on a line of its own.
+    return replace(row, thinking=filled(template, values).rstrip() + "\n")

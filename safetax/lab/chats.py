@@ -10,7 +10,7 @@ from safetax.lab import words
 from safetax.lab.world import Request, World
 from safetax.records import Example, Message
 
-Mixture = Literal["pretraining", "reasoning", "reasoning_restating", "benign"]
+Mixture = Literal["pretraining", "reasoning", "reasoning_restating", "retained", "benign"]
 
 Chat = tuple[str | None, str, str | None, str]
 """System prompt, user turn, thinking and answer."""
@@ -134,6 +134,11 @@ PARTS: dict[Mixture, dict[str, tuple[float, Callable[[World, Random], Chat]]]] =
         "safe_harmful": (0.04, _answered(harmful=True, safe=True, thinking=True)),
         "safe_benign": (0.04, _answered(harmful=False, safe=True, thinking=True)),
         "restated": (0.08, _restated),
+    },
+    # What alignment data may hold of the reasoning stage, in its proportions: no harm done, no held-out object.
+    "retained": {
+        "problem": (0.645, _problem),
+        "benign": (0.355, _answered(harmful=False, safe=False, thinking=True, aligned=True)),
     },
     "benign": {
         "benign": (1.0, _answered(harmful=False, safe=False, thinking=True, aligned=True)),
