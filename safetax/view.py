@@ -32,6 +32,8 @@ class PlainView:
         self.console = console
         self.total = self.done = self.reused_count = 0
         self.since: dict[str, float] = {}
+        self.first: dict[str, tuple[float, float]] = {}
+        """When a step first told how far it was, and how far: what it resumed and what it waited for took no time."""
         self.said: dict[str, float] = {}
         self.begun = time.monotonic()
 
@@ -63,10 +65,11 @@ class PlainView:
     def progress(self, step: Step, done: float, total: float, unit: str, rate: float | None) -> None:
         """Print how far a long step is, now and then."""
         now = time.monotonic()
+        detail = self._describe(step, done, total, unit, rate)
         self.said.setdefault(step.key, self.since.setdefault(step.key, now))
         if done < total and now - self.said[step.key] >= LINE_EVERY:
             self.said[step.key] = now
-            self.note(f"{self._count()} {step.title}: {self._describe(step, done, total, unit, rate)}")
+            self.note(f"{self._count()} {step.title}: {detail}")
 
     def finished(self, step: Step, seconds: float) -> None:
         """Print that a step is complete."""
@@ -83,8 +86,10 @@ class PlainView:
         return f"[{self.done:>{width}}/{self.total}]"
 
     def _describe(self, step: Step, done: float, total: float, unit: str, rate: float | None) -> str:
-        passed = time.monotonic() - self.since.get(step.key, time.monotonic())
-        left = f", {clock(passed / done * (total - done))} left" if done and passed > 2 else ""
+        now = time.monotonic()
+        begun, before = self.first.setdefault(step.key, (now, done))
+        passed, made = now - begun, done - before
+        left = f", {clock(passed / made * (total - done))} left" if made > 0 and passed > 2 else ""
         speed = f", {rate:,.0f} tokens/s" if rate else ""
         return f"{done:.0f} of {total:.0f} {unit}{speed}{left}"
 
