@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from safetax.datasets.subset import original_of
 from safetax.report.reader import Run, Steps
 from safetax.statistics import wilson
 
@@ -18,24 +19,48 @@ PARTS = ("all", "thinking", "answer")
 def data_of(step: str, run: Run, steps: Steps) -> Document:
     """Return what is known of alignment data.
 
-    ``distinct`` is the number of samples that are no repetition of another one, ``draw`` the number of the draw that
-    chose them, or None. ``fallback`` is None where no row was refined; else ``n`` rows were to be, of which no sample
-    of the LRM passed for ``kept``, whose original stands in the data, and ``dropped``; ``rate`` is the share of the two
-    in %, with Wilson's interval. It is that of the whole refined data set, also where a part of it was taken.
+    ``distinct`` is the number of samples that are no repetition of another one; what was repeated and then rewritten
+    counts once. ``draws`` are the numbers of the draws that chose them, one for each subset that was drawn; ``draw`` is
+    that of the data themselves or else the only one. ``fallback`` is None where no row was refined; else ``n`` rows
+    were to be, of which no sample of the LRM passed for ``kept``, whose original stands in the data, and ``dropped``;
+    ``rate`` is the share of the two in %, with Wilson's interval. It is that of the whole refined data set, also where
+    a part of it was taken.
 
     Args:
         step: key of the prepare step.
         run: the run that trained on them.
         steps: finished steps.
     """
-    summary = steps.manifest(step, run)["summary"]
+    made_of = _made_of(step, run, steps)
+    draws = {source: draw for source, summary in made_of.items() if (draw := summary.get("draw")) is not None}
+    only = next(iter(draws.values())) if len(draws) == 1 else None
     return {
         "step": step,
-        "examples": summary["examples"],
-        "distinct": summary.get("distinct", summary["examples"]),
-        "draw": summary.get("draw"),
+        "examples": made_of[step]["examples"],
+        "distinct": _distinct(step, made_of, run, steps),
+        "draw": draws.get(step, only),
+        "draws": list(draws.values()),
         "fallback": _fallback(list(_fallbacks(step, run, steps))),
     }
+
+
+def _made_of(step: str, run: Run, steps: Steps) -> dict[str, Mapping[str, Any]]:
+    """Return the summaries of a data set and of those that it is made of, by step."""
+    manifest = steps.manifest(step, run)
+    found = {step: manifest["summary"]}
+    for name in sorted(manifest["inputs"]):
+        source = manifest["inputs"][name]["step"]
+        if source.startswith("prepare/"):
+            found |= _made_of(source, run, steps)
+    return found
+
+
+def _distinct(step: str, made_of: Mapping[str, Mapping[str, Any]], run: Run, steps: Steps) -> int:
+    """Count the rows that repeat no other one, by their ids where rows were repeated before they came to this set."""
+    before = (summary for source, summary in made_of.items() if source != step)
+    if any(summary.get("distinct", summary["examples"]) < summary["examples"] for summary in before):
+        return len({original_of(row["id"]) for row in steps.examples(step.removeprefix("prepare/"), run)})
+    return made_of[step].get("distinct", made_of[step]["examples"])
 
 
 def _fallbacks(step: str, run: Run, steps: Steps) -> Iterator[Mapping[str, Any]]:

@@ -43,7 +43,7 @@ def fronts(results: Mapping[str, Any]) -> list[list[Place]]:
 
     The places are the curves' points with both scores, and each LRM once; intervals are not considered.
     """
-    ways = {checkpoint["id"]: _way(checkpoint) for checkpoint in results["checkpoints"]}
+    ways = {checkpoint["id"]: way_of(checkpoint) for checkpoint in results["checkpoints"]}
     found: dict[tuple[Any, ...], dict[Any, Place]] = {}
     for number, curve in enumerate(results["curves"]):
         for point in curve["points"]:
@@ -55,11 +55,11 @@ def fronts(results: Mapping[str, Any]) -> list[list[Place]]:
     return [_of(list(places.values())) for places in found.values()]
 
 
-def _of(places: Sequence[Place]) -> list[Place]:
-    return [places[number] for number in front([(place.harm, place.accuracy) for place in places])]
-
-
-def _way(checkpoint: Mapping[str, Any]) -> tuple[Any, ...]:
+def way_of(checkpoint: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return what two checkpoints must share for their scores to be compared: the model, and how it was evaluated."""
     headline = (name for name, benchmark in checkpoint["benchmarks"].items() if benchmark["headline"])
     return checkpoint["model"], checkpoint["evaluation"], *sorted(headline)
+
+
+def _of(places: Sequence[Place]) -> list[Place]:
+    return [places[number] for number in front([(place.harm, place.accuracy) for place in places])]

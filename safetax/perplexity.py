@@ -17,6 +17,7 @@ import torch
 
 from safetax.batches import IGNORED, Collator
 from safetax.chat import ChatRenderer, Part, TrainingRow
+from safetax.datasets.subset import original_of
 from safetax.errors import UserError
 from safetax.loss import SCALED_LOGITS
 from safetax.records import Example
@@ -161,8 +162,9 @@ def summary_of(measured: Sequence[Measured]) -> dict[str, dict[str, float] | Non
     """Return for each part what all rows come to; None for a part that no row has.
 
     ``token`` is the perplexity weighted by tokens, exp of the sum of negative log-likelihoods over the number of
-    tokens; ``low`` and ``high`` are its 95 % interval: exp of that of its logarithm, from a bootstrap over samples.
-    ``sample`` is the geometric mean of the samples' own perplexities. ``tokens`` and ``samples`` are counts; a sample
+    tokens; ``low`` and ``high`` are its 95 % interval: exp of that of its logarithm, from a bootstrap over samples, all
+    rows that are repetitions of one sample being resampled together. ``sample`` is the geometric mean of the rows' own
+    perplexities. ``tokens`` and ``samples`` are counts, the first of all rows, the second of distinct samples; a sample
     without the part is none of its samples.
     """
     return {part: _summary(part, [row for row in measured if row.tokens[part]]) for part in PARTS}
@@ -171,7 +173,15 @@ def summary_of(measured: Sequence[Measured]) -> dict[str, dict[str, float] | Non
 def _summary(part: str, rows: Sequence[Measured]) -> dict[str, float] | None:
     if not rows:
         return None
-    estimate = ratio_of_sums({row.id: (row.nll[part], row.tokens[part]) for row in rows})
+    samples: dict[str, list[Measured]] = {}
+    for row in rows:
+        samples.setdefault(original_of(row.id), []).append(row)
+    estimate = ratio_of_sums(
+        {
+            name: (math.fsum(row.nll[part] for row in same), sum(row.tokens[part] for row in same))
+            for name, same in samples.items()
+        }
+    )
     means = [row.nll[part] / row.tokens[part] for row in rows]
     return {
         "token": math.exp(estimate.value),
@@ -179,5 +189,5 @@ def _summary(part: str, rows: Sequence[Measured]) -> dict[str, float] | None:
         "high": math.exp(estimate.high),
         "sample": math.exp(math.fsum(means) / len(means)),
         "tokens": sum(row.tokens[part] for row in rows),
-        "samples": len(rows),
+        "samples": len(samples),
     }

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from safetax.records import Example, write_records
 from safetax.results import collect
 from tests.synthetic import Writer, _fingerprint, write_runs
 
@@ -35,12 +36,16 @@ METHODS: dict[str, tuple[float, float, float, float, float, float | None]] = {
 
 
 class Methods(Writer):
-    """Writes runs of the methods; ``limit``, ``draw`` and ``verb`` say which of the data the next runs take."""
+    """Writes runs of the methods; ``limit``, ``draw`` and ``verb`` say which of the data the next runs take.
+
+    Where ``replayed``, the data are a part of a mixture with half as many rows of the reasoning data.
+    """
 
     limit: int | None = None
     draw: int | None = None
     total: int | None = None
     verb: str | None = None
+    replayed: bool = False
 
     def taken(self) -> dict[str, Any]:
         taken = {"limit": self.limit, "draw": self.draw, "total": self.total}
@@ -49,7 +54,11 @@ class Methods(Writer):
         )
 
     def settings(self) -> dict[str, Any]:
-        return {"dataset": {"kind": "subset", **self.taken()}, "categories": "verb"}
+        few = {"kind": "subset", **self.taken()}
+        return {
+            "dataset": {"kind": "mixture", "parts": {"safety": few}} if self.replayed else few,
+            "categories": "verb",
+        }
 
     def about_data(self, dataset: str, seed: int) -> dict[str, Any]:
         """Write the data and their perplexity; what is sampled from the LRM differs from seed to seed."""
@@ -64,10 +73,26 @@ class Methods(Writer):
         if before:
             summary["fallback"] = {"rows": 1000, "fallen_back": draw.randrange(20, 120), "reasons": {}}
         self.manifest("prepare", fingerprint, f"data {dataset}", {"dataset": dataset}, {}, summary, [])
+        if self.replayed:
+            fingerprint = self.mixture(fingerprint, dataset, distinct, summary["examples"])
         shift = {"after": self.perplexity(fingerprint, after * math.exp(draw.gauss(0, 0.02)) if before else after)}
         if before:
             shift["before"] = self.perplexity(f"{fingerprint[:-1]}-", before)
         return {"data": f"prepare/{fingerprint}", "shift": shift}
+
+    def mixture(self, part: str, dataset: str, distinct: int, rows: int) -> str:
+        """Write the data with rows of the reasoning data behind them."""
+        fingerprint = _fingerprint("mixture", part)
+        directory = self.root / "prepare" / fingerprint
+        directory.mkdir(parents=True, exist_ok=True)
+        rounds = ((row % distinct, row // distinct) for row in range(rows))
+        ids = [f"safety-{row}-again{time}" if time else f"safety-{row}" for row, time in rounds]
+        ids += [f"reasoning-{row}" for row in range(rows // 2)]
+        write_records(directory / "examples.jsonl", [Example(name, []) for name in ids])
+        inputs = {"parts.safety": {"step": f"prepare/{part}", "outputs": "0" * 64}}
+        summary = {"examples": len(ids), "parts": {"safety": rows, "reasoning": rows // 2}}
+        self.manifest("prepare", fingerprint, f"data {dataset}", {"dataset": "replay"}, inputs, summary, [])
+        return fingerprint
 
     def perplexity(self, data: str, token: float) -> str:
         fingerprint = _fingerprint("perplexity", data)
@@ -113,9 +138,11 @@ def samples_outputs(
     draws: Sequence[int] = (0, 1, 2),
     totals: Sequence[int | None] = (None,),
     prompts: int = 200,
+    replayed: bool = False,
 ) -> Path:
     """Write an outputs folder with runs of several sample counts and draws; with a total, at equal steps."""
     writer = Methods(path, prompts, 1, "lab")
+    writer.replayed = replayed
     for writer.total in totals:
         for writer.limit in counts:
             for writer.draw in draws:

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from safetax.alignment_data import data_of, perplexity_texts
 from safetax.cluster.jobs import jobs_of
 from safetax.estimate import estimates
 from safetax.manifest import MANIFEST
 from safetax.plan import Plan, Run, plan, unneeded
 from safetax.plan_table import stage_lines
+from safetax.records import Example, write_records
+from safetax.report.reader import Run as Written
+from safetax.report.reader import Steps
 from safetax.resolve import Resolver
 from safetax.results import collect
 from safetax.step import Step
@@ -196,6 +200,42 @@ def test_data_that_are_a_part_of_refined_ones_have_their_fallback(outputs: Path)
     assert (found["kept"], found["n"], found["rate"]) == (2, 8, 25.0)
 
 
+def put(outputs: Path, name: str, ids: list[str], inputs: dict[str, str], **summary: Any) -> str:
+    """A finished data step with rows of these ids."""
+    folder = outputs / "prepare" / name
+    folder.mkdir(parents=True)
+    write_records(folder / "examples.jsonl", [Example(each, [{"role": "user", "content": "?"}]) for each in ids])
+    named = {part: {"step": f"prepare/{step}", "outputs": ""} for part, step in inputs.items()}
+    manifest = {"inputs": named, "summary": {"examples": len(ids), **summary}}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    return f"prepare/{name}"
+
+
+def test_repetitions_and_draws_within_data_are_known(tmp_path: Path) -> None:
+    def known(step: str) -> tuple[int, int | None, list[int]]:
+        own = Written(tmp_path, {"name": "run"})
+        data = data_of(step, own, Steps([own]))
+        return data["distinct"], data["draw"], data["draws"]
+
+    again = ["a", "b", "c", "a-again1", "b-again1", "c-again1", "a-again2", "b-again2"]
+    assert known(put(tmp_path, "few", again, {}, distinct=3, draw=2)) == (3, 2, [2])
+    replayed = [*(f"safety-{name}" for name in again), *(f"reasoning-r{n}" for n in range(4))]
+    put(tmp_path, "traces", [f"r{n}" for n in range(9)], {})
+    both = {"parts.safety": "few", "parts.reasoning": "traces"}
+    assert known(put(tmp_path, "replay", replayed, both)) == (7, 2, [2])
+    part = [*replayed[4:7], *replayed[-4:]]
+    assert known(put(tmp_path, "part", part, both)) == (7, 2, [2]), "of a part those whose originals are left out, too"
+    put(tmp_path, "prompts", again, {"source": "few"})
+    assert known(put(tmp_path, "dgr", again[:7], {"source": "few", "prompts": "prompts"})) == (3, 2, [2])
+    outer = [*again[1:5], "c-again1", "b-again1"]
+    assert known(put(tmp_path, "outer", outer, {"source": "few"}, distinct=4, draw=1)) == (3, 1, [1, 2])
+    put(tmp_path, "other", ["r1", "r2"], {}, distinct=2, draw=0)
+    two = {"parts.safety": "few", "parts.reasoning": "other"}
+    mixed = [*replayed[:8], "reasoning-r1", "reasoning-r2"]
+    assert known(put(tmp_path, "two", mixed, two)) == (5, None, [0, 2]), "no one number names both draws"
+    assert known(put(tmp_path, "plain", ["r1"], {"source": "other"}, distinct=1, draw=None)) == (1, 0, [0])
+
+
 def test_records_of_before_give_results_without(outputs: Path) -> None:
     before = aligned(outputs)
     for path in outputs.glob("runs/*/run.json"):
@@ -235,5 +275,5 @@ def test_data_alone_say_their_shift_in_the_results(outputs: Path) -> None:
     [measure] = entry["shift"]
     assert measure["step"].startswith("perplexity/") and measure["all"]["tokens"] > measure["answer"]["tokens"]
     assert aligned(outputs)["shift"]["after"]["all"] == measure["all"]
-    value = f"{measure['all']['token']:,.2f}"
+    [value] = perplexity_texts(entry)
     assert value in printed and value in (folder / "report.html").read_text(encoding="utf-8")

@@ -63,7 +63,7 @@ def test_rows_tell_what_they_repeat_through_other_data_sets(tmp_path: Path) -> N
     inner = ("dataset.source=few", "dataset.source.limit=4", "dataset.source.total=11")
     nested, _ = prepared(tmp_path, "dataset=few", small, *inner, "dataset.limit=9", "dataset.total=20")
     parts = ("dataset.parts.safety=few", "dataset.parts.safety.limit=4", "dataset.parts.safety.total=11")
-    mixed, _ = prepared(tmp_path, "dataset=with_benign", small, *parts, "dataset.ratios={safety: 0.5}")
+    mixed, _ = prepared(tmp_path, "dataset=with_benign", small, *parts)
     for found in (nested, mixed):
         originals: dict[str, set[str]] = {}
         for example in found:

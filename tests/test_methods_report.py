@@ -190,6 +190,15 @@ def test_series_say_whether_steps_or_epochs_are_equal(sampled: dict[str, Any]) -
         assert [len(point["checkpoints"]) for point in each.points] == [2, 2, 2]
 
 
+def test_samples_within_a_mixture_make_a_series_and_their_draws_are_told(tmp_path: Path) -> None:
+    outputs = samples_outputs(tmp_path, (1, 10, 40), ("direct_refusal",), (0, 1), (40,), prompts=12, replayed=True)
+    document = collect([outputs]).document
+    (series,) = find_series(document)
+    assert series.steps and series.counts == (21, 30, 60), "20 of them are replayed"
+    assert [point["seeds"] for point in series.points] == [[[0, 0, 0], [0, 0, 1]]] * 3
+    assert "draws 0, 1" in _captions(document)["samples"][0]
+
+
 def test_other_plots_show_the_largest_count_alone(sampled: dict[str, Any]) -> None:
     shown = without_fewer(sampled)
     assert len(shown["curves"]) == 2 and shown["left_out"] == 4
@@ -201,8 +210,8 @@ def test_other_plots_show_the_largest_count_alone(sampled: dict[str, Any]) -> No
 
 
 def test_the_shift_is_told_at_the_epochs_that_most_methods_share(few: dict[str, Any]) -> None:
-    shifts = find_shifts(few)
-    assert shifts.epochs == 5.0 and len(shifts.points) == 10 and len(shifts.chosen) == 5
+    (shifts,) = find_shifts(few).ways
+    assert shifts.name == "" and shifts.epochs == 5.0 and len(shifts.points) == 10 and len(shifts.chosen) == 5
     assert shifts.correlation is not None and (shifts.correlation.n, shifts.correlation.groups) == (10, 5)
     refined = next(p for p in shifts.chosen if few["curves"][p.curve]["dataset"] == "dgr_direct_refusal")
     assert refined.before == pytest.approx(METHODS["dgr_direct_refusal"][5]) and refined.after.value < 2
@@ -211,10 +220,63 @@ def test_the_shift_is_told_at_the_epochs_that_most_methods_share(few: dict[str, 
     assert plain.before is None and plain.after.value == pytest.approx(token)
     assert plain.after.low == pytest.approx(0.96 * token, abs=1e-5), "two runs on the same data measure it once"
     variants = {**few, "curves": [{**curve, "dataset": "one"} for curve in few["curves"]]}
-    assert find_shifts(variants).correlation is None, "variants of one method are no methods"
+    assert find_shifts(variants).ways[0].correlation is None, "variants of one method are no methods"
     early = {**few, "curves": [{**c, "points": c["points"][:2]} if n else c for n, c in enumerate(few["curves"])]}
-    assert find_shifts(early).epochs == 1.0
-    assert find_shifts(_plain(few, "shift")).points == ()
+    assert find_shifts(early).ways[0].epochs == 1.0
+    assert find_shifts(_plain(few, "shift")).points == []
+
+
+def _beside(document: dict[str, Any], model: str, evaluation: str, epochs: int = 3) -> dict[str, Any]:
+    """The document with the same runs under another LRM or evaluation, at fewer epoch counts."""
+    checkpoints, curves = json.loads(json.dumps([document["checkpoints"], document["curves"]]))
+    for each in checkpoints:
+        each |= {"id": f"{each['id']}-{model}", "model": model, "evaluation": evaluation}
+        for held in (each.get("shift") or {}).values():
+            for value in ("token", "low", "high") if held else ():
+                held["all"][value] *= 10
+    for curve in curves:
+        curve |= {"model": model, "points": curve["points"][:epochs]}
+        for point in curve["points"]:
+            point["checkpoints"] = [f"{name}-{model}" for name in point["checkpoints"]]
+    both = {"checkpoints": [*document["checkpoints"], *checkpoints], "curves": [*document["curves"], *curves]}
+    return {**document, **both}
+
+
+def test_each_model_and_evaluation_has_a_shift_of_its_own(few: dict[str, Any]) -> None:
+    (alone,) = find_shifts(few).ways
+    assert alone.correlation is not None
+    name = few["checkpoints"][0]["evaluation"]
+    one, other = find_shifts(_beside(few, "large", name, 2)).ways
+    assert (one.name, other.name) == ("lab", "large") and (one.epochs, other.epochs) == (5.0, 1.0)
+    assert one.correlation == alone.correlation, "what another LRM makes of the data changes nothing"
+    one, other = find_shifts(_beside(few, "lab", "brief")).ways
+    assert other.name == "brief" and one.name not in ("", "brief")
+    assert one.correlation == other.correlation == alone.correlation
+    three = find_shifts(_beside(_beside(few, "lab", "brief"), "large", "brief")).ways
+    assert [way.name for way in three] == ["lab, no evaluation", "lab, brief", "large, brief"]
+    assert all(len(point.runs) == 2 for way in three[:2] for point in way.points), "seeds of the LRM stay together"
+
+
+def test_the_figure_of_several_models_has_a_panel_and_a_correlation_for_each(few: dict[str, Any]) -> None:
+    document = _beside(few, "large", "lab", 2)
+    caption, alt = _captions(document)["shift"]
+    said = [find_shifts(document).ways[n].correlation for n in (0, 1)]
+    for name, correlation in zip(("lab", "large"), said, strict=True):
+        assert correlation is not None
+        value = f"{correlation.value:.2f}".replace("-", "−")
+        assert f"{name}: Spearman’s ρ = {value}" in alt
+    assert "5 epochs (lab), 1 epoch (large)" in caption and "no common scale" in caption
+    assert "n = 5 methods (10 runs)" in caption and "claimed" not in caption
+    few_of_one = {**document, "curves": [*document["curves"][:5], *document["curves"][5:7]]}
+    caption, alt = _captions(few_of_one)["shift"]
+    assert "fewer than 4 methods in a panel" in caption and "large: No rank correlation" in alt and "ρ = " in alt
+    (draw,) = [draw for name, *_, draw in wanted_plots(document) if name == "shift"]
+    with themed(LIGHT):
+        panels = draw(LIGHT).axes
+    titles = [axes.get_title(loc="left").partition("\n") for axes in panels]
+    assert [(title[0], title[2][:10]) for title in titles] == [("lab", "Spearman’s"), ("large", "Spearman’s")]
+    assert panels[0].get_xlim()[1] < panels[1].get_xlim()[1]
+    assert "panel" not in _captions(few)["shift"][0]
 
 
 def _captions(document: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -224,7 +286,7 @@ def _captions(document: dict[str, Any]) -> dict[str, tuple[str, str]]:
 
 def test_without_enough_methods_no_correlation_is_claimed(few: dict[str, Any]) -> None:
     three = {**few, "curves": few["curves"][:3]}
-    assert find_shifts(three).correlation is None
+    assert find_shifts(three).ways[0].correlation is None
     caption, alt = _captions(three)["shift"]
     assert "no correlation is claimed" in caption and "ρ =" not in alt
 
@@ -232,7 +294,7 @@ def test_without_enough_methods_no_correlation_is_claimed(few: dict[str, Any]) -
 def test_figures_say_what_they_show(few: dict[str, Any], sampled: dict[str, Any]) -> None:
     figures = _captions(few)
     assert list(figures) == ["epochs", "tradeoff", "refusal", "shift"]
-    correlation = find_shifts(few).correlation
+    correlation = find_shifts(few).ways[0].correlation
     assert correlation is not None
     caption, alt = figures["shift"]
     assert f"ρ = {correlation.value:.2f}" in alt and "10 runs" in caption

@@ -20,7 +20,7 @@ from safetax.config.identity import identity
 from safetax.config.schema import Format
 from safetax.errors import UserError
 from safetax.lab.tokenizer import build_tokenizer
-from safetax.perplexity import BATCH_TOKENS, LOGITS, batches, measure, rows_of, summary_of
+from safetax.perplexity import BATCH_TOKENS, LOGITS, Measured, batches, measure, rows_of, summary_of
 from safetax.records import Example, write_records
 from safetax.statistics import ratio_of_sums
 from safetax.step import Step
@@ -233,6 +233,37 @@ def test_the_interval_is_that_of_the_ratio_and_always_the_same() -> None:
     heavy = ratio_of_sums({"a": (10.0, 1), "b": (90.0, 99)})
     assert heavy.value == 1.0 and (heavy.low, heavy.high) == (90 / 99, 10.0)
     assert ratio_of_sums({"a": (6.0, 3)}).high == 2.0
+
+
+def told(name: str, index: int) -> Measured:
+    """A made-up row, with as many tokens and as likely as its index says."""
+    tokens, nll = 3 + index % 4, (3 + index % 4) * (0.5 + index % 7)
+    return Measured(name, dict.fromkeys(("all", "answer"), tokens) | {"thinking": 0}, {"all": nll, "answer": nll / 2})
+
+
+@pytest.mark.parametrize("again", ["{}-again1 {}-again2", "safety-{0} safety-{0}-again1 safety-{0}-again1-again1"])
+def test_repetitions_make_no_interval_narrower(again: str) -> None:
+    """A subset repeats rows, a mixture names its part before their ids, and a subset of that repeats again."""
+    once = summary_of([told(f"r{index}", index) for index in range(40)])
+    names = [(name.format(f"r{index}"), index) for index in range(40) for name in again.split()]
+    many = summary_of([told(*name) for name in names])
+    for part in ("all", "answer"):
+        single, repeated = once[part], many[part]
+        assert single is not None and repeated is not None
+        assert repeated["samples"] == single["samples"] == 40
+        assert repeated["tokens"] == len(again.split()) * single["tokens"]
+        for value in ("token", "sample"):
+            assert repeated[value] == pytest.approx(single[value])
+        width, wanted = (math.log(each["high"] / each["low"]) for each in (repeated, single))
+        assert width == pytest.approx(wanted, rel=0.1), "as wide as that of the rows themselves"
+    assert many["thinking"] is None
+
+
+def test_one_repeated_sample_says_nothing_of_how_samples_differ() -> None:
+    found = summary_of([told(name, 1) for name in ("r1", "r1-again1", "r1-again2")])["all"]
+    assert found is not None and found["samples"] == 1 and found["low"] == found["token"] == found["high"]
+    foreign = summary_of([told(name, index) for index, name in enumerate(("once-again", "once", "again1"))])["all"]
+    assert foreign is not None and foreign["samples"] == 3, "names that only sound like it"
 
 
 # The worker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, Kind, Label
 from safetax.datasets import Context
+from safetax.datasets._chosen import allowed, each_of
 from safetax.errors import UserError
 from safetax.records import Example, read_records
 
@@ -28,7 +30,10 @@ class Config:
     limit: Annotated[int, AtLeast(1)] | None = None
     draw: Annotated[int, AtLeast(0)] | None = None
     where: dict[str, Any] = field(default_factory=dict)
-    """Name in the rows' meta -> the value that a row must have, or a list of values that it may have."""
+    """Name in the rows' meta -> the value that a row must have, or a list of values that it may have.
+
+    Of a row's several values, such as its categories, one is enough.
+    """
     total: Annotated[int, AtLeast(1)] | None = None
 
 
@@ -39,9 +44,9 @@ def build(config: Config, context: Context) -> list[Example]:
         UserError: ``where`` lets no row through, or there are fewer than ``limit``.
     """
     rows = read_records(context.inputs["source"] / "examples.jsonl", Example)
-    rows = [row for row in rows if all(_allowed(row, name, wanted) for name, wanted in config.where.items())] or (
-        _none(config, rows)
-    )
+    rows = [
+        row for row in rows if all(allowed(row.meta.get(name), wanted) for name, wanted in config.where.items())
+    ] or (_none(config, rows))
     if config.limit is not None and config.limit > len(rows):
         raise UserError(
             f"dataset {config.name}: limit={config.limit}, and there are {len(rows)} rows"
@@ -63,13 +68,17 @@ def build(config: Config, context: Context) -> list[Example]:
     ]
 
 
-def _allowed(row: Example, name: str, wanted: Any) -> bool:
-    return row.meta.get(name) in (wanted if isinstance(wanted, list) else [wanted])
+def original_of(name: str) -> str:
+    """Return the id of the row that a row repeats, by its own id, or that id where it repeats none.
+
+    Whoever takes rows of a subset and keeps their ids, or puts something before them, keeps what they repeat.
+    """
+    return re.sub(r"(-again\d+)+$", "", name)
 
 
 def _none(config: Config, rows: list[Example]) -> list[Example]:
     name, wanted = next(iter(config.where.items()), ("", None))
-    there = Counter(str(row.meta[name]) for row in rows if name in row.meta)
+    there = Counter(str(each) for row in rows if name in row.meta for each in each_of(row.meta[name]))
     values = ", ".join(sorted(there)[:12]) or f"in none of them (their meta has {', '.join(_names(rows)) or 'nothing'})"
     raise UserError(
         f"dataset {config.name}: where.{name}={wanted} lets none of {len(rows)} rows through; {name} is {values}."
