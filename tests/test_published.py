@@ -312,6 +312,10 @@ def test_the_name_of_an_evaluation_stands_for_what_it_sets_and_nothing_else() ->
     assert variants([config("paper", 5000, 1e-5), config("sound", 16384, 2e-5)])[1] == (
         "evaluation=sound, alignment.learning_rate=2e-05"
     )
+    data = [
+        {**config("paper", 5000, 1e-5), "recipes": {"primer": words}, "world": {"s1k": words}} for words in ("a", "b")
+    ]
+    assert variants(data) == ["", ""], "what no data set of a run refers to tells it from no other"
     several = [config("paper", 5000, 1e-5), config("paper", 8000, 1e-5), config("sound", 16384, 1e-5)]
     assert variants(several)[1] == "evaluation=paper, evaluation.thinking_budget=8000"
 
