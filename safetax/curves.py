@@ -15,7 +15,7 @@ Document = dict[str, Any]
 def make_curves(checkpoints: Mapping[str, Document]) -> list[Document]:
     """Return one curve for each model, data set and variant; the LRM of its checkpoints is the point at epoch 0.
 
-    A point names the seeds of each of its checkpoints: alignment, LRM and, where the data were drawn, the draw. Curves
+    A point names the seeds of each of its checkpoints: alignment, LRM and, where the data were drawn, the draws. Curves
     that differ in how many samples they had share a ``series``; where weights lie between the LRM's and the aligned
     model's, ``interpolation`` is the share of the latter.
     """
@@ -23,8 +23,8 @@ def make_curves(checkpoints: Mapping[str, Document]) -> list[Document]:
     for checkpoint in checkpoints.values():
         if checkpoint["role"] == "aligned":
             points = groups[checkpoint["model"], checkpoint["dataset"], checkpoint["variant"]]
-            draw = (checkpoint.get("data") or {}).get("draw")
-            seeds = [checkpoint["seed"], checkpoint["lrm_seed"], *([] if draw is None else [draw])]
+            draws = (checkpoint.get("data") or {}).get("draws") or []
+            seeds = [checkpoint["seed"], checkpoint["lrm_seed"], *draws]
             points[checkpoint["epochs"]][checkpoint["id"]] = seeds
             if checkpoint["lrm"] is not None:
                 # An LRM that several alignment seeds share is one observation, so it occurs once.

@@ -12,7 +12,7 @@ import pytest
 
 from safetax.config.compose import Composer
 from safetax.config.identity import identity
-from safetax.datasets import Context, refined, unmet
+from safetax.datasets import Context, refined, subset, unmet
 from safetax.datasets.refined import Checks, copied
 from safetax.datasets.subset import original_of
 from safetax.errors import ConfigError, UserError
@@ -71,6 +71,13 @@ def test_rows_tell_what_they_repeat_through_other_data_sets(tmp_path: Path) -> N
             originals.setdefault(original_of(example.id), set()).add(f"{asked} {example.answer}")
         assert len(originals) < len(found) and all(len(texts) == 1 for texts in originals.values())
     assert len({original_of(example.id) for example in nested}) == 4
+
+
+def test_repetitions_of_repetitions_have_names_of_their_own(tmp_path: Path) -> None:
+    inner = ("dataset.source.source=direct_refusal", "dataset.source.limit=3", "dataset.source.total=7")
+    nested = ("dataset=few", "dataset.source=few", *inner, "dataset.limit=null", "dataset.total=20")
+    found, _ = prepared(tmp_path, *nested, "world.direct_refusal.samples=40")
+    assert len(found) == len(set(ids(found))) == 20 and len({subset.original_of(each) for each in ids(found)}) == 3
 
 
 def test_rows_of_one_category(tmp_path: Path) -> None:

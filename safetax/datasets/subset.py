@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from random import Random
 from typing import Annotated, Any
 
@@ -62,10 +64,15 @@ def build(config: Config, context: Context) -> list[Example]:
             f"dataset {config.name}: total={total} is less than the {len(chosen)} rows that are chosen; allowed is at "
             "least that number, or null for each once."
         )
-    return [
-        replace(row, id=f"{row.id}-again{time}") if (time := at // len(chosen)) else row
-        for at, row in ((at, chosen[at % len(chosen)]) for at in range(total))
-    ]
+    known = {row.id for row in chosen}
+    names = {row.id: _repetitions(row.id, known) for row in chosen}
+    repeated = (chosen[at % len(chosen)] for at in range(len(chosen), total))
+    return [*chosen, *(replace(row, id=next(names[row.id])) for row in repeated)]
+
+
+def _repetitions(name: str, known: set[str]) -> Iterator[str]:
+    """Yield the ids of a row's repetitions; the source may have repetitions of its own."""
+    return (again for time in count(1) if (again := f"{name}-again{time}") not in known)
 
 
 def original_of(name: str) -> str:
