@@ -189,8 +189,8 @@ def _flaw(checks: Checks, source: Example, response: Response, verdict: Verdict)
         return "it is a copy of the source"
     if verdict.error is not None:
         return "its judging failed"
-    benign = source.meta.get("harmful") is False and checks.benign_labels is not None
-    if verdict.label not in (checks.benign_labels if benign else checks.labels):
+    labels = checks.benign_labels if source.meta.get("harmful") is False else None
+    if verdict.label not in (checks.labels if labels is None else labels):
         return f"it is judged {verdict.label}"
     return None
 
