@@ -143,13 +143,13 @@ class GraphRunner:
         for key, step in list(self.waiting.items()):
             if key not in self.statuses and self._is_ready(step):
                 status = self.statuses[key] = self.store.status(step)
-                if status.complete and status.released and key in self.wanted:
-                    self.view.note(f"{step.title} ({key}) is made again: its weights were let go, and are needed")
-                elif status.complete:
+                if status.serves(key in self.wanted):
                     self.complete.add(key)
                     self.outcome.reused.append(step)
                     self.view.reused(step)
                     self.waiting.pop(key)
+                elif status.complete:
+                    self.view.note(f"{step.title} ({key}) is made again: its weights were let go, and are needed")
                 elif status.state in ("damaged", "stale"):
                     self.view.note(f"{step.title} ({key}) is made again: {status.reason}")
 

@@ -9,18 +9,25 @@ shared by the runs at work there, so that nothing is pruned which a run has foun
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from safetax.errors import UserError
 from safetax.ownership import Owner, is_alive_elsewhere, owned, signed, wait_for_other_hosts
 
 _held: dict[int, Owner] = {}
 """This process's locks, by file descriptor, with the names that it put into them."""
 GLANCE = 0.05
 """Seconds that a mere look at a lock may take; whoever holds one longer is at work."""
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+class NoLocksError(UserError, OSError):
+    """The file system keeps no locks."""
 
 
 def lock_path(directory: Path) -> Path:
@@ -60,7 +67,7 @@ def try_locked(directory: Path) -> Iterator[bool]:
     """Hold the lock of a step's folder if no one else does; yields whether it is held."""
     descriptor = _open(lock_path(directory))
     try:
-        held = _try(descriptor, fcntl.LOCK_EX) and _lies_at(descriptor, lock_path(directory))
+        held = _try(descriptor, fcntl.LOCK_EX, lock_path(directory)) and _lies_at(descriptor, lock_path(directory))
         held = held and not is_alive_elsewhere(descriptor)
         with owned(descriptor) if held else contextlib.nullcontext():
             yield held
@@ -90,7 +97,7 @@ def _look(directory: Path, tell: Callable[[int], str | None]) -> str | None:
         return None
     try:
         # A shared lock: two who look at once do not take each other for an owner.
-        free = _try(descriptor, fcntl.LOCK_SH) and not is_alive_elsewhere(descriptor)
+        free = _try(descriptor, fcntl.LOCK_SH, lock_path(directory)) and not is_alive_elsewhere(descriptor)
         return None if free else tell(descriptor)
     finally:
         os.close(descriptor)
@@ -104,9 +111,10 @@ def is_locked(directory: Path) -> bool:
 @contextlib.contextmanager
 def in_use(outputs: Path) -> Iterator[None]:
     """Keep an outputs folder from being pruned; any number of processes may at a time."""
-    descriptor = _open(outputs / "locks" / "runs")
+    path = outputs / "locks" / "runs"
+    descriptor = _open(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        _flock(descriptor, fcntl.LOCK_SH, path)
         yield
     finally:
         os.close(descriptor)
@@ -115,9 +123,10 @@ def in_use(outputs: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def unused(outputs: Path) -> Iterator[bool]:
     """Keep runs from beginning in an outputs folder; yields False where one is at work."""
-    descriptor = _open(outputs / "locks" / "runs")
+    path = outputs / "locks" / "runs"
+    descriptor = _open(path)
     try:
-        yield _try(descriptor, fcntl.LOCK_EX)
+        yield _try(descriptor, fcntl.LOCK_EX, path)
     finally:
         os.close(descriptor)
 
@@ -131,12 +140,12 @@ def _acquire(path: Path, waiting: Callable[[str], None] | None) -> int:
     while True:
         descriptor = _open(path)
         try:
-            if not _try(descriptor, fcntl.LOCK_EX):
+            if not _try(descriptor, fcntl.LOCK_EX, path):
                 time.sleep(GLANCE)
-                if not _try(descriptor, fcntl.LOCK_EX):
+                if not _try(descriptor, fcntl.LOCK_EX, path):
                     if waiting is not None:
                         waiting(_words(descriptor))
-                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                    _flock(descriptor, fcntl.LOCK_EX, path)
             if _lies_at(descriptor, path):
                 return descriptor
         except BaseException:
@@ -145,12 +154,30 @@ def _acquire(path: Path, waiting: Callable[[str], None] | None) -> int:
         os.close(descriptor)
 
 
-def _try(descriptor: int, operation: int) -> bool:
+def _try(descriptor: int, operation: int, path: Path) -> bool:
     try:
-        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+        _flock(descriptor, operation | fcntl.LOCK_NB, path)
     except BlockingIOError:
         return False
     return True
+
+
+def _flock(descriptor: int, operation: int, path: Path) -> None:
+    """Lock the open lock file at a path.
+
+    Raises:
+        NoLocksError: the file system does not know how.
+    """
+    try:
+        fcntl.flock(descriptor, operation)
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        raise NoLocksError(
+            f"runtime.outputs={path.parent.parent}: its file system keeps no locks (flock: {error.strerror}), without "
+            "which two runs would write the same step; name a folder on one that does, such as NFS 4, Lustre "
+            "mounted with '-o flock', or a local disk."
+        ) from None
 
 
 def _lies_at(descriptor: int, path: Path) -> bool:

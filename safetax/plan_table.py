@@ -35,20 +35,20 @@ def rows_of(plan: Plan, store: Store) -> list[Row]:
     finished: dict[str, list[dict[str, Any]]] = {}
     for manifest in store.finished():
         finished.setdefault(manifest["kind"], []).append(manifest)
-    to_run: set[str] = set()
+    to_do = store.to_do(plan.steps)
     rows = []
     for step in plan.steps:
-        status = store.status(step)
-        moved = any(source.key in to_run for source in step.inputs.values())
-        if status.complete and not moved:
+        pending = to_do.get(step.key)
+        if pending is None:
             rows.append(Row(step, True, "", None))
             continue
-        to_run.add(step.key)
         similar = finished.get(step.kind, [])
-        reason = "" if status.state == "absent" else status.reason
-        if status.complete:
+        reason = "" if pending.status.state == "absent" else pending.status.reason
+        if not pending.again:
             reason = "an input is made again; kept if that comes out the same"
-        elif not reason and not moved:
+        elif pending.status.complete:
+            reason = "its weights were let go, and are needed"
+        elif not reason and not pending.below:
             reason = "; ".join(store.differences(step, similar)[:MOST_DIFFERENCES])
         rows.append(Row(step, False, reason, seconds_of(step, similar)))
     return rows

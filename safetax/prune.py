@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from safetax.cluster.record import FOLDER, JOBS
 from safetax.config.build import nearest
 from safetax.errors import UserError
 from safetax.locks import lock_path, owner, try_locked
-from safetax.manifest import MANIFEST, SCRATCH, STEP, read_json, read_manifest
+from safetax.manifest import MANIFEST, SCRATCH, STEP, read_json, read_manifest, write_json
 from safetax.step import VERSIONS
 
 MOST_NAMED = 5
@@ -21,7 +22,7 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run on disk; ``steps`` is None where its record cannot be read."""
+    """A run on disk, or one that was submitted to a cluster; ``steps`` is None where its record cannot be read."""
 
     name: str
     folder: Path
@@ -51,13 +52,25 @@ def step_folders(outputs: Path) -> Iterator[Path]:
 
 def read_runs(outputs: Path) -> list[RunRecord]:
     """Return the runs of an outputs folder, sorted by name."""
-    runs = []
+    found: dict[str, RunRecord] = {}
     for path in sorted(outputs.glob("runs/*/run.json")):
         record = read_json(path) or {}
         steps = record.get("steps")
         known = tuple(map(str, steps)) if isinstance(steps, list) else None
-        runs.append(RunRecord(path.parent.name, path.parent, known, tuple(map(str, record.get("overrides") or ()))))
-    return runs
+        overrides = tuple(map(str, record.get("overrides") or ()))
+        found[path.parent.name] = RunRecord(path.parent.name, path.parent, known, overrides)
+    for record in _submissions(outputs).values():
+        for name, steps in record["runs"].items():
+            overrides = tuple(record.get("overrides", {}).get(name, ()))
+            found.setdefault(name, RunRecord(name, outputs / "runs" / name, tuple(steps), overrides))
+    return sorted(found.values(), key=lambda run: run.name)
+
+
+def _submissions(outputs: Path) -> dict[Path, dict[str, Any]]:
+    """Return the records of what was submitted to a cluster; their runs need their steps before they are whole."""
+    paths = [path for kind in ("runs", "sweeps") for path in sorted(outputs.glob(f"{kind}/*/{FOLDER}/{JOBS}"))]
+    found = {path: read_json(path) for path in paths}
+    return {path: record for path, record in found.items() if record is not None}
 
 
 def dropped_runs(runs: list[RunRecord], keep: Collection[str], drop: Collection[str]) -> list[RunRecord]:
@@ -123,6 +136,9 @@ def remove(doomed: Doomed) -> str | None:
     if doomed.what == "run":
         (doomed.path / "run.json").unlink(missing_ok=True)
         _remove_tree(doomed.path)
+        for path, record in _submissions(doomed.path.parent.parent).items():
+            if record["runs"].pop(doomed.key, None) is not None:
+                write_json(path, record)
         return None
     step = doomed.path.parent if doomed.what == "scratch" else doomed.path
     with try_locked(step) as held:

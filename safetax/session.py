@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetax.cluster.register import counted_on, submitting
 from safetax.config.compose import Composer, Job
 from safetax.config.runtime import Runtime
 from safetax.config.schema import Config
@@ -138,12 +139,18 @@ class Session:
             self.run(graph, sweep)
 
     def let_go(self, graph: Plan, outputs: Path) -> None:
-        """Let weights go as ``runtime.keep`` says, unless another run may be reading them."""
+        """Let weights go as ``runtime.keep`` says, unless another run or a job of the cluster may be reading them."""
         keep = graph.runs[0].config.runtime.keep
         if keep == "all":
             return
-        with unused(outputs) as alone:
-            freed = let_go(graph, Store(outputs), keep) if alone else 0
+        with unused(outputs) as alone, submitting(outputs):
+            reading = counted_on(outputs) if alone else "another run is at work there"
+            freed = 0 if reading else let_go(graph, Store(outputs), keep)
+        if reading:
+            self.say(
+                f"runtime.keep={keep}: all weights in {shown(outputs)} stay, since {reading}. Give the command "
+                "again when that is over to let them go."
+            )
         if freed:
             self.say(f"runtime.keep={keep}: weights let go, {freed / 1e9:.1f} GB")
 

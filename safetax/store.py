@@ -28,6 +28,21 @@ class Status:
         """Whether the step is finished, whole, and made from its inputs as they are now."""
         return self.state == "complete"
 
+    def serves(self, wanted: bool) -> bool:
+        """Whether the step need not be made: it is complete, with its weights where some step will read them."""
+        return self.complete and not (self.released and wanted)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A step of a graph that is not simply reused."""
+
+    status: Status
+    again: bool
+    """Whether it is to be made; else it is complete, and kept if its inputs come out as they were."""
+    below: bool
+    """Whether one of its inputs is such a step too."""
+
 
 class Store:
     """The steps below one outputs folder.
@@ -74,12 +89,17 @@ class Store:
             return Status("unfinished", f"{count} of its verdicts are errors")
         return Status("complete", released=bool(manifest.get(RELEASED)))
 
-    def freeze(self, step: Step) -> Path:
-        """Write what a worker needs to run the step into its folder, and return the folder."""
+    def freeze(self, step: Step, again: bool = True) -> Path:
+        """Write what a worker needs to run the step into its folder, and return the folder.
+
+        Args:
+            step: the step.
+            again: whether it is to be made even where it is complete without its weights; else a worker keeps it.
+        """
         directory = self.directory(step)
         directory.mkdir(parents=True, exist_ok=True)
         manifest = read_manifest(directory) or {}
-        if manifest.get(RELEASED) or (self.retry_errors and errors_in(manifest)):
+        if (manifest.get(RELEASED) and again) or (self.retry_errors and errors_in(manifest)):
             (directory / MANIFEST).unlink(missing_ok=True)  # it is wanted whole again
         write_json(directory / STEP, step.frozen())
         write_json(directory / RUNTIME, dict(step.runtime))
@@ -93,10 +113,25 @@ class Store:
         """
         wanted: set[str] = set()
         for step in reversed(steps):
-            status = self.status(step)
-            if not status.complete or (status.released and step.key in wanted):
+            if not self.status(step).serves(step.key in wanted):
                 wanted.update(source.key for source in step.inputs.values())
         return wanted
+
+    def to_do(self, steps: Sequence[Step]) -> dict[str, Pending]:
+        """Return the steps of a graph that are not simply reused, by their keys.
+
+        Args:
+            steps: the graph, inputs before what uses them.
+        """
+        wanted = self.wanted(steps)
+        found: dict[str, Pending] = {}
+        for step in steps:
+            status = self.status(step)
+            again = not status.serves(step.key in wanted)
+            below = any(source.key in found for source in step.inputs.values())
+            if again or below:
+                found[step.key] = Pending(status, again, below)
+        return found
 
     def finished(self) -> Iterator[dict[str, Any]]:
         """Yield the manifests of all finished steps."""

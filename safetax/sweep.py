@@ -73,14 +73,21 @@ def is_over(jobs: Sequence[Seen]) -> bool:
 
 def watch(submission: Submission, console: Console, once: bool, seconds: float) -> int:
     """Show the jobs, until all have ended; returns 0, or 1 where one failed or was cancelled."""
+    from rich.console import Group
     from rich.live import Live
+    from rich.text import Text
 
     jobs = look(submission, queue())
     if once or is_over(jobs) or not console.is_terminal:
         console.print(render(submission, jobs))
+        told = ""
         while not once and not is_over(jobs):  # a log is told what changes
             time.sleep(seconds)
-            before, jobs = jobs, look(submission, queue())
+            before = jobs
+            jobs, silent = look_again(submission, before)
+            if silent != told:
+                console.print(silent or "Slurm answers again.", markup=False, highlight=False, soft_wrap=True)
+                told = silent
             for old, new in zip(before, jobs, strict=True):
                 if new.state != old.state:
                     why = f" ({new.why})" if new.why else ""
@@ -89,13 +96,21 @@ def watch(submission: Submission, console: Console, once: bool, seconds: float) 
         with Live(render(submission, jobs), console=console, screen=False, auto_refresh=False) as live:
             while not is_over(jobs):
                 time.sleep(seconds)
-                jobs = look(submission, queue())
-                live.update(render(submission, jobs), refresh=True)
+                jobs, silent = look_again(submission, jobs)
+                live.update(Group(render(submission, jobs), Text(silent, style="yellow")), refresh=True)
     if is_over(jobs):
         report = submission.target / "report.html"
         place = f"Report:  {report}" if report.is_file() else f"Results: {submission.target}"
         console.print(place, highlight=False, soft_wrap=True)
     return int(any(seen.state in ("failed", "cancelled") for seen in jobs))
+
+
+def look_again(submission: Submission, before: Sequence[Seen]) -> tuple[Sequence[Seen], str]:
+    """Return what became of the jobs; where Slurm does not answer, what was seen before, and words that say so."""
+    try:
+        return look(submission, queue()), ""
+    except UserError as error:
+        return before, f"{error} This is what was seen last; asking again."
 
 
 def run(chosen: argparse.Namespace, console: Console) -> int:
@@ -114,21 +129,26 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
         return 0
     check_slurm()
     if chosen.cancel:
-        living = [job.id for job in submission.jobs if (now := queue().get(job.id)) is not None and now.living]
+        living = living_jobs(submission)
         cancel(living)
         console.print(f"{len(living)} jobs cancelled; finished steps are kept. Go on: --resubmit", highlight=False)
         return 0
     if chosen.resubmit:
-        living = [job for job in submission.jobs if (now := queue().get(job.id)) is not None and now.living]
-        if living:
+        if living := living_jobs(submission):
             raise UserError(
-                f"{len(living)} jobs of {chosen.folder} still wait or run, such as {living[0].id}; cancel them first "
+                f"{len(living)} jobs of {chosen.folder} still wait or run, such as {living[0]}; cancel them first "
                 "(--cancel), or let them end."
             )
         if submit(load_plan(target), submission.outputs, submission.sweep, console) is None:
             console.print("All steps are finished: there is nothing to submit. Results: --report", highlight=False)
         return 0
     return watch(submission, console, chosen.once, chosen.every)
+
+
+def living_jobs(submission: Submission) -> list[str]:
+    """Return the numbers of the jobs that run, or still may."""
+    queued = queue()
+    return [job.id for job in submission.jobs if job.id in queued and queued[job.id].living]
 
 
 def parser() -> argparse.ArgumentParser:

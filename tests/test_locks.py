@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from safetax import ownership
+from safetax.errors import UserError
 from safetax.locks import in_use, is_locked, is_overtaken, lock_path, locked, owner, try_locked, unused
 from safetax.store import Store
 from safetax.worker_process import WorkerProcess
@@ -236,3 +238,19 @@ def test_whoever_was_overtaken_does_not_finish(step: Path) -> None:
         foreign(step)
         assert is_overtaken(descriptor)
     assert "elsewhere" in lock_path(step).read_text(), "and leaves the new owner's name"
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named(step: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with locked(step):
+        pass  # so that there is a file to look at
+    monkeypatch.setattr("safetax.locks.fcntl.flock", refuse)
+    outputs = step.parent.parent
+    for context in (locked(step), try_locked(step), in_use(outputs), unused(outputs)):
+        with pytest.raises(UserError, match=f"runtime.outputs={outputs}: its file system keeps no locks"), context:
+            pass
+    with pytest.raises(UserError, match=os.strerror(number)):
+        is_locked(step)

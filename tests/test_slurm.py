@@ -86,8 +86,8 @@ def living() -> list[Queued]:
 
 def at_work(submission: Submission, kind: str) -> str | None:
     """Return the number of a running job of this kind that has made some progress."""
-    for index, job in enumerate(submission.jobs):
-        told = submission.state(index)
+    for job in submission.jobs:
+        told = submission.state(job)
         done = (told.get("progress") or {}).get("done", 0)
         if job.kind == kind and told.get("state") == "running" and done and done < told["progress"]["total"]:
             return job.id
@@ -164,6 +164,29 @@ def test_requeued_in_mid_training_and_mid_generation(cluster: Path, outputs: Pat
     assert manifest["summary"]["attempts"] == 2 and manifest["summary"]["resumed_at"] > 0
 
 
+def test_told_to_end_on_two_nodes(cluster: Path, outputs: Path, undisturbed: bytes) -> None:
+    """The first node asks for the next turn; the batch script ends the other's work and has the job queued again."""
+    submit(outputs, LONG, "runtime.generate_nodes=2")
+    submission = submission_of(outputs)
+    generate = wait(lambda: at_work(submission, "generate"))
+    slurm("scancel", "--signal=USR2", generate)
+    wait(lambda: not living())
+    (turns,) = [submission.state(job)["attempts"] for job in submission.jobs if job.id == generate]
+    assert turns == 2 and results(outputs) == undisturbed
+
+
+def test_the_same_command_again_while_its_jobs_live(cluster: Path, outputs: Path, undisturbed: bytes) -> None:
+    submit(outputs, LONG)
+    first = submission_of(outputs)
+    wait(lambda: at_work(first, "train"))
+    told = submit(outputs, LONG).stdout
+    assert "1 jobs submitted." in told and "that were submitted from here before go on" in told
+    second = submission_of(outputs)
+    assert {job.id for job in second.jobs[:-1]} <= {job.id for job in first.jobs[:-1]}
+    wait(lambda: not living())
+    assert {seen.state for seen in look(second, queue())} == {"done"} and results(outputs) == undisturbed
+
+
 def test_cancelled_and_submitted_again(cluster: Path, outputs: Path, undisturbed: bytes) -> None:
     submit(outputs, LONG)
     submission = submission_of(outputs)
@@ -189,7 +212,7 @@ def test_a_time_limit_that_hits(cluster: Path, outputs: Path, undisturbed: bytes
     submission = submission_of(outputs)
     wait(lambda: not living(), 400)
     assert results(outputs) == undisturbed
-    (turns,) = [submission.state(place)["attempts"] for place, job in enumerate(submission.jobs) if job.kind == "train"]
+    (turns,) = [submission.state(job)["attempts"] for job in submission.jobs if job.kind == "train"]
     assert turns >= 2
 
 

@@ -308,6 +308,23 @@ def test_prune_drops_runs(store: Store, score: Step, command: Command) -> None:
     assert [f"{m['kind']}/{m['fingerprint']}" for m in store.finished()] == [chats(4).key]
 
 
+@pytest.mark.parametrize("where", ["runs/begun", "sweeps/all"])
+def test_prune_keeps_what_a_submission_counts_on(store: Store, score: Step, command: Command, where: str) -> None:
+    """Its run is not whole yet, so it has no record of its own."""
+    make(store, chats(3), chats(4))
+    runs = {"begun": [chats(3).key, chats(5).key], "kept": [score.key]}
+    record = store.root / where / "cluster" / "jobs.json"
+    write_json(record, {"schema": 1, "runs": runs, "overrides": {"begun": ["seed=7"]}})
+    told = command("prune", "--yes")
+    assert told.code == 0 and "1 removed" in told.out
+    assert store.status(chats(3)).complete and not store.directory(chats(4)).exists()
+    assert "The run begun uses it; this makes it again: python -m safetax seed=7" in command("why", chats(5).key).out
+    assert command("prune", "--yes", "--drop-run", "begun").code == 0
+    assert not store.directory(chats(3)).exists() and store.status(score).complete
+    assert (read_json(record) or {"runs": {}})["runs"].keys() <= {"kept"}
+    assert command("prune", "--yes").out.startswith("Nothing to remove")
+
+
 def test_prune_keeps_what_kept_steps_were_made_from(store: Store, score: Step, command: Command) -> None:
     put_run(store.root, "kept", score)  # names the last step alone
     assert command("prune", "--yes").out.startswith("Nothing to remove")

@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from safetax.config.runtime import Slurm
 from safetax.config.schema import Config
 from safetax.estimate.generation import gpus_of_a_copy
 from safetax.estimate.reading import gpus_to_read
 from safetax.step import Step, StepKind
+
+ROUNDS = ("generate", "score")
+"""Kinds of steps that share jobs, and that others of their kind may be made from."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ def jobs_of(steps: Sequence[Step], config_of: Mapping[str, Config], to_do: Calla
 
     A training has a job of its own, and so has an interpolation. All prompt sets of a checkpoint share one, and so one
     start of the engine; what judges them on a GPU shares one, and what judges them without; so does all data that needs
-    no model, and all data whose perplexity is measured under one model.
+    no model, and all data whose perplexity is measured under one model. Where a checkpoint answers or a judge reads
+    what came of its own earlier responses, each such round has a job of its own.
 
     Args:
         steps: of a plan, inputs before what uses them.
@@ -66,9 +71,13 @@ def jobs_of(steps: Sequence[Step], config_of: Mapping[str, Config], to_do: Calla
         to_do: whether a step is to be done by these jobs.
     """
     groups: dict[tuple[Any, ...], list[Step]] = {}
+    rounds: dict[str, int] = {}
     for step in steps:
+        rounds[step.key] = max(
+            (rounds[source.key] + (source.kind in ROUNDS) for source in step.inputs.values()), default=0
+        )
         if to_do(step):
-            groups.setdefault(_shared(step, config_of[step.key]), []).append(step)
+            groups.setdefault(_shared(step, config_of[step.key], rounds[step.key]), []).append(step)
     group_of = {step.key: name for name, group in groups.items() for step in group}
     needs = {
         name: {group_of[source.key] for step in group for source in step.inputs.values() if source.key in group_of}
@@ -96,8 +105,15 @@ def jobs_of(steps: Sequence[Step], config_of: Mapping[str, Config], to_do: Calla
     ]
 
 
-def _shared(step: Step, config: Config) -> tuple[Any, ...]:
-    """Return what the steps of one job have in common."""
+def _shared(step: Step, config: Config, rounds: int) -> tuple[Any, ...]:
+    """Return what the steps of one job have in common.
+
+    Args:
+        step: one of them.
+        config: of a run that it belongs to.
+        rounds: how many generations and judgings lie one behind the other before it; as many for all, so that none of
+            them waits for another.
+    """
     if step.kind in ("train", "merge") or (step.kind == "prepare" and step.inputs):
         return (step.key,)
     if step.kind == "prepare":
@@ -105,7 +121,7 @@ def _shared(step: Step, config: Config) -> tuple[Any, ...]:
     responses = step.inputs["responses"] if step.kind == "score" else step
     model = responses.inputs.get("model")
     checkpoint = model.key if model else str(responses.identity["model"])
-    return (step.kind, checkpoint, gpus_of(step, config) > 0)
+    return (step.kind, checkpoint, gpus_of(step, config) > 0, rounds if step.kind in ROUNDS else 0)
 
 
 def gpus_of(step: Step, config: Config) -> int:
@@ -129,14 +145,15 @@ def resources_of(steps: Sequence[Step], config: Config) -> Resources:
     """Return what a job for the steps asks for."""
     slurm, first = config.runtime.slurm, steps[0]
     gpus = max(gpus_of(step, config) for step in steps)
-    return Resources(
-        nodes=_nodes(first),
-        gpus=gpus,
-        cpus=gpus * slurm.cpus_per_gpu if gpus else slurm.cpus,
-        memory_gb=slurm.memory_gb,
-        minutes=slurm.minutes_of.get(first.kind, slurm.minutes),
-        partition=slurm.partition if gpus else (slurm.cpu_partition or slurm.partition),
-    )
+    return resources_for(slurm, slurm.minutes_of.get(first.kind, slurm.minutes), gpus, _nodes(first))
+
+
+def resources_for(slurm: Slurm, minutes: int, gpus: int = 0, nodes: int = 1) -> Resources:
+    """Return what a job with so many GPUs on each node, or without any, asks for."""
+    if gpus:
+        return Resources(nodes, gpus, gpus * slurm.cpus_per_gpu, slurm.memory_gb, minutes, slurm.partition)
+    memory, partition = slurm.cpu_memory_gb or slurm.memory_gb, slurm.cpu_partition or slurm.partition
+    return Resources(nodes, 0, slurm.cpus, memory, minutes, partition)
 
 
 def _nodes(step: Step) -> int:

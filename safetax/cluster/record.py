@@ -1,19 +1,22 @@
 """What was submitted, and what became of it: files beside the results of the run or sweep.
 
-``cluster/jobs.json`` is written once, when all is submitted. Each job writes its own ``cluster/state-N.json``.
+``cluster/jobs.json`` is written when all is submitted; jobs that live when the same is submitted again stay in it. Each
+job writes its own ``cluster/state-NUMBER.json``, by Slurm's number of it.
 """
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetax.errors import UserError
 from safetax.manifest import read_json, write_json
-from safetax.plan import Plan
+
+if TYPE_CHECKING:
+    from safetax.plan import Plan
 
 FOLDER = "cluster"
 JOBS = "jobs.json"
@@ -49,19 +52,26 @@ class Submission:
     """What each step is, by its key."""
     elsewhere: Mapping[str, str]
     """Steps that a job of another submission does: its number, by the step's key."""
+    overrides: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What was given on the command line for each run, by its name."""
 
-    def state(self, index: int) -> dict[str, Any]:
+    def state(self, job: Submitted) -> dict[str, Any]:
         """Return what a job said of itself last; empty: it has not begun."""
-        return read_json(state_path(self.target, index)) or {}
+        return read_json(state_path(self.target, job.id)) or {}
 
     def log(self, job: Submitted) -> Path:
         """Return what the job itself printed; its worker's log lies with its first step."""
         return self.target / FOLDER / f"{job.id}_0_log.out"
 
 
-def state_path(target: Path, index: int) -> Path:
-    """Return the file in which a job tells what became of it."""
-    return target / FOLDER / f"state-{index}.json"
+def state_path(target: Path, job: str) -> Path:
+    """Return the file in which a job, by Slurm's number of it, tells what became of it."""
+    return target / FOLDER / f"state-{job}.json"
+
+
+def requeue_path(target: Path, job: str) -> Path:
+    """Return the file with which a job asks its batch script to have it queued again."""
+    return target / FOLDER / f"requeue-{job}"
 
 
 def save(submission: Submission, plan: Plan) -> None:
@@ -77,18 +87,26 @@ def load(target: Path) -> Submission:
     Raises:
         UserError: nothing was submitted from this folder.
     """
-    found = read_json(target / FOLDER / JOBS)
+    found = find(target)
     if found is None:
         raise UserError(
             f"{target}: nothing was submitted to a cluster from here; name the folder of a run or sweep that "
             "hydra/launcher=slurm printed, such as outputs/sweeps/NAME."
         )
+    return found
+
+
+def find(target: Path) -> Submission | None:
+    """Return the submission of a run or sweep, or None."""
+    found = read_json(target / FOLDER / JOBS)
+    if found is None:
+        return None
     jobs = tuple(
         Submitted(**{**job, "steps": tuple(job["steps"]), "after": tuple(job["after"]), "others": tuple(job["others"])})
         for job in found["jobs"]
     )
-    outputs = Path(found["outputs"])
-    return Submission(target, outputs, found["sweep"], jobs, found["runs"], found["titles"], found["elsewhere"])
+    values = {name: found.get(name, {}) for name in ("runs", "titles", "elsewhere", "overrides")}
+    return Submission(target, Path(found["outputs"]), found["sweep"], jobs, **values)
 
 
 def load_plan(target: Path) -> Plan:

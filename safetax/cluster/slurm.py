@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from safetax.errors import UserError
 
 PATIENCE = 60.0
 """Seconds that a command of Slurm's may take."""
+ENDING = 60.0
+"""Seconds to wait for jobs that are just ending: some are queued again."""
+BETWEEN_LOOKS = 2.0
 LIVING = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED", "REQUEUE_HOLD", "STOPPED")
-MANAGERS = ("REQUEUE_HOLD", "SPECIAL_EXIT")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,32 @@ def queue() -> dict[str, Queued]:
     told = _ask(["squeue", "--me", "--noheader", "--states=all", "--format=%i|%T|%r|%N|%M"])
     rows = [line.strip().split("|") for line in told.splitlines() if line.count("|") == 4]
     return {row[0]: Queued(*row) for row in rows}
+
+
+def living_among(numbers: Iterable[str], tell: Callable[[str], None]) -> set[str]:
+    """Return those of the jobs that run or still may, when none of them is just ending any more.
+
+    One that does not come to its end in a minute counts as ended.
+
+    Args:
+        numbers: of the jobs.
+        tell: called with a line for the user before waiting.
+
+    Raises:
+        UserError: the controller does not answer.
+    """
+    asked, said = set(numbers), False
+    until = time.monotonic() + ENDING
+    while asked:
+        jobs = [job for number, job in queue().items() if number in asked]
+        ending = [job.id for job in jobs if job.state == "COMPLETING"]
+        if not ending or time.monotonic() > until:
+            return {job.id for job in jobs if job.living and job.id not in ending}
+        if not said:
+            tell(f"Waiting up to {ENDING:.0f} s for jobs that are just ending: {', '.join(ending)}.")
+            said = True
+        time.sleep(BETWEEN_LOOKS)
+    return set()
 
 
 def cancel(jobs: Iterable[str]) -> None:

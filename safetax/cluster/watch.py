@@ -15,7 +15,7 @@ from safetax.manifest import LOG, read_manifest
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 ENDS = {
-    "OUT_OF_MEMORY": "it took more memory than it asked for; raise runtime.slurm.memory_gb",
+    "OUT_OF_MEMORY": "it took more memory than it asked for; raise runtime.slurm.memory_gb, or cpu_memory_gb",
     "TIMEOUT": "its time was over, and it was not queued again; raise runtime.slurm.minutes or runtime.slurm.requeues",
     "NODE_FAIL": "its node failed",
     "CANCELLED": "it was cancelled",
@@ -51,13 +51,13 @@ def look(submission: Submission, queued: Mapping[str, Queued]) -> list[Seen]:
         queued: the jobs that Slurm still knows, by number.
     """
     found: list[Seen] = []
-    for index, job in enumerate(submission.jobs):
-        found.append(_look(submission, index, job, queued.get(job.id), found))
+    for job in submission.jobs:
+        found.append(_look(submission, job, queued.get(job.id), found))
     return found
 
 
-def _look(submission: Submission, index: int, job: Submitted, now: Queued | None, before: list[Seen]) -> Seen:
-    told = submission.state(index)
+def _look(submission: Submission, job: Submitted, now: Queued | None, before: list[Seen]) -> Seen:
+    told = submission.state(job)
     done = told.get("state") == "done" if job.kind == REPORT else all(_complete(submission, key) for key in job.steps)
     if now is not None and now.state == "RUNNING":
         return Seen(job, "running", node=now.node, elapsed=now.elapsed, progress=told.get("progress") or {})

@@ -1,7 +1,8 @@
 """What runs inside a job: a worker on the steps that were frozen when the job was submitted, and the report at the end.
 
 Submitit calls these objects on the node. On the signal that the job is about to end (its time limit, or a preemption)
-it calls ``checkpoint``, puts what that returns in the place of the job, and has Slurm queue the same job again.
+it calls ``checkpoint``, puts what that returns in the place of the job, and has Slurm queue the same job again. That
+last is left to the batch script, which runs on the node itself: a container may lack Slurm's commands.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetax.cluster.record import load, requeue_path, state_path
 from safetax.errors import StepError
 from safetax.locks import in_use
 from safetax.manifest import LOG, SCRATCH, read_manifest, write_json
@@ -45,14 +47,14 @@ class StepsJob:
         kind: of the steps.
         directories: their folders.
         interpreter: which Python the worker runs in; None: the job's own.
-        state: file that tells what became of the job.
+        target: folder of the run or sweep that it is of.
         warn: seconds between the signal and the end of the job.
     """
 
     kind: str
     directories: list[str]
     interpreter: str | None
-    state: str
+    target: str
     warn: int
     worker: WorkerProcess | None = field(default=None, repr=False)
     began: int = 0
@@ -69,6 +71,7 @@ class StepsJob:
             self._join()
             return
         self._check_shared()
+        leave_requeue_to_script(Path(self.target))
         with in_use(Path(self.directories[0]).parent.parent):
             self._work()
 
@@ -115,9 +118,8 @@ class StepsJob:
     def note(self, state: str, **values: Any) -> None:
         """Write down what became of the job, for whoever watches."""
         log = Path(self.directories[0]) / LOG
-        job = os.environ.get("SLURM_JOB_ID")
-        about = {"state": state, "job": job, "node": node_name(), "since": time.time(), "log": str(log)}
-        write_json(Path(self.state), {**about, "attempts": self.began, **values})
+        about = {"state": state, "job": job_number(), "node": node_name(), "since": time.time(), "log": str(log)}
+        write_json(state_path(Path(self.target), job_number()), {**about, "attempts": self.began, **values})
 
     def _join(self) -> None:
         """Add this node to the work of the first one, which needs it for a training only."""
@@ -127,6 +129,7 @@ class StepsJob:
         if code := process.wait():
             ended = f"the {self.kind} worker on {node_name()} ended with exit code {code}"
             if self.kind == "train":
+                self.note("failed", message=ended)  # Slurm ends the first node's part at once
                 raise StepError(ended)
             print(f"{ended}; the other nodes go on", flush=True)
 
@@ -188,44 +191,62 @@ class ReportJob:
         plan: what was submitted.
         outputs: its outputs folder.
         sweep: whether it was a sweep.
-        state: file that tells what became of the job.
+        target: folder of the run or sweep.
     """
 
     plan: Plan
     outputs: str
     sweep: bool
-    state: str
+    target: str
 
     def __call__(self) -> None:
         """Write them."""
         from rich.console import Console
 
         from safetax.cluster.outcome import outcome_of
-        from safetax.cluster.record import load
         from safetax.config.compose import Composer
         from safetax.session import Session
 
-        job = os.environ.get("SLURM_JOB_ID")
-        about = {"job": job, "node": node_name(), "log": None}
-        write_json(Path(self.state), {"state": "running", "since": time.time(), **about})
+        leave_requeue_to_script(Path(self.target))
+        self._note("running")
         session = Session(Composer(), Console(width=160))
-        submission = load(Path(self.state).parent.parent)
-        outcome = outcome_of(self.plan, submission)
+        outcome = outcome_of(self.plan, load(Path(self.target)))
         try:
             with in_use(Path(self.outputs)):
                 session.conclude(self.plan, self.sweep, Path(self.outputs), outcome)
             session.let_go(self.plan, Path(self.outputs))
         except Exception as error:
-            message = f"{type(error).__name__}: {error}"
-            write_json(Path(self.state), {"state": "failed", "since": time.time(), "message": message, **about})
+            self._note("failed", message=f"{type(error).__name__}: {error}")
             raise
-        write_json(Path(self.state), {"state": "done", "since": time.time(), **about})
+        self._note("done")
+
+    def _note(self, state: str, **values: Any) -> None:
+        about = {"state": state, "job": job_number(), "node": node_name(), "since": time.time(), "log": None}
+        write_json(state_path(Path(self.target), job_number()), {**about, **values})
 
     def checkpoint(self) -> Any:
         """Begin again in the job's next turn."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
+
+
+def leave_requeue_to_script(target: Path) -> None:
+    """Have submitit leave a file where it would have Slurm queue the job again: the batch script looks for it."""
+    from submitit.slurm.slurm import SlurmJobEnvironment
+
+    asked = requeue_path(target, job_number())
+    asked.unlink(missing_ok=True)
+
+    def ask(self: SlurmJobEnvironment, countdown: int) -> None:
+        asked.touch()
+
+    SlurmJobEnvironment._requeue = ask
+
+
+def job_number() -> str:
+    """Return Slurm's number of the job that this process is in."""
+    return os.environ["SLURM_JOB_ID"]
 
 
 def node_name() -> str:
