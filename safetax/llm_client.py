@@ -17,18 +17,18 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from safetax.config.build import nearest, show
 from safetax.config.runtime import Endpoint
-from safetax.errors import UserError, require
+from safetax.errors import ConfigError, UserError, require
 from safetax.llm_replies import Reply, places, read_reply, write_reply
 
-OPENAI = "https://api.openai.com/v1"
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds: upper end of the random wait before the first retry, doubled with each, and its bound."""
 LONGEST_RETRY_AFTER = 600.0
 """Seconds: a server that wants to be left alone for longer is not waited for."""
+SLOWEST = 10.0
+"""Tokens a second that a busy server is given time for: no answer is there before its last token is."""
 RETRIED = (408, 409, 425, 429)
 """Statuses worth another try, besides those of the server's own faults (500 and above)."""
 
@@ -44,19 +44,22 @@ class Client:
         name: the endpoint's name in the configuration, for messages.
 
     Raises:
-        UserError: the base_url is no address, or OpenAI's own server is to be asked and the key is not set.
+        UserError: the base_url is no address or holds a secret, or OpenAI's own server is to be asked and the key is
+            not set.
     """
 
     def __init__(
         self, endpoint: Mapping[str, Any], model: str, cache: Path | None, requests: int, name: str = "default"
     ) -> None:
         known = {item.name for item in fields(Endpoint)}
-        self.endpoint = Endpoint(**{key: value for key, value in endpoint.items() if key in known})
         self.model = model
         self.cache = cache
         self.requests = requests
         self.path = f"runtime.endpoints.{name}"
-        self._check_address()
+        try:
+            self.endpoint = Endpoint(**{key: value for key, value in endpoint.items() if key in known})
+        except ConfigError as error:
+            raise ConfigError(f"{self.path}.{error}") from None
         self._key = os.environ.get(self.endpoint.key) or ""
         if not self._key and self.endpoint.base_url is None:
             raise UserError(
@@ -101,26 +104,6 @@ class Client:
             counts["cost"] = (prices[0] * tokens[0] + prices[1] * tokens[1]) / 1e6
         return counts
 
-    def _check_address(self) -> None:
-        address = self.endpoint.base_url
-        if address is None:
-            return
-        try:
-            parts = urlsplit(address)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or True)
-        except ValueError:
-            parts, usable = urlsplit(""), False
-        if not usable:
-            raise UserError(
-                f"{self.path}.base_url={show(address)}: expected an address such as http://host:8000/v1, or null for "
-                "OpenAI's own."
-            )
-        if parts.username or parts.password:
-            raise UserError(
-                f"{self.path}.base_url holds a name or password, which would be written to disk; put the secret into "
-                f"an environment variable and name that in {self.path}.key."
-            )
-
     def _connect(self) -> Any:
         try:
             from openai import OpenAI
@@ -128,18 +111,24 @@ class Client:
             raise require("openai", "openai>=3") from error
         return OpenAI(
             api_key=self._key or "none",
-            base_url=self.endpoint.base_url or OPENAI,
-            timeout=self.endpoint.timeout,
+            base_url=self.endpoint.address,
             max_retries=0,
         )
 
     def _sent(self, request: Mapping[str, Any], subject: str) -> dict[str, Any]:
         """Return the arguments of a request; what only some servers know goes along as it is."""
+        from openai import Timeout
+
         rest = {key: value for key, value in request.items() if key not in (subject, "repeat") and value is not None}
         if self.endpoint.base_url is None and subject == "messages" and "max_tokens" in rest:
             # OpenAI's newer models know no other name; other servers may know only the older one.
             rest["max_completion_tokens"] = rest.pop("max_tokens")
-        return {"model": self.model, subject: request[subject], "extra_body": rest}
+        timeout = Timeout(self._patience(request), connect=self.endpoint.timeout)
+        return {"model": self.model, subject: request[subject], "extra_body": rest, "timeout": timeout}
+
+    def _patience(self, request: Mapping[str, Any]) -> float:
+        """Return the seconds that a request may take."""
+        return self.endpoint.timeout + (request.get("max_tokens") or 0) / SLOWEST
 
     def _ask(
         self, method: str, asked: Sequence[Mapping[str, Any]], send: Callable[[Mapping[str, Any]], Any]
@@ -201,8 +190,11 @@ class Client:
                 if lasting or failure.code == "insufficient_quota" or asked_wait > LONGEST_RETRY_AFTER:
                     break
                 wait = max(wait, asked_wait)
-            except APITimeoutError:
-                error, reason = f"no answer within {self.endpoint.timeout:g} s", "unreachable"
+            except APITimeoutError as failure:
+                if type(failure.__cause__).__name__ == "ConnectTimeout":
+                    error, reason = f"not reached within {self.endpoint.timeout:g} s", "unreachable"
+                else:
+                    error, reason = f"no answer within {self._patience(request):g} s", "slow"
             except APIConnectionError as failure:
                 error, reason = f"not reached: {self._told(failure.__cause__ or failure)}", "unreachable"
             except Exception as failure:  # whatever a server that does not speak the interface makes of the library
@@ -214,7 +206,12 @@ class Client:
         """Raise where a server that never answered will not answer the other requests either."""
         if self._answered or not reason:
             return
-        address = self.endpoint.base_url or OPENAI
+        address = self.endpoint.address
+        if reason == "slow":
+            raise UserError(
+                f"{self.path}.timeout={self.endpoint.timeout:g}: {address} was reached and gave {error}; raise it, or "
+                "lower runtime.requests or the tokens that are asked for; if the server hangs, start it anew."
+            )
         if reason == "unreachable":
             raise UserError(
                 f"{self.path}.base_url={show(self.endpoint.base_url)}: {address}: {error}; start the server, or name "

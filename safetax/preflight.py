@@ -17,13 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from safetax.config.build import nearest
+from safetax.config.build import nearest, show
 from safetax.config.runtime import Endpoint
 from safetax.config.schema import Config
 from safetax.estimate import Estimates, estimates
 from safetax.estimate.memory import GIB
 from safetax.gpus import visible_gpus
-from safetax.hub_places import cache, endpoint, has_token, is_cached, offline
+from safetax.hub import refuses
+from safetax.hub_places import cache, endpoint, is_cached, offline, page, token
 from safetax.needs import Repository, libraries, refused_task, repositories, servers
 from safetax.plan import Plan
 from safetax.plan_table import rows_of
@@ -179,13 +180,25 @@ def _disk(found: Estimates, outputs: Path, environment: Mapping[str, str]) -> li
 
 
 def _tokens(needed: Iterable[Repository], environment: Mapping[str, str]) -> list[str]:
-    if has_token(environment):
+    """Look for a token where something gated has to be loaded, and ask the hub whether it opens the gate."""
+    gated = [each for each in needed if each.gated and not is_cached(each.id, each.kind, each.commit, environment)]
+    if not gated:
         return []
+    if token(environment) is None:
+        return [
+            f"{each.setting}: {each.id} is gated and there is no token; accept its terms at "
+            f"{page(each.id, each.kind, environment)} and set HF_TOKEN in the environment."
+            for each in gated
+        ]
+    if offline(environment) or why_unreachable(endpoint(environment), environment) is not None:
+        return []
+    with ThreadPoolExecutor(len(gated)) as pool:
+        refused = pool.map(lambda each: refuses(each.id, each.kind, environment), gated)
     return [
-        f"{each.setting}: {each.id} is gated and there is no token; accept its terms on the hub and set HF_TOKEN in "
-        "the environment."
-        for each in needed
-        if each.gated and not is_cached(each.id, each.kind, each.commit, environment)
+        f"{each.setting}: {each.id} is gated and the hub refuses it to the token that is set; accept its terms at "
+        f"{page(each.id, each.kind, environment)} with the token's account, or set HF_TOKEN to one that may read it."
+        for each, closed in zip(gated, refused, strict=True)
+        if closed
     ]
 
 
@@ -221,9 +234,9 @@ def _unreachable(
 ) -> list[str]:
     """Try to connect to the servers, and to the hub where something has to be loaded from it."""
     addresses = {
-        f"runtime.endpoints.{name}.base_url={server.base_url}": server.base_url
+        f"runtime.endpoints.{name}.base_url={show(server.base_url)}": server.address
         for _, name, server, _ in _asked(pairs)
-        if server is not None and server.base_url is not None
+        if server is not None
     }
     absent = [each for each in needed if each.commit and not is_cached(each.id, each.kind, each.commit, environment)]
     lines = []

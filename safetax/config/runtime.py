@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from safetax.config.build import nearest
+from safetax.config.build import nearest, show
 from safetax.config.fields import AtLeast, Between, MoreThan
 from safetax.errors import ConfigError
 
 Count = Annotated[int, AtLeast(1)]
 Share = Annotated[float, Between(0, 1)]
+
+OPENAI = "https://api.openai.com/v1"
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,36 @@ class Endpoint:
     """Name of the environment variable that holds the key."""
     retries: Annotated[int, AtLeast(0)] = 6
     timeout: Annotated[float, MoreThan(0)] = 120.0
-    """Seconds that one request may take."""
+    """Seconds that a request may take besides those for the tokens that it asks for, a second for each ten."""
     price_in: Annotated[float, AtLeast(0)] | None = None
     """Price of a million tokens asked, for the cost in the manifest."""
     price_out: Annotated[float, AtLeast(0)] | None = None
     """Price of a million tokens answered."""
+
+    def __post_init__(self) -> None:
+        """Check that the address is one and holds no secret, since it is written to disk."""
+        if self.base_url is None:
+            return
+        if "@" in self.base_url or "?" in self.base_url:
+            raise ConfigError(
+                "base_url holds a name, a password or a query, which would be written to disk; allowed is an address "
+                "such as http://host:8000/v1. Put the secret into an environment variable, and its name into key."
+            )
+        try:
+            parts = urlsplit(self.base_url)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # the port is no number
+            usable = False
+        if not usable:
+            raise ConfigError(
+                f"base_url={show(self.base_url)}: expected an address such as http://host:8000/v1, or null for "
+                "OpenAI's own."
+            )
+
+    @property
+    def address(self) -> str:
+        """Where requests go."""
+        return self.base_url or OPENAI
 
 
 @dataclass(frozen=True)
@@ -43,11 +71,17 @@ class Slurm:
     constraint: str | None = None
     gpus_per_node: Annotated[int, AtLeast(0)] = 8
     """0: jobs ask for no GPU at all, as for the lab."""
+    gpu_type: str | None = None
+    """What the site calls the GPUs to ask for, such as ``h100``; null: any."""
+    gres: bool = False
+    """Ask for GPUs with ``--gres=gpu:N``, where a site does not know ``--gpus-per-node=N``."""
     cpus_per_gpu: Count = 8
     cpus: Count = 4
     """Of a job that needs no GPU."""
     memory_gb: Annotated[float, MoreThan(0)] | None = None
     """Of each node that a job is on; null: the site's default."""
+    cpu_memory_gb: Annotated[float, MoreThan(0)] | None = None
+    """Of a job that needs no GPU; null: the same."""
     minutes: Count = 1440
     """Time limit of a job. One that reaches it goes on in its next turn."""
     minutes_of: dict[str, Count] = field(default_factory=dict)
@@ -56,16 +90,25 @@ class Slurm:
     """Lines of shell before each job's work, such as ``module load cuda``."""
     container: str | None = None
     """Command that the work is put behind, such as ``apptainer exec --nv safetax.sif``; its Python is ``python3``."""
-    options: dict[str, str] = field(default_factory=dict)
-    """Other options of sbatch by their long names."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Other options of sbatch by their long names; ``true`` for one that has no value, ``false`` to leave one out."""
+    gpu_options: dict[str, Any] = field(default_factory=dict)
+    """The same for jobs that need a GPU alone."""
     warn_seconds: Count = 120
     """Time between the signal that a job is about to end and its end, for a last checkpoint."""
     requeues: Count = 100
     """How often a job may reach its time limit and go on."""
 
     def __post_init__(self) -> None:
-        """Check that time limits are of kinds of steps."""
-        check_workers(self.minutes_of, "slurm.minutes_of")
+        """Check that time limits are of kinds of steps, and that options have values that sbatch can be given."""
+        check_workers(self.minutes_of, "minutes_of")
+        for key, options in (("options", self.options), ("gpu_options", self.gpu_options)):
+            for name, value in options.items():
+                if not isinstance(value, str | int | float):
+                    raise ConfigError(
+                        f"{key}.{name}={show(value)}: expected text, a number, true (an option without a value) or "
+                        "false (leave it out)."
+                    )
 
 
 def check_workers(values: Mapping[str, object], key: str) -> None:

@@ -19,6 +19,9 @@ from safetax.llm_client import Client, connect
 from safetax.llm_replies import Reply
 from safetax.turns import Ask, Finish, Turn
 
+NEUTRAL = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+"""What vLLM's servers would else take from the served model's own settings; with these values it does nothing."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -115,6 +118,7 @@ class OpenAIEngine:
             texts += [] if len(marker) == 1 else [ask.marker]
         return {
             **common,
+            **NEUTRAL,
             "prompt": ask.tokens,
             "stop": texts,
             "stop_token_ids": tokens,
