@@ -40,7 +40,8 @@ def main() -> int:
 def command(model: str, port: int, name: str | None, further: Sequence[str]) -> list[str]:
     """Return the command line of the server."""
     served = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model, "--host", ADDRESS, "--port", str(port)]
-    return [*served, "--served-model-name", name or model, *further]
+    # What a request leaves open is not taken from the model's own settings for sampling.
+    return [*served, "--served-model-name", name or model, "--generation-config", "vllm", *further]
 
 
 def environment(folder: Path) -> dict[str, str]:

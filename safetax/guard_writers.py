@@ -40,13 +40,19 @@ class _Transformers:
     """Batches of like length, on a copy of the model for each GPU."""
 
     def __init__(self, model: LocalModel, facts: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
+        from transformers import GenerationConfig
+
         self.model = JudgeModel(model, "AutoModelForCausalLM", facts, runtime)
         self.tokenizer = self.model.tokenizer
         self.context = self.model.context
+        self.ends = _ends(self.model.copies[0].generation_config, self.tokenizer)
+        for copy in self.model.copies:
+            # What a request leaves open would come from the model's own settings, a repetition penalty above all.
+            copy.generation_config = GenerationConfig()
 
     def replies(self, rows: Sequence[Sequence[int]], limit: int) -> Iterator[tuple[int, str]]:
         def ask(copy: Any, batch: list[int]) -> list[str]:
-            return _generated(copy, self.tokenizer, [rows[index] for index in batch], limit)
+            return _generated(copy, self.tokenizer, [rows[index] for index in batch], limit, self.ends)
 
         return self.model.run([len(row) for row in rows], None, ask)
 
@@ -54,11 +60,10 @@ class _Transformers:
         self.model.copies.clear()
 
 
-def _generated(model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], limit: int) -> list[str]:
+def _generated(model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], limit: int, ends: list[int]) -> list[str]:
     """Return the greedy replies to a batch, special tokens left out."""
     from transformers import GenerationConfig
 
-    ends = _ends(model.generation_config, tokenizer)
     pad = ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     ids, mask = padded(rows, pad, "left", model.device)
     settings = GenerationConfig(do_sample=False, max_new_tokens=limit, eos_token_id=ends, pad_token_id=pad)

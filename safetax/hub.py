@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetax.errors import ConfigError, UserError
 from safetax.hashes import remembered_sha256
+from safetax.hub_places import RepositoryType, endpoint, token
 
 MODEL_FILES = (".safetensors", ".json", ".jinja", ".txt", ".model")
 """What of a local model's folder decides what it does: weights, configuration, tokenizer."""
@@ -74,6 +77,23 @@ def hub_commit(repository: str, revision: str | None, repository_type: str = "mo
     raise UnreachableError(
         f"id={repository}: HF_HUB_OFFLINE is set and the local cache lacks it; unset it, or name a local folder."
     )
+
+
+def refuses(repository: str, kind: RepositoryType, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the hub refuses the files of a repository to the token that is there; False where it cannot be asked.
+
+    What a gated repository is, anyone is told; its files are for accounts alone that accepted its terms.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        HfApi(endpoint(environment), token=token(environment)).auth_check(repository, repo_type=kind)
+    except RepositoryNotFoundError:  # or gated, which is one of these
+        return True
+    except Exception:
+        return False
+    return False
 
 
 def download(repository: str, commit: str | None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,20 +32,45 @@ def offline(environment: Mapping[str, str] = os.environ) -> bool:
     return environment.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
-def has_token(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether there is a token: in the environment, or where logging in leaves it."""
-    if environment.get("HF_TOKEN") or environment.get("HUGGING_FACE_HUB_TOKEN"):
-        return True
+def page(repository: str, kind: RepositoryType, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the address of a repository's page, where the terms of a gated one are accepted."""
+    return f"{endpoint(environment)}/{'datasets/' if kind == 'dataset' else ''}{repository}"
+
+
+def token(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return the token: from the environment, or from where logging in leaves it; None where there is none."""
+    named = environment.get("HF_TOKEN") or environment.get("HUGGING_FACE_HUB_TOKEN")
+    if named:
+        return named
     path = Path(environment.get("HF_TOKEN_PATH") or home(environment) / "token").expanduser()
-    return path.is_file() and bool(path.read_text(encoding="utf-8").strip())
+    return (path.read_text(encoding="utf-8").strip() or None) if path.is_file() else None
 
 
 def is_cached(
     repository: str, kind: RepositoryType, commit: str | None, environment: Mapping[str, str] = os.environ
 ) -> bool:
-    """Whether the cache has files of a repository at a commit, or at any where the commit is None."""
+    """Whether the cache has a repository at a commit, or at any where the commit is None.
+
+    Of a model it must have the configuration and all weights, of a data set any file: which are needed is not known.
+    """
     snapshots = cache(environment) / f"{kind}s--{repository.replace('/', '--')}" / "snapshots"
     if not snapshots.is_dir():
         return False
     folders = [snapshots / commit] if commit else list(snapshots.iterdir())
-    return any(folder.is_dir() and any(folder.iterdir()) for folder in folders)
+    return any(_has_model(folder) if kind == "model" else _has_file(folder) for folder in folders)
+
+
+def _has_model(folder: Path) -> bool:
+    """Whether a snapshot has a model's configuration and weights; a file is a link, which may lead nowhere."""
+    index = folder / "model.safetensors.index.json"
+    weights = ["model.safetensors"]
+    if index.is_file():
+        try:
+            weights = list(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError):
+            return False
+    return all((folder / name).is_file() for name in {"config.json", *weights})
+
+
+def _has_file(folder: Path) -> bool:
+    return any(path.is_file() for path in folder.rglob("*"))

@@ -2,7 +2,8 @@
 
 The first pass records what a task asks: the messages of each prompt and the document it was made from. The second plays
 stored responses back and lets the task score them. Documents are frozen as recorded, since tasks with unseeded shuffles
-would differ between the passes. This is the one module that imports lm_eval.
+would differ between the passes; responses are played back by document, since tasks with worked examples may choose
+others for a prompt each time. This is the one module that imports lm_eval.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from safetax.errors import UserError, require
 from safetax.lm_eval_definitions import find_definition, included, merged, task_directories
 from safetax.manifest import sha256_of
 from safetax.records import Example, Message, Response, Verdict
+
+SHOTS_SEED = 1234
+"""Seeds the choice of worked examples, as lm-eval's own command does."""
 
 
 def record(
@@ -85,11 +89,10 @@ def grade(
     frozen = [example.meta["document"] for example in examples]
     loaded = _load(task, folder, metadata, frozen, (facts or {}).get("commit"))
     for repeat, answered in sorted(by_repeat.items()):
-        answers: dict[str, list[str]] = defaultdict(list)
-        for example in examples:
-            response = answered.get(example.id)
-            text = "" if response is None else cut(response.answer, example.meta["until"])
-            answers[prompt_hash(json.dumps(example.messages))].append(text)
+        answers = [
+            cut(answered[example.id].answer, example.meta["until"]) if example.id in answered else ""
+            for example in examples
+        ]
         scored = _first_filter(_evaluate(_language_model(answers), loaded, None)["samples"][task])
         for example, sample in zip(examples, scored, strict=True):
             if example.id in answered:
@@ -145,9 +148,11 @@ def _load(
     loaded: Any = {"tasks": manager.load([asked])["tasks"], "groups": {}, "group_map": {}}
     for built in loaded["tasks"].values():
         built.set_config("repeats", 1)
+        built.set_fewshot_seed(SHOTS_SEED)
         if frozen is not None:
             from datasets import Dataset
 
+            built.set_config("num_fewshot", 0)  # the prompts were made when they were recorded
             built.dataset = _Splits(Dataset.from_list([dict(document) for document in frozen]))
             built.set_config("process_docs", None)
     return loaded
@@ -173,8 +178,8 @@ def _evaluate(model: Any, loaded: Any, limit: int | None) -> dict[str, Any]:
     return dict(results)
 
 
-def _language_model(answers: Mapping[str, Sequence[str]] | None = None) -> Any:
-    """Return an lm-eval model that records requests and answers from what is stored, or nothing."""
+def _language_model(answers: Sequence[str] | None = None) -> Any:
+    """Return an lm-eval model that records requests and answers each document with what is stored, or nothing."""
     from lm_eval.api.model import LM
 
     class Stored(LM):
@@ -193,8 +198,7 @@ def _language_model(answers: Mapping[str, Sequence[str]] | None = None) -> Any:
             self.requests = requests
             if answers is None:
                 return [""] * len(requests)
-            left = {digest: iter(texts) for digest, texts in answers.items()}
-            return [next(left[prompt_hash(request.args[0])]) for request in requests]
+            return [answers[int(request.doc_id)] for request in requests]
 
         def loglikelihood(self, requests: list[Any]) -> list[Any]:
             raise UserError("This task asks for log-likelihoods; allowed are generate_until tasks.")

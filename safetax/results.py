@@ -175,7 +175,7 @@ def _evaluate(entry: Mapping[str, Any], run: Run, steps: Steps) -> _Checkpoint:
         # Thinking is judged less reliably than answers, so that a judge of it is never the headline's.
         answers = [judge for judge in measured if "part" not in judged[judge]]
         readers = [judge for judge in measured if judge not in answers]
-        first = (answers or readers)[0]
+        first = _headline_judge(answers or readers, measured)
         benchmarks[name] = replace(measured[first], headline=evaluation["headline"] and bool(answers))
         if readers:
             thinking[name] = measured[readers[0]]
@@ -201,6 +201,11 @@ def _evaluate(entry: Mapping[str, Any], run: Run, steps: Steps) -> _Checkpoint:
             said = {judge: steps.verdicts(evaluation["scores"][judge], run) for judge in answers}
             several.append(Judged(entry["model"], name, evaluation["measures"], said, groups))
     return _Checkpoint(entry, run, benchmarks, thinking, several, documents, categories)
+
+
+def _headline_judge(judges: Sequence[str], measured: Mapping[str, Measured]) -> str:
+    """Return the first judge that says anything of what the benchmark measures; a judge of harm says no refusals."""
+    return next((judge for judge in judges if measured[judge].values), judges[0])
 
 
 def _name(checkpoints: Mapping[str, _Checkpoint]) -> None:

@@ -25,7 +25,7 @@ from tests.tiny_steps import ROOT
 
 @dataclass
 class Repository:
-    """Files by commit; ``branches`` name commits. A gated one wants the token."""
+    """Files by commit; ``branches`` name commits. A gated one wants the token, whose account accepted its terms."""
 
     commits: dict[str, dict[str, str]]
     branches: dict[str, str]
@@ -95,7 +95,8 @@ def _answer(hub: Hub, request: BaseHTTPRequestHandler, body: dict[str, Any]) -> 
     path = unquote(urlsplit(request.path).path)
     hub.asked.append(f"{request.command} {path}")
     found = re.fullmatch(
-        r"/(?:api/)?(?:datasets/|models/)?([\w.-]+/[\w.-]+)(?:/(revision|resolve|tree|paths-info)/([^/]+)(?:/(.*))?)?",
+        r"/(?:api/)?(?:datasets/|models/)?([\w.-]+/[\w.-]+)"
+        r"(?:/(auth-check|revision|resolve|tree|paths-info)(?:/([^/]+)(?:/(.*))?)?)?",
         path,
     )
     if found is None:
@@ -114,6 +115,8 @@ def _answer(hub: Hub, request: BaseHTTPRequestHandler, body: dict[str, Any]) -> 
         return _send(request, 200, {"id": name, "sha": commit, "private": False, "siblings": siblings})
     if not allowed:
         return _send(request, 401, {"error": "gated"}, {"X-Error-Code": "GatedRepo"})
+    if action == "auth-check":
+        return _send(request, 200, {})
     if action == "resolve":
         if rest not in files:
             return _send(request, 404, {"error": "no entry"}, {"X-Error-Code": "EntryNotFound"})

@@ -17,7 +17,7 @@ from safetax.datasets import Context as DataContext
 from safetax.datasets import lm_eval_task
 from safetax.errors import ConfigError, UserError
 from safetax.graders.algebra import Algebra
-from safetax.judges import Context, sound
+from safetax.judges import Context, paper_grader, sound
 from safetax.plan import Plan, plan
 from safetax.records import Example, Response
 from safetax.resolve import Resolver
@@ -150,13 +150,13 @@ def test_an_edited_file_is_a_new_prompt_set(tmp_path: Path) -> None:
 
 
 def test_the_graders_follow_the_evaluation() -> None:
-    for evaluation, grader in (("paper", "paper_grader"), ("sound", "sound")):
+    for evaluation, grader, rule in (("paper", "paper_grader", paper_grader), ("sound", "sound", sound)):
         names = ["aime24", "math500", "gpqa_diamond", "gsm8k"]
         paths = [f"benchmark.{name}.prompts.metadata.path={TRIVIA}" for name in names]
         steps = planned(f"benchmark=[{','.join(names)}]", f"evaluation={evaluation}", *paths).steps
         graders = [step.identity["judge"] for step in steps if step.title.startswith("grade ")]
         assert graders and {judge["kind"] for judge in graders} == {grader}
-        assert all(judge["resolved"]["rule"] == 1 for judge in graders)
+        assert all(judge["resolved"]["rule"] == rule.VERSION for judge in graders)
 
 
 def test_the_papers_sampling() -> None:

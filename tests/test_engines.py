@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,11 +21,14 @@ from typing import Any
 
 import pytest
 
+from launchers import judge_server
 from safetax.config.identity import identity
 from safetax.config.schema import Format, Sampling
 from safetax.engines import Generated, Markers, Prompt, Source
 from safetax.engines._vllm_placement import Placement, Size, place, size_of
+from safetax.engines.hf import Config as HfConfig
 from safetax.engines.hf import HfEngine
+from safetax.engines.hf import start as start_hf
 from safetax.engines.openai import Config as OpenAIConfig
 from safetax.engines.openai import OpenAIEngine
 from safetax.engines.openai import start as start_client
@@ -35,6 +39,7 @@ from safetax.step import Step
 from safetax.store import Store
 from safetax.worker_process import WorkerProcess
 from safetax.workers.generate import read_partial
+from tests.llm_server import serving
 from tests.tiny_steps import put_manifest
 from tests.tokenizers_like import deepseek_like
 
@@ -70,7 +75,14 @@ def build_model(directory: Path) -> tuple[Any, Any]:
     model = Qwen2ForCausalLM(config).eval()
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
+    set_defaults(directory, top_k=1)  # which would make greedy whatever is sampled
     return model, tokenizer
+
+
+def set_defaults(directory: Path, **values: Any) -> None:
+    """Write settings for generation into a saved model, as many published models have them."""
+    path = directory / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +151,23 @@ def test_texts_of_several_tokens_end_thinking_and_answer(tiny: tuple[Path, Any, 
         assert around.end_texts[0] not in (response.thinking or "") + response.answer
     alone = HfEngine(model, tokenizer, 1)
     assert all(next(alone.respond([prompts[index]], around))[1] == got[index] for index in (0, 1, 3, 4))
+
+
+def test_the_models_own_settings_for_generation_count_for_nothing(tiny: tuple[Path, Any, Any], tmp_path: Path) -> None:
+    directory, _, tokenizer = tiny
+    shutil.copytree(directory, tmp_path / "model")
+    set_defaults(tmp_path / "model", repetition_penalty=1.5, no_repeat_ngram_size=2, max_length=3)
+    for temperature in (0.0, 1.0):
+        prompts = asked(tokenizer, 6, temperature)
+        plain, own = (
+            dict(start_hf(HfConfig("hf"), loaded_from(folder, tokenizer), RUNTIME).respond(prompts, markers(tokenizer)))
+            for folder in (directory, tmp_path / "model")
+        )
+        assert own == plain
+
+
+def loaded_from(folder: Path, tokenizer: Any) -> Source:
+    return Source({"model": {"start": "pretrained", "id": str(folder), "revision": None}}, {}, tokenizer)
 
 
 LISTING = """0, GPU-aaaa, NVIDIA H200, 143771
@@ -536,6 +565,22 @@ def test_prompts_that_a_server_refuses_cost_no_others(tiny: tuple[Path, Any, Any
     assert got == by_hf(tiny, prompts[:4], markers(tokenizer))
     with pytest.raises(UserError, match="does not answer for the model tinny"):
         list(served(tiny, server, model="tinny").respond(prompts[:1], markers(tokenizer)))
+
+
+def test_only_vllms_servers_are_told_to_leave_the_models_own_settings_alone(tiny: tuple[Path, Any, Any]) -> None:
+    neutral = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+    for make in ("vllm", "other"):
+        with serving() as server:
+            runtime = {**RUNTIME, "requests": 1, "endpoints": {"tiny": server.endpoint()}}
+            list(served(tiny, runtime, server=make).respond(asked(tiny[2], 1), markers(tiny[2])))
+        assert (neutral.items() <= server.seen[0].items()) == (make == "vllm")
+        assert bool(neutral.keys() & server.seen[0].keys()) == (make == "vllm")
+
+
+def test_a_server_of_ours_takes_no_settings_from_the_model_unless_told_to() -> None:
+    arguments = judge_server.command("some/model", 8000, None, ["--generation-config", "auto"])
+    at = [index for index, argument in enumerate(arguments) if argument == "--generation-config"]
+    assert [arguments[index + 1] for index in at] == ["vllm", "auto"]  # the last one counts
 
 
 def test_a_server_that_is_not_there_is_named(tiny: tuple[Path, Any, Any]) -> None:

@@ -23,6 +23,7 @@ from safetax.estimate.remedies import remedies
 from safetax.estimate.serving import serving
 from safetax.estimate.shapes import shape_in
 from safetax.estimate.training import flops_per_token
+from safetax.estimate.workload import prompts_of
 from safetax.manifest import MANIFEST, write_json
 from safetax.plan import Plan, plan
 from safetax.resolve import Resolver
@@ -317,12 +318,38 @@ def test_a_finished_training_of_the_model_says_better_than_a_setting(tmp_path: P
 
 
 def test_a_finished_generation_of_the_model_says_how_fast_it_is(tmp_path: Path) -> None:
+    """By the rate of its last attempt: the tokens are those of all attempts, the seconds are not."""
     graph = planned(composed("seed=1"))
     steps = [step for step in graph.steps if step.kind == "generate" and "model" not in step.inputs]
+    written = {"engine": "hf", "tokens": 600_000, "responses": 1, "tokens_per_second": 300.0}
     for step in steps[:2]:
-        finish(Store(tmp_path), step.frozen(), {"engine": "hf", "tokens": 60_000, "responses": 1})
-    found = estimates(graph, Store(tmp_path), [step for step in graph.steps if step not in steps[:2]])
-    assert any("at 1,200 a second (measured)" in stage.time for stage in found.stages)
+        finish(Store(tmp_path), step.frozen(), written)
+    finish(Store(tmp_path), steps[2].frozen(), written)
+    manifest = Store(tmp_path).directory(steps[2]) / MANIFEST
+    manifest.write_text(manifest.read_text().replace("2026-01-01T00", "2025-12-31T00"))  # on another day
+    found = estimates(graph, Store(tmp_path), [step for step in graph.steps if step not in steps[:3]])
+    assert any("at 600 a second (measured)" in stage.time for stage in found.stages)
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "prompts"),
+    [("gsm8k", 1319), ("wildjailbreak", 2000), ("wildjailbreak_benign", 210), ("harmbench", 200)],
+)
+def test_published_sets_are_as_long_as_they_are(tmp_path: Path, benchmark: str, prompts: int) -> None:
+    graph = planned(composed(f"benchmark=[{benchmark}]", "evaluation=sound", "judge=phrases"))
+    generate = next(step for step in graph.steps if step.kind == "generate")
+    assert prompts_of(generate, Store(tmp_path), benchmark) == prompts
+
+
+def test_a_guard_reads_as_much_of_a_text_as_it_is_told(tmp_path: Path) -> None:
+    def hours(tokens: int) -> float:
+        judge = ["judge=[phrases,llama_guard]", f"judge.llama_guard.max_text_tokens={tokens}"]
+        found = estimated(composed("benchmark=[xstest_unsafe]", *judge), tmp_path)
+        (stage,) = (stage for stage in found.stages if stage.title.startswith("judge: llama_guard"))
+        assert f"of at most {tokens:,} tokens" in stage.time
+        return stage.hours
+
+    assert hours(4096) == pytest.approx(4 * hours(1024))
 
 
 def test_a_sweep_counts_each_step_once_and_shows_like_ones_together(tmp_path: Path) -> None:

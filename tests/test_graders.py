@@ -16,7 +16,7 @@ from safetax.errors import UserError
 from safetax.graders.algebra import Algebra
 from safetax.graders.equality import equal
 from safetax.graders.extraction import choice, final_answer
-from safetax.graders.paper import extract, letter, plain_gold, same_integer
+from safetax.graders.paper import extract, letter, plain_number, same_integer
 from safetax.graders.sound import grade, process_results
 from safetax.judges import Context, paper_grader, sound
 from safetax.records import EndOfThinking, Example, Response, Verdict
@@ -74,7 +74,7 @@ def test_the_published_extraction(text: str, answer: str) -> None:
 
 
 def test_the_published_comparison_of_digits_and_letters() -> None:
-    assert plain_gold("023") == "23" and plain_gold("x") == "x"
+    assert plain_number("023") == "23" and plain_number("x") == "x"
     assert same_integer("23", "023") is True
     assert same_integer("23", "24") is False
     assert same_integer("23", " 23") is None  # a blank is no digit
@@ -221,12 +221,48 @@ CHOICES = ["Jupiter", "$3x^2$", "80 km/h", "The piano"]
         ("The answer is A piano", None),
         ("\\boxed{E}", None),
         ("It is B or C.", None),
+        # What is said of several choices before the end settles nothing.
+        ("A) foo is wrong ..\nB) bar is right ..\n\nTherefore B.", "B"),
+        ("a, b and c are constants.\n\n(B)", "B"),
+        ("A) Jupiter is too large.\nB) The square is right.\nAnd so on.", None),
+        ("Thus B is wrong.", None),
+        ("A lot of work.\n**So, it is option (D).**", "D"),
+        # A list of choices is no answer, whatever announces it; a line of its own is one.
+        ("Answer choices:\nA) x\nB) y\nI conclude it is B.", "B"),
+        ("answer choices:\n\na) x\n\nb) y\n\nWho knows?", None),
+        ("**Answer:**\n\nC) 80 km/h\n\nThat was easy.", "C"),
+        ("The answer is:\nB", "B"),
+        ("Answer: D\nA) is too large.\nB) is no planet.", "D"),
         ("", None),
     ],
 )
 def test_the_letter_of_a_choice(text: str, expected: str | None) -> None:
     found = choice(text, CHOICES)
     assert (found and found.text) == expected
+
+
+ENDLESS = "7" * 5000
+"""More digits than Python reads as a number."""
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        ENDLESS,
+        f"-{ENDLESS}.5",
+        f"{ENDLESS}/3",
+        f"\\frac{{{ENDLESS}}}{{3}}",
+        f"3 \\times 10^{{{ENDLESS}}}",
+        f"{ENDLESS} \\text{{ cm}}",
+        "1" + ",777" * 2000,
+        f"(1, {ENDLESS})",
+        f"x = {ENDLESS}",
+    ],
+)
+@pytest.mark.parametrize("gold", ["7", "\\frac{1}{2}", "(1, 2)", "13_4", "Evelyn"])
+def test_an_endless_number_equals_nothing(gold: str, attempt: str, algebra: Algebra) -> None:
+    assert equal(gold, attempt, algebra) == "different"
+    assert grade(document("math", gold), f"\\boxed{{{attempt}}}", algebra).label == "wrong"
 
 
 def test_algebra_ends_what_takes_too_long_and_goes_on() -> None:
@@ -451,6 +487,26 @@ def test_without_a_model_strings_or_algebra_decide(tmp_path: Path) -> None:
     assert [verdict.correct for verdict in told.values()] == [True, True, True]
     with pytest.raises(UserError, match=r"grader\.matcher=strings: .* allowed are llm .* and math_verify"):
         paper_grader.judge(strings, [example("m", "math", "2")], [response("m", "2")], context(tmp_path))
+
+
+def test_an_endless_number_costs_no_other_verdict(server: Server, tmp_path: Path) -> None:
+    """Nor does one in a matcher's reply."""
+    server.behave = lambda body, count: replying(body, ENDLESS if "two" in options_and_attempt(body)[1] else "-1")
+    examples = [example("i", "integer", "23"), example("m", "math", "23")]
+    written = [ENDLESS, f"{ENDLESS}.5", "two", "23"]
+    responses = [response(name, f"\n\\boxed{{{text}}}", n) for name in "im" for n, text in enumerate(written)]
+    asked = graded(server, tmp_path, examples, responses)
+    labels = ["wrong", "wrong", "error", "correct"]
+    assert [verdict.label for verdict in asked.values()].count("error") == 2
+    for config, expected in (
+        (paper_grader.Config("paper_grader"), labels),
+        (paper_grader.Config("paper_grader", "math_verify"), ["wrong", "wrong", "wrong", "correct"]),
+    ):
+        told = context(tmp_path, endpoints={"default": server.endpoint()})
+        verdicts = by_key(paper_grader.judge(config, examples, responses, told))
+        assert [verdicts[name, n].label for name in "im" for n in range(4)] == [*expected, *expected]
+    verdicts = by_key(sound.judge(sound.Config("sound"), examples, responses, context(tmp_path)))
+    assert [verdicts["i", n].label for n in (0, 1, 3)] == ["wrong", "wrong", "correct"]
 
 
 def test_without_a_key_nothing_is_graded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -349,6 +350,22 @@ def test_a_guard_judges_through_its_own_chat_template(guard_model: Path, tmp_pat
     assert [verdict.label for verdict in verdicts] == ["unsafe", "safe", "unsafe", "safe"]
     assert [verdict.harmful for verdict in verdicts] == [True, False, True, False]
     assert verdicts[0].detail == {"categories": ["S2", "S9"]}
+
+
+def test_a_guards_own_settings_for_generation_count_for_nothing_but_where_it_ends(
+    guard_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "guard"
+    shutil.copytree(guard_model, folder)
+    settings = folder / "generation_config.json"
+    own = {"repetition_penalty": 50.0, "eos_token_id": [2, letters_tokenizer().convert_tokens_to_ids("\n")]}
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), **own}))
+    config = llama_guard.Config("llama_guard", id=str(folder), dtype="float32")
+    responses = [response("a", answer, repeat=n) for n, (answer, _) in enumerate(GUARDED)]
+    facts = llama_guard.resolve(config)
+    verdicts = llama_guard.judge(config, [example("a", "go")], responses, context(tmp_path, facts))
+    assert [verdict.label for verdict in verdicts] == ["unsafe", "safe", "unsafe", "safe"]
+    assert not any((verdict.detail or {}).get("categories") for verdict in verdicts)  # they stand behind the line's end
 
 
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vLLM")

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from safetax import llm_client
-from safetax.errors import UserError
+from safetax.config.compose import Composer
+from safetax.errors import ConfigError, UserError
 from safetax.llm_client import Client, connect
 from safetax.llm_replies import Reply
 from tests.llm_server import Answer, Server, serving, subject
@@ -155,7 +156,26 @@ def test_a_server_that_hangs_is_given_up(server: Server) -> None:
     client = Client(server.endpoint(timeout=0.3, retries=1), "m", None, 1)
     fine, hung = replies(client, asked("fine", "hang"))
     assert fine.error is None
-    assert hung.error == "no answer within 0.3 s"
+    assert hung.error == "no answer within 0.8 s"  # half a second for five tokens
+
+
+def test_a_long_answer_has_its_time(server: Server) -> None:
+    server.pause = 0.7
+    client = Client(server.endpoint(timeout=0.2, retries=0), "m", None, 1)
+    (reply,) = replies(client, asked("write much", max_tokens=20))
+    assert reply.error is None
+    (_, reply), *_ = client.complete([{"prompt": "write more", "max_tokens": 20}])
+    assert reply.error is None
+
+
+def test_a_server_that_never_answers_in_time_was_reached_all_the_same(server: Server) -> None:
+    server.pause = 1.0
+    client = Client(server.endpoint(timeout=0.2, retries=0), "m", None, 1, "judge")
+    with pytest.raises(
+        UserError, match=r"runtime\.endpoints\.judge\.timeout=0\.2: .* no answer within 0\.7 s; "
+    ) as told:
+        replies(client, asked("a"))
+    assert "start the server" not in str(told.value) and "runtime.requests" in str(told.value)
 
 
 def test_a_server_that_is_not_there_names_its_key() -> None:
@@ -173,9 +193,22 @@ def test_an_unusable_address_is_named(address: str) -> None:
         Client({"base_url": address}, "m", None, 1)
 
 
-def test_a_secret_in_the_address_is_refused() -> None:
-    with pytest.raises(UserError, match="environment variable") as told:
-        Client({"base_url": "http://me:hidden@host/v1"}, "m", None, 1)
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://me:hidden@host/v1",
+        "http://hidden@host/v1",
+        "me:hidden@host/v1",
+        "https://host/v1?key=hidden",
+        "hidden@x",
+    ],
+)
+def test_a_secret_in_the_address_is_refused_before_anything_is_written(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"^runtime\.endpoints\.mine\.base_url .*environment variable") as told:
+        Composer().job([f"+runtime.endpoints.mine.base_url='{address}'"])
+    assert "hidden" not in str(told.value)
+    with pytest.raises(UserError, match=r"^runtime\.endpoints\.judge\.base_url .*environment variable") as told:
+        Client({"base_url": address}, "m", None, 1, "judge")
     assert "hidden" not in str(told.value)
 
 

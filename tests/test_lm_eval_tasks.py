@@ -85,6 +85,36 @@ def test_every_repeat_is_graded(folder: str) -> None:
     assert {(verdict.repeat, verdict.correct) for verdict in verdicts} == {(0, True), (1, True), (2, False)}
 
 
+SHOTS = """\
+task: shown
+custom_dataset: !function documents.load
+test_split: test
+fewshot_split: test
+num_fewshot: 3
+output_type: generate_until
+doc_to_text: "{{question}}"
+doc_to_target: "{{answer}}"
+generation_kwargs: {until: ["STOP"]}
+metric_list:
+  - {metric: exact_match, aggregation: mean, higher_is_better: true}
+"""
+
+
+@pytest.mark.parametrize("limit", [None, 2])
+def test_worked_examples_are_the_same_each_time_and_no_part_of_the_scoring(folder: str, limit: int | None) -> None:
+    (Path(folder) / "shown.yaml").write_text(SHOTS)
+    examples = record("shown", folder, {}, limit)
+    asked = [example.messages[-1]["content"] for example in examples]
+    assert {(text.count("question "), text.count("answer ")) for text in asked} == {(4, 3)}
+    assert record("shown", folder, {}, limit) == examples
+    assert record("shown", folder, {}, 1) == examples[:1]
+    assert len({text.rpartition("question ")[0] for text in asked}) == len(asked), "other examples for each"
+    for right, expected in ((1, True), (0, False)):
+        verdicts = grade("shown", folder, {}, None, examples, answered(examples, 1, right))
+        assert [verdict.id for verdict in verdicts] == [example.id for example in examples]
+        assert {verdict.correct for verdict in verdicts} == {expected}
+
+
 def test_metric_that_the_task_lacks_is_named(folder: str) -> None:
     examples = record("shuffled", folder, {}, 2)
     with pytest.raises(UserError, match=r"grader\.metric=f1: task shuffled has exact_match"):

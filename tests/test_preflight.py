@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import socket
 import subprocess
 import sys
@@ -14,12 +15,14 @@ import pytest
 
 from safetax.config.compose import Composer
 from safetax.config.schema import Config
+from safetax.hub_places import is_cached
 from safetax.manifest import MANIFEST, write_json
 from safetax.needs import refused_task
 from safetax.plan import Plan, plan
 from safetax.preflight import problems, why_unreachable
 from safetax.resolve import Resolver
 from safetax.step import Step
+from tests.hub_stand_in import running
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -195,7 +198,67 @@ def test_what_is_in_the_cache_needs_neither_token_nor_network(tmp_path: Path, en
     assert any("cache lacks" in line for line in problems(planned(*GATED), tmp_path / "outputs", environment))
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").touch()
     assert problems(planned(*GATED), tmp_path / "outputs", environment) == []
+
+
+def test_a_model_is_in_the_cache_when_all_of_it_is(tmp_path: Path) -> None:
+    environment = {"HF_HUB_CACHE": str(tmp_path)}
+    folder = tmp_path / "models--some--model" / "snapshots" / COMMIT
+    blobs = folder.parent.parent / "blobs"
+
+    def cached(commit: str | None = COMMIT) -> bool:
+        return is_cached("some/model", "model", commit, environment)
+
+    def put(name: str, text: str = "{}") -> None:
+        (blobs / name).write_text(text)
+        (folder / name).symlink_to(blobs / name)
+
+    for path in (folder, blobs):
+        path.mkdir(parents=True)
+    put("tokenizer.json")
+    put("model.safetensors")
+    assert not cached()
+    put("config.json")
+    assert cached() and cached(None) and not cached("0" * 40)
+    (blobs / "model.safetensors").unlink()
+    assert not cached(), "a link that leads nowhere"
+    shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    put("model.safetensors.index.json", json.dumps({"weight_map": dict(zip("ab", shards, strict=True))}))
+    put(shards[0])
+    assert not cached()
+    put(shards[1])
+    assert cached()
+    (blobs / "model.safetensors.index.json").write_text("cut in the mid")
+    assert not cached()
+
+
+def test_rows_are_in_the_cache_when_a_file_of_theirs_is(tmp_path: Path) -> None:
+    folder = tmp_path / "datasets--some--rows" / "snapshots" / COMMIT / "data"
+    folder.mkdir(parents=True)
+    (folder / "train.jsonl").symlink_to(tmp_path / "nothing")
+    assert not is_cached("some/rows", "dataset", COMMIT, {"HF_HUB_CACHE": str(tmp_path)})
+    (tmp_path / "nothing").touch()
+    assert is_cached("some/rows", "dataset", COMMIT, {"HF_HUB_CACHE": str(tmp_path)})
+
+
+def test_a_token_whose_account_did_not_accept_the_terms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with running() as hub:
+        own = {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.endpoint}
+        hub.put("Qwen/Qwen3-0.6B", {"config.json": "{}"}, gated=True)
+
+        def told(**more: str) -> list[str]:
+            return problems(planned(*GATED), tmp_path / "outputs", {**own, **more})
+
+        (line,) = told(HF_TOKEN="hf_of_another")
+        assert line.startswith("model.id=Qwen/Qwen3-0.6B: ") and f"{hub.endpoint}/Qwen/Qwen3-0.6B" in line
+        assert "accept its terms" in line and "hf_of_another" not in line
+        assert told(HF_TOKEN=hub.token) == []
+        asked = len(hub.asked)
+        (line,) = told(HF_TOKEN="hf_of_another", HF_HUB_OFFLINE="1")
+        assert "HF_HUB_OFFLINE" in line
+        assert len(hub.asked) == asked, "nothing is asked where the network is to be left alone"
 
 
 def test_a_hub_that_cannot_be_reached(tmp_path: Path, environment: dict[str, str], closed_port: int) -> None:
@@ -231,11 +294,23 @@ def test_a_task_that_asks_for_log_likelihoods(tmp_path: Path) -> None:
     assert refused_task(Step("prepare", "prompts", {"dataset": node})) is None
 
 
-def test_a_key_that_is_not_set(tmp_path: Path, model: str, environment: dict[str, str]) -> None:
+def test_a_key_that_is_not_set(
+    tmp_path: Path, model: str, environment: dict[str, str], open_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("safetax.config.runtime.OPENAI", f"http://127.0.0.1:{open_port}/v1")
     graph = with_rubric(model, "+runtime.endpoints.mine={key: KEY_OF_MINE}")
     line = the_one(problems(graph, tmp_path, environment), "runtime.endpoints.mine.key=KEY_OF_MINE")
     assert "is not set" in line and "export it" in line
     assert problems(graph, tmp_path, {**environment, "KEY_OF_MINE": "secret"}) == []
+
+
+def test_openais_own_server_has_to_be_reached_too(
+    tmp_path: Path, model: str, environment: dict[str, str], closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("safetax.config.runtime.OPENAI", f"http://127.0.0.1:{closed_port}/v1")
+    graph = with_rubric(model, "+runtime.endpoints.mine={key: KEY_OF_MINE}")
+    (line,) = problems(graph, tmp_path, {**environment, "KEY_OF_MINE": "secret"})
+    assert line.startswith("runtime.endpoints.mine.base_url=null: ") and f"127.0.0.1:{closed_port} cannot be" in line
 
 
 def test_a_server_that_is_not_there(

@@ -191,6 +191,34 @@ def test_a_judge_that_only_fails_gives_no_score_and_its_errors(one_seed: Path, t
     draw_plots(document, tmp_path / "figures")
 
 
+def test_a_judge_that_says_nothing_of_what_a_benchmark_measures_is_no_headline(one_seed: Path, tmp_path: Path) -> None:
+    """A judge of harm alone stands first and says of benign prompts neither refused nor answered."""
+    outputs = _copy(one_seed, tmp_path / "outputs")
+    before = _checkpoint(collect([outputs]).document, dataset="safechain", epochs=5.0)
+    silent: dict[str, str] = {}
+
+    def add_harm_alone(run: dict[str, Any]) -> None:
+        for checkpoint in run["checkpoints"]:
+            for evaluation in checkpoint["evaluations"]:
+                if evaluation["benchmark"] == "lab_benign":
+                    own = evaluation["scores"]["lab_rules"]
+                    evaluation["scores"] = {"harm_alone": silent.setdefault(own, own[::-1]), "lab_rules": own}
+
+    for file in outputs.glob("runs/*/run.json"):
+        _edit(file, add_harm_alone)
+    for own, other in silent.items():
+        shutil.copytree(outputs / "score" / own, outputs / "score" / other)
+        verdicts = read_records(outputs / "score" / own / "verdicts.jsonl", Verdict)
+        said = [Verdict(v.id, v.repeat, "safe", harmful=False) for v in verdicts]
+        write_records(outputs / "score" / other / "verdicts.jsonl", said)
+    after = _checkpoint(collect([outputs]).document, dataset="safechain", epochs=5.0)
+    benign = after["benchmarks"]["lab_benign"]
+    assert benign["judge"] == "lab_rules" and list(benign["judges"]) == ["harm_alone", "lab_rules"]
+    assert benign["judges"]["harm_alone"]["scores"] == {}
+    assert after["scores"]["over_refusal"] == before["scores"]["over_refusal"]
+    assert after["scores"]["help"] == before["scores"]["help"]
+
+
 def test_several_headline_benchmarks_are_averaged_and_repeats_bootstrapped(tmp_path: Path) -> None:
     outputs = make_outputs(tmp_path / "outputs", DATASETS[:1], (0, 1), (0,), repeats=4)
     before = _checkpoint(collect([outputs]).document, role="lrm")

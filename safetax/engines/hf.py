@@ -59,12 +59,16 @@ class _Work:
 
 
 class HfEngine:
-    """Generates with a model of transformers on the device that the model is on."""
+    """Generates with a model of transformers on the device that the model is on; its own settings count for nothing."""
 
     def __init__(self, model: Any, tokenizer: Any, batch: int) -> None:
         from importlib.metadata import version
 
+        from transformers import GenerationConfig
+
         self.model: Any = model.eval()
+        # What a request leaves open would come from the model's own settings, a repetition penalty above all.
+        self.model.generation_config = GenerationConfig()
         self.tokenizer = tokenizer
         self.batch = batch
         self.facts: dict[str, Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from safetax.config.runtime import Runtime
@@ -111,19 +112,32 @@ def _budget(step: Step) -> int:
 
 
 def _rate(model: str | None, engine: str, done: Sequence[Mapping[str, Any]]) -> float | None:
-    """Return the tokens a second of the newest finished generation of a model; its steps were at work together."""
+    """Return the tokens a second of a model's newest finished generation, of all its steps that were at work together.
+
+    A step that was interrupted has the tokens of all its attempts, and the rate of the last one.
+    """
     by_key = {f"{manifest['kind']}/{manifest['fingerprint']}": manifest for manifest in done}
-    alike: dict[str, list[Mapping[str, Any]]] = {}
-    for manifest in done:
-        same = manifest["kind"] == "generate" and manifest["summary"].get("engine") == engine
-        if same and root_model(manifest, by_key) == model:
-            source = manifest["inputs"].get("model", {}).get("step", "")
-            alike.setdefault(source, []).append(manifest)
+    alike = [
+        manifest
+        for manifest in done
+        if manifest["kind"] == "generate"
+        and manifest["summary"].get("engine") == engine
+        and root_model(manifest, by_key) == model
+    ]
     if not alike:
         return None
-    newest = list(alike.values())[-1]
-    seconds = max(manifest["provenance"]["seconds"] for manifest in newest)
-    return sum(manifest["summary"]["tokens"] for manifest in newest) / seconds if seconds else None
+    newest = alike[-1]
+    began = _finished(newest) - timedelta(seconds=newest["provenance"]["seconds"])
+    together = [
+        manifest
+        for manifest in alike
+        if manifest["inputs"].get("model") == newest["inputs"].get("model") and _finished(manifest) >= began
+    ]
+    return sum(manifest["summary"].get("tokens_per_second", 0.0) for manifest in together) or None
+
+
+def _finished(manifest: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(manifest["provenance"]["finished"])
 
 
 def judging_estimate(works: list[Work], store: Store, done: Sequence[Mapping[str, Any]]) -> Estimate:
@@ -138,7 +152,7 @@ def judging_estimate(works: list[Work], store: Store, done: Sequence[Mapping[str
     judge, runtime = first.step.identity["judge"], first.config.runtime
     size = 4 if judge.get("dtype") == "float32" else 2
     count = JUDGES[judge["kind"]]
-    length = judge.get("max_tokens") or 1024
+    length = judge.get("max_tokens") or judge.get("max_text_tokens") or 1024
     texts = 0
     for work in works:
         responses = work.step.inputs["responses"]

@@ -3,3 +3,6 @@
 A problem is a document with ``problem``, ``answer`` (the right one, called gold here), ``kind`` (``integer``, ``math``
 or ``choice``) and, for a choice, ``choices``: the texts of A, B, C and D, of which ``answer`` is the letter.
 """
+
+LONGEST_NUMBER = 1000
+"""Characters beyond which a number equals no other: Python refuses to read much longer ones, and no answer is one."""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
+from safetax.graders import LONGEST_NUMBER
 from safetax.graders.algebra import Algebra, Equality
 
 _PLAIN = str.maketrans(
@@ -56,6 +57,8 @@ _REWRITTEN = (
 )
 _TEXT = r"\\(?:text|mbox|mathrm|textrm|textbf|mathbf|operatorname|textit)(?![A-Za-z])\s*"
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:[, ] ?\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)")
+_ENDLESS = re.compile(rf"(?<!\d)(?:\d[, ]?){{{LONGEST_NUMBER + 1}}}")
+"""The beginning of a number too long to be one, however its digits are grouped."""
 _PART = r"\{\s*(-?[\d.]+)\s*\}|\s*(\d)"
 _FRACTION = re.compile(rf"([-+]?)\s*(\d+)?\s*\\frac(?:{_PART})(?:{_PART.replace('(-?', '(')})")
 _SCIENTIFIC = re.compile(r"([-+]?[\d.]+)\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*(?:\{\s*([-+]?\d+)\s*\}|(\d))")
@@ -68,14 +71,16 @@ def equal(gold: str, attempt: str, algebra: Algebra) -> Equality:
     r"""Return whether an attempt is the right answer.
 
     Units, currency, degree signs and the name of a single unknown (``x = 5``) may be there or not; ``10\%`` is taken
-    for 10 and for 0.1. Numbers are compared exactly. An ordered pair or an interval has its brackets and order; a list
-    or a set has neither.
+    for 10 and for 0.1. Numbers are compared exactly, and endless ones are equal to nothing else. An ordered pair or an
+    interval has its brackets and order; a list or a set has neither.
     """
     right, tried = cleaned(gold), cleaned(attempt)
     if not tried:
         return "unreadable"
     if right.replace(" ", "") == tried.replace(" ", ""):
         return "equal"
+    if _ENDLESS.search(tried):
+        return "different"
     if _WORDS.fullmatch(right):
         return _told(_words(right) == _words(tried))
     right, tried = _unnamed(right, _unwrapped(right, tried))
@@ -101,7 +106,12 @@ def cleaned(text: str) -> str:
 
 
 def number(text: str) -> Fraction | None:
-    r"""Return the exact value of a number, however written: ``1,319``, ``2\frac{1}{2}``, ``3/4``, ``5 cm``."""
+    r"""Return the exact value of a number, however written: ``1,319``, ``2\frac{1}{2}``, ``3/4``, ``5 cm``.
+
+    A text of more than ``LONGEST_NUMBER`` characters is none.
+    """
+    if len(text) > LONGEST_NUMBER:
+        return None
     text = without_units(text).replace("\\%", "").replace("%", "").strip()
     text = re.sub(r"^([-+]?)\s*\{(.*)\}$", r"\1\2", text).strip()
     if _NUMBER.fullmatch(text):

@@ -18,9 +18,15 @@ How = Literal["boxed", "marked", "whole", "last"]
 
 _MARK = re.compile(
     r"####|(?:(?:final|correct|right|best)\s+)?(?:answers?|option|choice)\b\s*\**[^\n.:=]{0,60}?(?:\bis\b|\bare\b|[:=])"
-    r"\s*\**\s*:?|^[#*\s]*(?:final\s+)?answer[*\s]*$",
+    r"[^\S\n]*\**[^\S\n]*:?|^[#*\s]*(?:final\s+)?answer[*\s]*$",
     re.IGNORECASE | re.MULTILINE,
 )
+_CONCLUDING = re.compile(
+    r"^\W*(?:therefore|thus|hence|so|i\s+conclude)\b[\s,:]*(?:that\s+)?(?:it\s+is\s+)?"
+    r"(?=(?:(?:option|choice)\s+)?\W*[A-J]\W*$)",
+    re.IGNORECASE,
+)
+"""Words before a letter that say no more than that it is the answer."""
 _MATHS = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$([^$]+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _JOINT = re.compile(r"[\s,;$]*(?:\\[()\[\]])?\s*(?:and|or|\\text\{\s*,?\s*(?:and|or)\s*\})?\s*(?:\\[()\[\]])?[\s$]*")
 _NUMBER = r"[-−+]?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*\\?%)?|[-−+]?\.\d+"
@@ -63,14 +69,13 @@ def choice(text: str, choices: Sequence[str]) -> Extracted | None:
     """
     letters = "ABCDEFGHIJ"[: len(choices)]
     found = boxes(text)
-    marks = list(_MARK.finditer(text))
-    stripped = text.strip()
     candidates: list[tuple[str, How]] = []
     if found:
         candidates.append((found[-1].content, "boxed"))
     else:
-        candidates.extend((text[mark.end() :].strip().split("\n")[0], "marked") for mark in reversed(marks))
-        candidates.extend((line, "whole") for line in dict.fromkeys((stripped, stripped.split("\n")[-1])))
+        marks = reversed(list(_MARK.finditer(text)))
+        candidates.extend((_announced(text[mark.end() :], letters), "marked") for mark in marks)
+        candidates.append((_CONCLUDING.sub("", text.strip().split("\n")[-1]), "whole"))
     for written, how in candidates:
         letter = _letter(written, letters) or _letter_of_text(written, letters, choices)
         letter = letter or (_only_letter(written, letters) if how == "marked" else None)
@@ -132,6 +137,16 @@ def _last_expression(text: str) -> str | None:
         if found is None or match.start() >= found[0]:
             found = match.end(), match[0]
     return found[1] if found else None
+
+
+def _announced(rest: str, letters: str) -> str:
+    """Return the rest of a mark's own line or, where nothing is left of it, the next line unless that begins a list."""
+    own, _, below = rest.partition("\n")
+    if own.strip(" \t*:") or not below.strip():
+        return own.strip()
+    lines = [line.strip() for line in below.split("\n") if line.strip()]
+    listing = len(lines) > 1 and re.match(rf"[*(]*[{letters}]\s*[).:]", lines[1], re.IGNORECASE) is not None
+    return "" if listing else lines[0]
 
 
 def _letter(written: str, letters: str) -> str | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from safetax.graders import LONGEST_NUMBER
+
 ANSWER = "<|im_start|>answer\n"
 TURN = "<|im_start|>"
 _LETTERS = "ABCD"
@@ -56,15 +58,15 @@ def last_box(text: str) -> str | None:
     return None
 
 
-def plain_gold(gold: str) -> str:
-    """Return the right answer as it is compared: ``023`` is ``23``."""
-    return str(int(gold)) if gold.isdecimal() else gold
+def plain_number(text: str) -> str:
+    """Return an answer of digits as it is compared, ``023`` as ``23``; any other, or an endless one, as it is."""
+    return str(int(text)) if text.isdecimal() and len(text) <= LONGEST_NUMBER else text
 
 
 def same_integer(gold: str, extracted: str) -> bool | None:
     """Return whether two texts of digits alone are the same number; None where one of them is anything else."""
     if gold.isdecimal() and extracted.isdecimal():
-        return int(gold) == int(extracted)
+        return plain_number(gold) == plain_number(extracted)
     return None
 
 

@@ -16,9 +16,10 @@ from typing import Annotated, Any, Literal
 
 from safetax.config.fields import AtLeast
 from safetax.errors import UserError
+from safetax.graders import LONGEST_NUMBER
 from safetax.graders.algebra import Algebra
 from safetax.graders.equality import equal
-from safetax.graders.paper import extract, letter, plain_gold, same_integer
+from safetax.graders.paper import extract, letter, plain_number, same_integer
 from safetax.graders.sound import checked
 from safetax.judges import Context
 from safetax.llm_client import Client, Reply, connect
@@ -78,7 +79,7 @@ class _Attempt:
         if self.kind == "choice":
             return letter(self.extracted)
         same = same_integer(self.gold, self.extracted)
-        return None if same is None else str(int(self.extracted))
+        return None if same is None else plain_number(self.extracted)
 
 
 def resolve(config: Config) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def judge(
 
 def _attempt(response: Response, document: Mapping[str, Any], earlier: Sequence[str]) -> _Attempt:
     kind, gold, choices = checked(document)
-    gold = gold if kind == "choice" else plain_gold(gold)
+    gold = gold if kind == "choice" else plain_number(gold)
     options = list(choices) if kind == "choice" else list(dict.fromkeys([gold, *earlier]))
     return _Attempt(response, kind, gold, choices, extract(response.text), options)
 
@@ -195,7 +196,7 @@ def question(options: Sequence[str], attempt: str) -> str:
 def number_in(text: str, options: int) -> int | None:
     """Return the number of an option, or -1, that a reply ends with; None where it has none."""
     numbers = re.findall(r"(?<![\d.])-?\d+", text)
-    number = int(numbers[-1]) if numbers else 0
+    number = int(numbers[-1]) if numbers and len(numbers[-1]) <= LONGEST_NUMBER else 0
     return number if number == -1 or 1 <= number <= options else None
 
 
