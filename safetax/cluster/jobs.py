@@ -74,7 +74,7 @@ def jobs_of(steps: Sequence[Step], config_of: Mapping[str, Config], to_do: Calla
     rounds: dict[str, int] = {}
     for step in steps:
         rounds[step.key] = max(
-            (rounds[source.key] + (source.kind in ROUNDS) for source in step.inputs.values()), default=0
+            (rounds.get(source.key, 0) + (source.kind in ROUNDS) for source in step.inputs.values()), default=0
         )
         if to_do(step):
             groups.setdefault(_shared(step, config_of[step.key], rounds[step.key]), []).append(step)
