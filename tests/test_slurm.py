@@ -206,11 +206,12 @@ def test_cancelled_and_submitted_again(cluster: Path, outputs: Path, undisturbed
     assert results(outputs) == undisturbed
 
 
+@pytest.mark.timeout(1000)
 def test_a_time_limit_that_hits(cluster: Path, outputs: Path, undisturbed: bytes) -> None:
     """The training is told to stop soon after its job began, again and again; each turn goes on from the last."""
     submit(outputs, LONG, "runtime.slurm.minutes_of.train=1", "runtime.slurm.warn_seconds=55")
     submission = submission_of(outputs)
-    wait(lambda: not living(), 400)
+    wait(lambda: not living(), 900)  # on a slow machine a turn may be over behind its first step
     assert results(outputs) == undisturbed
     (turns,) = [submission.state(job)["attempts"] for job in submission.jobs if job.kind == "train"]
     assert turns >= 2
