@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from safetax.datasets._chosen import each_of
 from safetax.scores import Measured, benchmark_scores
 
 METRIC = "harmful_score"
@@ -47,11 +48,7 @@ def trained_on(dataset: Any, key: str) -> list[str]:
 
 
 def _named(value: Any) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, Mapping):
-        return [str(category) for category, applies in value.items() if applies]
-    return [str(category) for category in (value if isinstance(value, list) else [value])]
+    return [] if value is None else [str(category) for category in each_of(value)]
 
 
 def _within(measured: Measured, prompts: Iterable[str]) -> dict[str, str]:

@@ -12,9 +12,11 @@ from safetax.config.flat import flatten
 
 # Settings that are an axis of the results themselves, or that change no number.
 _AXES = ("epochs", "seed")
-# World and recipes are what data sets refer to: what of them matters to a run stands in its data set.
-_OUTSIDE = {"runtime", "tracking", "plan", "stage", "hub", "published", "categories", "shift", "method"}
-_OUTSIDE |= {"world", "recipes"}
+_OUTSIDE = {"runtime", "tracking", "plan", "stage", "hub", "published", "categories", "shift", "method"} | {
+    # Data sets refer to them: what of them matters to a run stands in its data set.
+    "world",
+    "recipes",
+}
 _NULL = "null"
 # Told wherever it is set: weights that lie between two models are not what their data made of one.
 _SHARE = "interpolation"
