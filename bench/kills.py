@@ -46,6 +46,7 @@ def main() -> None:
         for number in range(1, options.kills + 1):
             if list(line.glob("sweeps/*/results.json")):
                 shutil.rmtree(line)  # this line is through; the next begins from nothing
+            line.mkdir(exist_ok=True)  # a kill may come before the run has made it
             victim = random.choice(["parent", "worker", "both"])
             moment = random.uniform(0, whole / 3)
             orphans = killed(overrides, line, moment, victim)

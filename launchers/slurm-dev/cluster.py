@@ -113,11 +113,16 @@ def start_node(folder: Path, node: str, hidden: Path | None = None) -> None:
 
 
 def kill_node(folder: Path, node: str) -> None:
-    """Kill the daemon of a node and all that runs below it, as when the machine fails."""
+    """Kill the daemon of a node and all that runs below it, as when the machine fails.
+
+    The daemon goes first and what it runs last: whoever saw another end would still tell the controller, and Slurm
+    would count the job as failed.
+    """
     daemon = _pid(folder / f"slurmd-{node}.pid")
-    for pid in [*_steps(folder, node), *([daemon] if daemon else [])]:
-        for each in [*_descendants(pid), pid]:
-            _kill(each, signal.SIGKILL)
+    parents = [*([daemon] if daemon else []), *_steps(folder, node)]
+    children = [child for pid in parents for child in _descendants(pid)]
+    for pid in dict.fromkeys([*parents, *children]):
+        _kill(pid, signal.SIGKILL)
 
 
 def _steps(folder: Path, node: str) -> list[int]:
