@@ -44,11 +44,10 @@ def command(arguments: Sequence[str]) -> int:
     parsed = parse(arguments)
     if parsed.shell_completion:
         return through_hydra(list(arguments))
-    from rich.console import Console
-
     from safetax import session as sessions
     from safetax.config.compose import Composer
     from safetax.run_record import sweep_folder
+    from safetax.terminal import standard_console
 
     composer = Composer(parsed.config_dir, parsed.config_name or "config")
     jobs = composer.jobs(parsed.overrides, parsed.multirun)
@@ -56,7 +55,7 @@ def command(arguments: Sequence[str]) -> int:
     flags = [argument for argument in arguments if argument not in parsed.overrides]
     if parsed.help or parsed.hydra_help or parsed.info or parsed.cfg:
         return through_hydra([*flags, *forced])
-    session = sessions.Session(composer, Console(highlight=False))
+    session = sessions.Session(composer, standard_console())
     graph = session.plan(jobs)
     outputs = sessions.outputs_of(jobs[0].config.runtime)
     if any(job.config.plan for job in jobs):
@@ -165,13 +164,12 @@ def job(_: object) -> None:
         sessions.current.launch([overrides], sweep=False)
         return
     # A launcher of another package, such as submitit_slurm, calls this in a process of its own.
-    from rich.console import Console
-
     from safetax.config.compose import Composer
+    from safetax.terminal import standard_console
 
     sources = HydraConfig.get().runtime.config_sources
     own = next((source.path for source in sources if source.provider == "command-line"), None)
-    session = sessions.Session(Composer(own, HydraConfig.get().job.config_name or "config"), Console(highlight=False))
+    session = sessions.Session(Composer(own, HydraConfig.get().job.config_name or "config"), standard_console())
     session.launch([overrides], sweep=False)
     session.check()
 

@@ -137,6 +137,27 @@ def on_host(state: Mapping[str, Any], dtype: Any = None) -> dict[str, Any]:
     return found
 
 
+def generation_ends(source: str, revision: str | None) -> list[int]:
+    """Return the tokens at which a model's own settings say that a response ends; none where it has no such settings.
+
+    Args:
+        source: its folder or hub id.
+        revision: of the hub.
+    """
+    from transformers import GenerationConfig
+
+    try:
+        return ends_of(GenerationConfig.from_pretrained(source, revision=revision or "main"))
+    except OSError:
+        return []
+
+
+def ends_of(generation: Any) -> list[int]:
+    """Return the tokens to stop at of a ``generation_config``, which has one, several or none."""
+    ends = generation.eos_token_id
+    return list(ends) if isinstance(ends, list | tuple) else [] if ends is None else [ends]
+
+
 def prepare_generation_config(generation: Any, ends: Sequence[int]) -> None:
     """Make a model's defaults for generation complete, and such that they can be saved.
 
@@ -144,8 +165,7 @@ def prepare_generation_config(generation: Any, ends: Sequence[int]) -> None:
         generation: the model's ``generation_config``, changed in place.
         ends: tokens to stop at, besides its own.
     """
-    known = generation.eos_token_id
-    stops = known if isinstance(known, list) else [] if known is None else [known]
+    stops = ends_of(generation)
     added = [token for token in ends if token not in stops]
     if added:
         generation.eos_token_id = [*stops, *added]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Literal, Protocol
 
+from safetax.checkpoint import ends_of, generation_ends
 from safetax.judge_models import JudgeModel, LocalModel, load_tokenizer, padded, source_of
 
 Writing = Literal["transformers", "vllm"]
@@ -45,7 +45,7 @@ class _Transformers:
         self.model = JudgeModel(model, "AutoModelForCausalLM", facts, runtime)
         self.tokenizer = self.model.tokenizer
         self.context = self.model.context
-        self.ends = _ends(self.model.copies[0].generation_config, self.tokenizer)
+        self.ends = _ends(ends_of(self.model.copies[0].generation_config), self.tokenizer)
         for copy in self.model.copies:
             # What a request leaves open would come from the model's own settings, a repetition penalty above all.
             copy.generation_config = GenerationConfig()
@@ -75,16 +75,11 @@ class _Vllm:
     """Replicas of vLLM on as few GPUs each as the guard's own weights need."""
 
     def __init__(self, model: LocalModel, facts: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
-        from transformers import GenerationConfig
-
         from safetax.engines import Markers, Source, vllm
 
         self.tokenizer = load_tokenizer(model, facts)
         source, revision = source_of(model, facts)
-        settings: Any = None
-        with suppress(OSError):  # few models have one
-            settings = GenerationConfig.from_pretrained(source, revision=revision or "main")
-        self.markers = Markers("", "", "", tuple(_ends(settings, self.tokenizer)))
+        self.markers = Markers("", "", "", tuple(_ends(generation_ends(source, revision), self.tokenizer)))
         origin = Source({"model": {"id": source, "revision": revision}}, {}, self.tokenizer)
         # How many GPUs hold a copy of the judged model says nothing about the guard.
         self.engine = vllm.start(vllm.Config("vllm", model.dtype), origin, {**runtime, "tensor_parallel": None})
@@ -101,8 +96,6 @@ class _Vllm:
         self.engine.close()
 
 
-def _ends(settings: Any, tokenizer: Any) -> list[int]:
-    """Return the tokens that end a reply, as the model's generation settings or else its tokenizer say."""
-    ends = getattr(settings, "eos_token_id", None)
-    ends = tokenizer.eos_token_id if ends is None else ends
-    return list(ends) if isinstance(ends, list | tuple) else [ends or 0]
+def _ends(own: list[int], tokenizer: Any) -> list[int]:
+    """Return the tokens that end a reply, as the model's own settings or else its tokenizer say."""
+    return own or [tokenizer.eos_token_id or 0]

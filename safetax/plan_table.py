@@ -120,7 +120,7 @@ def print_estimates(found: Estimates, console: Console) -> None:
         table.add_column()
         for name, text in stage_lines(stage):
             table.add_row(name, text)
-        console.print(Padding(table, (0, 0, 0, 2)))
+        console.print(Padding(table, (0, 0, 0, 2), expand=False))
     if found.stages or found.unknown:
         console.print()
     for text in found.unknown:

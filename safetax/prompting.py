@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -47,8 +47,14 @@ def prompt_seed(seed: int, name: str, repeat: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def markers_of(renderer: ChatRenderer) -> Markers:
-    """Return the texts and tokens around thinking and answer of a format."""
+def markers_of(renderer: ChatRenderer, model_ends: Sequence[int] = ()) -> Markers:
+    """Return the texts and tokens around thinking and answer of a format.
+
+    Args:
+        renderer: of the format.
+        model_ends: tokens that end a response by the model's own settings, besides those of the turn: models that were
+            tuned for chats often write the end of a document too.
+    """
     markup = renderer.markup
     stop = markup.stop_thinking or markup.close_thinking
     single = tuple(end[0] for end in renderer.ends if len(end) == 1)
@@ -57,7 +63,7 @@ def markers_of(renderer: ChatRenderer) -> Markers:
         stop_thinking=stop,
         resume_answer=markup.resume_answer or stop,
         force_answer=markup.force_answer or markup.close_thinking,
-        end_tokens=single,
+        end_tokens=tuple(dict.fromkeys([*single, *model_ends])),
         end_texts=several,
     )
 

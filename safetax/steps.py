@@ -6,7 +6,6 @@ KEY is ``kind/fingerprint``, a fingerprint, the beginning of either, or a step's
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 import time
@@ -24,6 +23,7 @@ from safetax.manifest import ATTEMPT, LOG, STEP, read_json, read_manifest
 from safetax.prune import Doomed, RunRecord, dropped_runs, find_doomed, read_runs, remove, size_of, step_folders
 from safetax.step import VERSIONS, fingerprint_of
 from safetax.store import Store, most_similar
+from safetax.terminal import standard_console
 from safetax.view import clock
 
 if TYPE_CHECKING:
@@ -395,12 +395,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 as the command says, 2 for a mistake, 130 interrupted."""
     chosen = parser().parse_args(arguments)
-    from rich.console import Console
-
-    # Tables in a pipe or a file are for a program or a reader with a wide page.
-    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
     try:
-        return chosen.function(Steps(chosen.outputs), chosen, Console(highlight=False, width=wide))
+        return chosen.function(Steps(chosen.outputs), chosen, standard_console())
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2

@@ -19,6 +19,7 @@ from safetax.cluster.slurm import cancel, check_slurm, queue
 from safetax.cluster.watch import Seen, look, remaining, tail
 from safetax.errors import StepError, UserError
 from safetax.manifest import read_manifest
+from safetax.terminal import standard_console
 from safetax.view import clock
 
 if TYPE_CHECKING:
@@ -166,11 +167,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 as the command says, 2 for a mistake, 130 interrupted."""
-    from rich.console import Console
-
     chosen = parser().parse_args(arguments)
     try:
-        return run(chosen, Console(highlight=False))
+        return run(chosen, standard_console())
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2

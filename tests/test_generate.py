@@ -254,6 +254,33 @@ def test_one_engine_start_serves_all_prompt_sets_of_a_checkpoint(copied_lab: Pat
     assert {step: sha256_of(step / "responses.jsonl") for step in steps} == before
 
 
+def test_a_response_ends_where_the_models_own_settings_say_too(copied_lab: Path) -> None:
+    """As models do that were tuned for chats and end a document instead of the turn now and then."""
+    step = max(generate_steps(copied_lab).values(), key=len)[0]
+    model = copied_lab / json.loads((step / "step.json").read_text())["inputs"]["model"] / MODEL
+    before = [response.answer.split() for response in read_records(step / "responses.jsonl", Response)]
+    word = next(words[1] for words in before if len(words) > 2)
+    from transformers import AutoTokenizer
+
+    settings = read_json(model / "generation_config.json") or {}
+    settings["eos_token_id"] = [
+        settings["eos_token_id"],
+        AutoTokenizer.from_pretrained(model).convert_tokens_to_ids(word),
+    ]
+    write_json(model / "generation_config.json", settings)
+    clear(step)
+    worker = WorkerProcess()
+    assert [event["event"] for event in worker.do("generate", [step])][-1] == "done"
+    worker.close()
+    after = read_records(step / "responses.jsonl", Response)
+    assert any(word in words for words in before)
+    for words, response in zip(before, after, strict=True):
+        if word in words and response.thinking_tokens == 0:
+            assert response.answer.split() == words[: words.index(word)]
+            assert response.end_of_answer == "end"
+        assert word not in response.answer.split()
+
+
 def test_restart_asks_only_for_what_is_missing(copied_lab: Path) -> None:
     step = max(generate_steps(copied_lab).values(), key=len)[0]
     before = (step / "responses.jsonl").read_text()

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from safetax.chat import ChatRenderer
-from safetax.checkpoint import load_tokenizer
+from safetax.checkpoint import generation_ends, load_tokenizer, source_of
 from safetax.config.build import component_module
 from safetax.config.identity import restore, restore_node
 from safetax.config.schema import Format
-from safetax.engines import ALONE, Engine, Generated, Sharing, Source
+from safetax.engines import ALONE, Engine, Generated, Markers, Sharing, Source
 from safetax.errors import UserError
 from safetax.locks import hold, hold_of
 from safetax.manifest import SCRATCH
@@ -136,19 +136,20 @@ def _generate(queues: list[_Queue], first: bool) -> dict[str, Any]:
     engine_config = restore("engines", job.identity["engine"])
     tokenizer = load_tokenizer(job.identity, job.inputs)
     renderer = ChatRenderer(tokenizer, restore_node(Format, job.identity["format"]))
+    markers = markers_of(renderer, generation_ends(*source_of(job.identity, job.inputs)))
     module = component_module("engines", engine_config.kind)
     engine: Engine = module.start(engine_config, Source(job.identity, job.inputs, tokenizer), job.runtime)
     try:
         job.events.send("engine", engine=engine_config.kind, steps=[queue.job.key for queue in queues])
-        _answer(queues, engine, renderer, alone=False)
+        _answer(queues, engine, renderer, markers, alone=False)
         while first and not _heard_all(queues):
-            _answer(queues, engine, renderer, alone=True)
+            _answer(queues, engine, renderer, markers, alone=True)
         return dict(engine.facts)
     finally:
         engine.close()
 
 
-def _answer(queues: list[_Queue], engine: Engine, renderer: ChatRenderer, alone: bool) -> None:
+def _answer(queues: list[_Queue], engine: Engine, renderer: ChatRenderer, markers: Markers, alone: bool) -> None:
     """Answer what is pending; with other nodes in between, those that they do not take."""
     pending = [entry for queue in queues for entry in queue.pending()]
     prompts = [make_prompt(queue.job.identity, renderer, example, repeat) for queue, example, repeat in pending]
@@ -159,7 +160,7 @@ def _answer(queues: list[_Queue], engine: Engine, renderer: ChatRenderer, alone:
 
     nodes = max(queue.shared.nodes if queue.shared else 1 for queue in queues)
     sharing = ALONE if alone else Sharing(take, nodes)
-    for index, generated in engine.respond(prompts, markers_of(renderer), sharing):
+    for index, generated in engine.respond(prompts, markers, sharing):
         queue, example, repeat = pending[index]
         _append(queue, example, repeat, generated, prompts[index].seed, renderer)
 
