@@ -12,7 +12,7 @@ PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=worksteal
 # uv does not read pip's settings, so wheels that pip would find in a folder are named to it.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: lab lab-figure lab-methods rehearsal test test-deepspeed test-slurm test-vllm lint typecheck format clean
+.PHONY: lab lab-figure lab-methods rehearsal test test-slow test-deepspeed test-slurm test-vllm lint typecheck format clean
 
 lab: $(STAMP)  ## base -> reasoning model -> direct_refusal at a few epoch counts -> trade-off plot
 	$(BIN)/python -m safetax -m epochs=$(EPOCHS) runtime.outputs=$(OUTPUTS)
@@ -23,8 +23,11 @@ lab-figure: $(STAMP)  ## the epoch figure: all data sets, epochs 0..5, several s
 lab-methods: $(STAMP)  ## all methods in one trade-off plot: tax, gain, over-refusal, help, shift, over SEEDS
 	$(BIN)/python -m safetax -m +experiment=lab_methods seed=$(SEEDS) runtime.outputs=$(OUTPUTS)
 
-test: $(STAMP)  ## the tests that need no installation of their own
-	$(PYTEST) -m 'not vllm and not deepspeed and not slurm' --durations=15
+test: $(STAMP)  ## the tests that need neither an installation of their own nor long
+	$(PYTEST) -m 'not slow and not vllm and not deepspeed and not slurm' --durations=15
+
+test-slow: $(STAMP)  ## whole runs of the lab, killed trainings, several ranks
+	$(PYTEST) -m 'slow and not vllm and not deepspeed and not slurm' --durations=15
 
 test-deepspeed: $(STAMP)  ## the tests that start DeepSpeed's ranks
 	$(PYTEST) -m 'deepspeed and not slurm'

@@ -52,6 +52,7 @@ def test_the_page_has_what_this_test_follows() -> None:
     assert len(COMMANDS) == 4
 
 
+@pytest.mark.slow
 def test_it_runs_and_stands_in_the_plot(folder: Path, quick_lab: Path) -> None:
     shutil.copytree(quick_lab, folder / "outputs")
     shutil.rmtree(folder / "outputs" / "runs")

@@ -253,6 +253,7 @@ def test_records_of_before_give_results_without(outputs: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_old_and_new_records_of_one_method_make_one_curve(outputs: Path) -> None:
     """A setting that an old record lacks does not tell its run apart from one that leaves it null."""
     [old, *_] = outputs.glob("runs/*-direct_refusal-*/run.json")

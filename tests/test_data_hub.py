@@ -96,6 +96,7 @@ def test_a_folder_of_the_same_name_is_not_taken_for_the_repository(hub: Hub, tmp
     assert load(hub, tmp_path, {"id": "tests/golden_rows", "revision": commit}) == [7]
 
 
+@pytest.mark.slow
 def test_whatever_cannot_be_had_is_one_message(hub: Hub, tmp_path: Path) -> None:
     hub.put("some/rows", {"rows.jsonl": rows(1)})
     hub.put("some/gated", {"rows.jsonl": rows(1)}, gated=True)

@@ -314,6 +314,7 @@ def spread(steps: list[Path], nodes: int, batch: int) -> None:
         write_json(step / "runtime.json", {**(settings or {}), "generate_nodes": nodes, "generate_batch": batch})
 
 
+@pytest.mark.slow
 def test_two_nodes_answer_from_one_queue(copied_lab: Path) -> None:
     steps = max(generate_steps(copied_lab).values(), key=len)
     before = {step: sha256_of(step / "responses.jsonl") for step in steps}
@@ -341,6 +342,7 @@ def test_two_nodes_answer_from_one_queue(copied_lab: Path) -> None:
     assert not any((step / "scratch").exists() for step in steps)
 
 
+@pytest.mark.slow
 def test_what_a_silent_node_took_is_answered_by_the_first(copied_lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     step = max(generate_steps(copied_lab).values(), key=len)[0]
     before = sha256_of(step / "responses.jsonl")

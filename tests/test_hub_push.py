@@ -81,6 +81,7 @@ def plan_run(*overrides: str) -> Run:
     return session.plan(composer.jobs(["+experiment=lab_quick", *overrides], multirun=False)).runs[0]
 
 
+@pytest.mark.slow
 def test_a_run_pushes_data_and_model_once_and_in_private(hub: Hub, lab: Path) -> None:
     wanted = ("hub.push_dataset=me/data", "hub.push_model=me/aligned")
     first = pushed(hub, lab, *wanted)

@@ -230,6 +230,7 @@ def test_a_model_that_is_the_lrm_itself_is_named_in_the_merge() -> None:
     assert made.identity["model"]["id"] == "TianshengHuang/s1k"
 
 
+@pytest.mark.slow
 def test_a_sweep_of_the_lab_trains_once(copied_lab: Path) -> None:
     before = {path.name for path in copied_lab.glob("train/*")}
     document = collect([copied_lab]).document

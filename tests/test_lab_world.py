@@ -136,6 +136,7 @@ def test_problems_follow_their_operations_modulo_ten() -> None:
     assert problem.answer == "the answer is 9 ."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_text_is_in_the_vocabulary_and_survives_a_round_trip(seed: int) -> None:
     tokenizer = build_tokenizer()

@@ -207,6 +207,7 @@ def test_requests_are_asked_with_the_tokens_that_rows_are_trained_behind(preset:
                 assert "assistant" not in text.split("How many")[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_scripts_of_tables_and_figures_plan(script: Path, tmp_path: Path) -> None:
     """Each command of a script is run as it stands, with ``plan=true``."""

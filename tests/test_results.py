@@ -303,6 +303,7 @@ def test_the_terminal_table_fits_80_columns(three_seeds: Path) -> None:
     assert "direct_refusal" in text and "…" not in text and "×3" in text
 
 
+@pytest.mark.slow
 def test_plots_are_the_same_each_time_and_are_not_drawn_twice(three_seeds: Path, tmp_path: Path) -> None:
     document = collect([three_seeds]).document
     figures = draw_plots(document, tmp_path / "a")
@@ -338,6 +339,7 @@ def test_the_report_is_made_again_from_disk_and_mistakes_cost_one_line(one_seed:
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and "nowhere" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_a_sweep_of_a_hundred_runs_is_read_in_two_seconds(tmp_path: Path) -> None:
     seeds = tuple(range(5))
     outputs = make_outputs(tmp_path / "outputs", DATASETS, (0, 1, 2, 3, 4, 5), seeds, prompts=200)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from safetax.store import Store
 from tests.conftest import run_lab
 
@@ -20,6 +22,7 @@ def test_results_alone_stay_and_nothing_runs_again(copied_lab: Path) -> None:
     assert "0 steps executed" in run_lab(copied_lab, "runtime.keep=results")
 
 
+@pytest.mark.slow
 def test_weights_that_are_needed_again_are_made_again(copied_lab: Path) -> None:
     before = (next(copied_lab.glob("runs/*/results.json"))).read_text()
     run_lab(copied_lab, "runtime.keep=results")

@@ -671,6 +671,7 @@ def test_a_checkpoint_says_where_a_response_ends(tmp_path: Path) -> None:
     assert saved.temperature == 0.6 and saved.do_sample
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=[pytest.mark.slow])])
 def test_a_training_that_is_asked_to_stop_goes_on_to_the_same_weights(tmp_path: Path, ranks: int) -> None:
     """It writes a checkpoint at its next step, whatever the clock says, and takes the request away."""
