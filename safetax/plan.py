@@ -18,6 +18,12 @@ from safetax.step import Step, StepKind, fingerprint_of, in_order
 
 Role = Literal["base", "lrm", "aligned"]
 PLAIN = Format(name="plain")
+TRAININGS = {
+    "pretraining": "model.pretraining.training",
+    "reasoning": "reasoning.training",
+    "alignment": "alignment",
+}
+"""Where the training of a stage stands in the configuration."""
 ROUND = 2**32
 """Between the sampling seeds of two rounds: more than there are seeds of runs."""
 
@@ -311,7 +317,7 @@ class _Planner:
         seed: int,
     ) -> Step:
         values = {
-            "training": identity(training, self.facts),
+            "training": identity(training, self.facts, TRAININGS[stage]),
             "format": identity(markup),
             "seed": seed,
             **({} if start else {"model": self.model()}),

@@ -1,7 +1,7 @@
 """The one place before the plan that looks at the world: what names and paths stand for right now.
 
-Hub revisions become commits, local files and task definitions their content hashes. What is found becomes part of the
-identity of the steps that use it, so that nothing stale is reused.
+Hub revisions become commits; local files, task definitions and modules of the user's own their content hashes. What is
+found becomes part of the identity of the steps that use it, so that nothing stale is reused.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from safetax.config.build import component_module, fields_of, join
@@ -16,6 +17,7 @@ from safetax.config.fields import Kind
 from safetax.config.schema import Config, Model
 from safetax.errors import ConfigError
 from safetax.hub import UNKNOWN, UnreachableError, model_facts
+from safetax.manifest import sha256_of
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,9 @@ class Resolver:
                 else:
                     module = component_module(package, node.kind)
                     self._known[key] = module.resolve(node) if hasattr(module, "resolve") else None
+                    if "." in node.kind and module.__file__:  # its author has no version to raise, as ours have
+                        code = {"code": sha256_of(Path(module.__file__))}
+                        self._known[key] = {**(self._known[key] or {}), **code}
             except ConfigError as error:
                 told = join(path, str(error))
                 if not (self.lenient and isinstance(error, UnreachableError)):

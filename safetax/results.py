@@ -20,6 +20,7 @@ from safetax.evaluations import compare_evaluations
 from safetax.provenance import data_sets, provenance
 from safetax.published import beside
 from safetax.reliability import Judged, judge_agreement
+from safetax.report.latest import latest
 from safetax.report.reader import Run, Steps, find_runs
 from safetax.report.record import made_by
 from safetax.report.variants import Variant, data_variants, variants
@@ -86,6 +87,7 @@ def collect(directories: Sequence[Path]) -> Results:
     """
     runs = find_runs(directories)
     steps = Steps(runs)
+    runs, replaced = latest(runs, steps)
     checkpoints: dict[str, _Checkpoint] = {}
     held: list[list[_Checkpoint]] = []
     for run in runs:
@@ -121,6 +123,7 @@ def collect(directories: Sequence[Path]) -> Results:
         "agreement": judge_agreement(entry for checkpoint in checkpoints.values() for entry in checkpoint.judged),
         "data": with_shift(data_sets(runs, steps), runs, steps),
         "runs": [_run(run, own) for run, own in zip(runs, held, strict=True)],
+        **({"replaced": [run.name for run in replaced]} if replaced else {}),
     }
     return Results(_rounded(document), provenance(runs, steps, listed))
 

@@ -52,6 +52,18 @@ def test_the_page_has_what_this_test_follows() -> None:
     assert len(COMMANDS) == 4
 
 
+def test_an_edit_of_the_module_makes_its_data_again(folder: Path) -> None:
+    def planned() -> set[str]:
+        told = run(folder, COMMANDS[0], "plan=true")
+        return {line for line in told.splitlines() if "kind_refusal" in line}
+
+    before = planned()
+    assert before and before == planned()
+    module = folder / "my_methods" / "kind_refusal.py"
+    module.write_text(module.read_text().replace("{row.answer} {config.offer}", "{config.offer} {row.answer}"))
+    assert not before & planned()
+
+
 @pytest.mark.slow
 def test_it_runs_and_stands_in_the_plot(folder: Path, quick_lab: Path) -> None:
     shutil.copytree(quick_lab, folder / "outputs")

@@ -23,7 +23,7 @@ from safetax.estimate.remedies import remedies
 from safetax.estimate.serving import serving
 from safetax.estimate.shapes import shape_in
 from safetax.estimate.training import flops_per_token
-from safetax.estimate.workload import prompts_of
+from safetax.estimate.workload import prompts_of, training_rows
 from safetax.manifest import MANIFEST, write_json
 from safetax.plan import Plan, plan
 from safetax.resolve import Resolver
@@ -313,6 +313,14 @@ def test_a_finished_training_of_the_model_says_better_than_a_setting(tmp_path: P
     # 30 % of model flops are 40 % of hardware flops where a third more is calculated.
     assert "40% of 989 TFLOP/s (measured)" in stage.time
     assert "500 rows of 10,000 tokens (measured)" in stage.time
+    # Adapters need no gradients of the weights: two thirds of the arithmetic, of which the share is what it was.
+    adapters = {
+        **train.frozen(),
+        "identity": {**train.identity, "training": {**train.identity["training"], "lora": {}}},
+    }
+    finish(Store(tmp_path), adapters, measured, gradient_checkpointing=True)
+    stage = next(stage for stage in estimated(composed("epochs=2"), tmp_path).stages if stage.scratch)
+    assert "45% of 989 TFLOP/s (measured)" in stage.time
     other = next(stage for stage in estimated(composed("model=s1.1-32b"), tmp_path).stages if stage.scratch)
     assert "(runtime.mfu)" in other.time
 
@@ -329,6 +337,15 @@ def test_a_finished_generation_of_the_model_says_how_fast_it_is(tmp_path: Path) 
     manifest.write_text(manifest.read_text().replace("2026-01-01T00", "2025-12-31T00"))  # on another day
     found = estimates(graph, Store(tmp_path), [step for step in graph.steps if step not in steps[:3]])
     assert any("at 600 a second (measured)" in stage.time for stage in found.stages)
+
+
+def test_data_made_of_others_are_as_many_as_they_will_be(tmp_path: Path) -> None:
+    few = planned(composed("dataset=few", "dataset.limit=10", "dataset.total=1000"))
+    train = next(step for step in few.steps if step.kind == "train")
+    assert training_rows(train, Store(tmp_path), []).count == 1000
+    refined = planned(composed("dataset=dgr", "dataset.source=direct_refusal", "dataset.source.limit=300"))
+    sample = next(step for step in refined.steps if step.title.startswith("sample"))
+    assert prompts_of(sample, Store(tmp_path), None) == 300
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,7 @@ def test_the_same_answer_written_in_another_way(gold: str, attempt: str, algebra
         ("(-\\infty, 0]", "x < 0"),
         ("(0,9) \\cup (9,36)", "(0,36)"),
         ("3, 5, 7", "3, 5"),
+        ("100200", "100, 200"),
         ("10", "10 \\text{ or } 12"),
         ("1 \\pm \\sqrt{19}", "1 + \\sqrt{19}"),
         ("4343_6", "4343_7"),
@@ -226,6 +227,13 @@ CHOICES = ["Jupiter", "$3x^2$", "80 km/h", "The piano"]
         ("a, b and c are constants.\n\n(B)", "B"),
         ("A) Jupiter is too large.\nB) The square is right.\nAnd so on.", None),
         ("Thus B is wrong.", None),
+        # Nor does what rules a choice out, or names two.
+        ("The correct option is not B.", None),
+        ("The answer isn't B", None),
+        ("\\boxed{B, C}", None),
+        ("\\boxed{\\text{(A) or (B)}}", None),
+        ("The correct answer is (B) or (C).", None),
+        ("The answer is B, since A is wrong.", "B"),
         ("A lot of work.\n**So, it is option (D).**", "D"),
         # A list of choices is no answer, whatever announces it; a line of its own is one.
         ("Answer choices:\nA) x\nB) y\nI conclude it is B.", "B"),
@@ -487,6 +495,15 @@ def test_without_a_model_strings_or_algebra_decide(tmp_path: Path) -> None:
     assert [verdict.correct for verdict in told.values()] == [True, True, True]
     with pytest.raises(UserError, match=r"grader\.matcher=strings: .* allowed are llm .* and math_verify"):
         paper_grader.judge(strings, [example("m", "math", "2")], [response("m", "2")], context(tmp_path))
+
+
+def test_an_empty_box_is_what_it_is_and_no_choice_of_a(server: Server, tmp_path: Path) -> None:
+    """A matcher sees what was extracted before: nothing, and not the letter that unresolved choices count as."""
+    server.behave = lambda body, count: replying(body, "-1")
+    graded(
+        server, tmp_path, [example("m", "math", "2")], [response("m", "\n\\boxed{}"), response("m", "\n\\boxed{y}", 1)]
+    )
+    assert [options_and_attempt(body)[0] for body in server.seen] == [["2"], ["2", ""]]
 
 
 def test_an_endless_number_costs_no_other_verdict(server: Server, tmp_path: Path) -> None:

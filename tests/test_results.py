@@ -16,6 +16,8 @@ import pytest
 from safetax.errors import UserError
 from safetax.plots import draw_plots
 from safetax.records import Verdict, read_records, write_records
+from safetax.report.reader import read_json
+from safetax.report.variants import variants
 from safetax.results import collect, write_results
 from safetax.tables import csv_table, latex_table, markdown_table, table_rows, terminal_table
 from tests.synthetic import DATASETS, make_outputs
@@ -277,6 +279,41 @@ def test_the_same_weights_evaluated_in_two_ways_are_two_checkpoints(one_seed: Pa
     _edit(other / "run.json", fewer)
     lrms = [c for c in collect([outputs]).document["checkpoints"] if c["role"] == "lrm"]
     assert len({c["id"] for c in lrms}) == 2 and {len(c["benchmarks"]) for c in lrms} == {3, 4}
+
+
+def test_runs_that_differ_in_the_epochs_of_the_reasoning_stage_are_no_seeds() -> None:
+    configs = [{"epochs": 1, "seed": 0, "reasoning": {"training": {"epochs": epochs}}} for epochs in (1, 3)]
+    assert variants(configs) == ["reasoning.training.epochs=1", "reasoning.training.epochs=3"]
+    assert variants([{"epochs": 1, "alignment": {"epochs": 1}}, {"epochs": 2, "alignment": {"epochs": 2}}]) == ["", ""]
+    assert variants([{"dataset": {"rows": {"world_seed": 1}}}, {"dataset": {"rows": {"world_seed": 2}}}]) == ["", ""]
+
+
+def test_of_runs_that_the_same_settings_made_anew_the_newest_counts(one_seed: Path, tmp_path: Path) -> None:
+    """As behind a new version of a step's rules, or an edited file: it is no second seed."""
+    outputs = _copy(one_seed, tmp_path / "outputs")
+    file = _run_file(outputs, "safechain-e5")
+    other = _copy(file.parent, file.parent.with_name("made-anew"))
+    seen: list[str] = []
+
+    def anew(run: dict[str, Any]) -> None:
+        run["name"] = "made-anew"
+        for evaluation in run["checkpoints"][-1]["evaluations"]:
+            for judge, fingerprint in evaluation["scores"].items():
+                place = outputs / "score" / fingerprint
+                evaluation["scores"][judge] = f"{fingerprint[:-1]}x"
+                shutil.copytree(place, place.with_name(evaluation["scores"][judge]))
+                _edit(place.with_name(evaluation["scores"][judge]) / "manifest.json", later)
+        seen.append(run["name"])
+
+    def later(manifest: dict[str, Any]) -> None:
+        manifest["fingerprint"] = f"{manifest['fingerprint'][:-1]}x"
+        manifest["provenance"]["finished"] = "2027-01-02T03:04:05+00:00"
+
+    _edit(other / "run.json", anew)
+    document = collect([outputs]).document
+    assert seen and document["replaced"] == [read_json(file)["name"]]
+    assert all(point["bars"] == "interval" for curve in document["curves"] for point in curve["points"])
+    assert "made-anew" in {run["name"] for run in document["runs"]}
 
 
 def test_tables_hold_every_checkpoint_and_escape_names(one_seed: Path, three_seeds: Path) -> None:

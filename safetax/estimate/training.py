@@ -136,7 +136,7 @@ def _utilisation(model: str | None, done: Sequence[Mapping[str, Any]]) -> float 
             again = manifest["provenance"].get("runtime", {}).get("gradient_checkpointing", False)
             adapters = manifest["identity"]["training"].get("lora") is not None
             done_of_model = 4 if adapters else 6
-            return share * (done_of_model + 2 * again) / 6
+            return share * (done_of_model + 2 * again) / done_of_model
     return None
 
 

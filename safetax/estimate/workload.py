@@ -74,8 +74,21 @@ def training_rows(train: Step, store: Store, done: Sequence[Mapping[str, Any]]) 
                 len(lengths), TEMPLATE + sum(lengths) / len(lengths) / CHARACTERS, "from the length of the texts"
             )
     dataset = data.identity["dataset"]
-    rows, tokens = ROWS.get(dataset["kind"], ANY_ROWS)
-    return Rows(dataset.get("limit") or dataset.get("samples") or rows, tokens, "assumed")
+    rows, tokens = ROWS.get(_origin(dataset)["kind"], ANY_ROWS)
+    return Rows(_asked_for(dataset) or rows, tokens, "assumed")
+
+
+def _asked_for(dataset: Mapping[str, Any]) -> int | None:
+    """Return how many rows a data set's settings ask for, or those of what it is made of; None: all there are."""
+    own = dataset.get("total") or dataset.get("limit") or dataset.get("samples")
+    source = dataset.get("source")
+    return own or (_asked_for(source) if isinstance(source, Mapping) else None)
+
+
+def _origin(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the data set that others were made of."""
+    source = dataset.get("source")
+    return _origin(source) if isinstance(source, Mapping) and "kind" in source else dataset
 
 
 def _characters(line: str) -> int:
@@ -97,4 +110,5 @@ def prompts_of(generate: Step, store: Store, benchmark: str | None) -> int:
     if manifest is not None and manifest["summary"].get("examples"):
         return manifest["summary"]["examples"]
     dataset = prompts.identity["dataset"]
-    return dataset.get("limit") or dataset.get("samples") or PROMPTS.get(benchmark or "", ANY_PROMPTS)
+    known = PROMPTS.get(benchmark or "") or ROWS.get(_origin(dataset)["kind"], (ANY_PROMPTS,))[0]
+    return _asked_for(dataset) or known

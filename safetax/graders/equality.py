@@ -38,6 +38,7 @@ _REWRITTEN = (
     (r"(?<!\\)\$|\\[()\[\]](?![^\n]*\\end)", ""),
     (r"\\\$|[€£¥]", ""),
     (r"\\(?:left|right|[Bb]igg?[lr]?|displaystyle|limits|qquad|quad)(?![A-Za-z])", " "),
+    (r",\\!\s*(?=\d)", ","),
     (r"(?<!\\)\\[!,;:]|\{,\}(?=\d)", lambda match: "," if match[0] == "{,}" else " "),
     (r"(?<!\\)\\ |~", " "),
     (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
@@ -56,7 +57,7 @@ _REWRITTEN = (
     (r",\s*,", ","),
 )
 _TEXT = r"\\(?:text|mbox|mathrm|textrm|textbf|mathbf|operatorname|textit)(?![A-Za-z])\s*"
-_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:[, ] ?\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)")
+_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:[, ]\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)")
 _ENDLESS = re.compile(rf"(?<!\d)(?:\d[, ]?){{{LONGEST_NUMBER + 1}}}")
 """The beginning of a number too long to be one, however its digits are grouped."""
 _PART = r"\{\s*(-?[\d.]+)\s*\}|\s*(\d)"

@@ -27,6 +27,12 @@ _CONCLUDING = re.compile(
     re.IGNORECASE,
 )
 """Words before a letter that say no more than that it is the answer."""
+_ANOTHER = (
+    r"[)\s]*(?:[,;/&]|and\b|or\b)\s*(?:or\s+|and\s+)?(?:(?:option|choice)\s+)?"
+    r"\(?[{letters}]\)?\s*(?:$|[.,;)/&]|and\b|or\b)"
+)
+"""What follows a letter where a second one does: whoever names both settles on neither."""
+_NEGATION = re.compile(r"\b(?:not|never|neither|nor|except|cannot|incorrect|wrong)\b|n't\b", re.IGNORECASE)
 _MATHS = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$([^$]+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _JOINT = re.compile(r"[\s,;$]*(?:\\[()\[\]])?\s*(?:and|or|\\text\{\s*,?\s*(?:and|or)\s*\})?\s*(?:\\[()\[\]])?[\s$]*")
 _NUMBER = r"[-−+]?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*\\?%)?|[-−+]?\.\d+"
@@ -153,13 +159,16 @@ def _letter(written: str, letters: str) -> str | None:
     """Return the letter that a short text is or begins with."""
     text = re.sub(r"\\(?:text|mathrm|textbf|mathbf|boxed)\s*\{|[{}$*]|\\[()\[\]]", "", written).strip()
     match = re.match(rf"(?:(?:option|choice)\s+)?\(?\s*([{letters}])\s*(?:[).:,]|$|\s[-–]\s)", text, re.IGNORECASE)
-    return match[1].upper() if match else None
+    if match is None or re.match(_ANOTHER.format(letters=letters), text[match.end(1) :]):
+        return None
+    return match[1].upper()
 
 
 def _only_letter(written: str, letters: str) -> str | None:
-    """Return the one letter that a sentence names; an *A* before a word is none."""
-    found = set(re.findall(rf"(?<![\w'])(?!A \w)([{letters}])(?![\w'])", written.split(". ")[0]))
-    return found.pop() if len(found) == 1 else None
+    """Return the one letter that a sentence names and does not rule out; an *A* before a word is none."""
+    sentence = written.split(". ")[0]
+    found = set(re.findall(rf"(?<![\w'])(?!A \w)([{letters}])(?![\w'])", sentence))
+    return found.pop() if len(found) == 1 and not _NEGATION.search(sentence) else None
 
 
 def _letter_of_text(written: str, letters: str, choices: Sequence[str]) -> str | None:

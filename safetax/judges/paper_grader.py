@@ -25,7 +25,7 @@ from safetax.judges import Context
 from safetax.llm_client import Client, Reply, connect
 from safetax.records import Example, Response, Verdict
 
-VERSION = 1
+VERSION = 2
 """Raised when the rules change, so that no verdict of an older version is taken for one of the new."""
 
 LETTERS = "ABCD"
@@ -157,7 +157,7 @@ class _Matcher:
             return
         for attempt in open_ones:
             answer = self._matched(attempt)
-            yield attempt, _verdict(attempt, answer, self.config.matcher), answer or "A"
+            yield attempt, _verdict(attempt, answer, self.config.matcher), _taken(answer)
 
     def _matched(self, attempt: _Attempt) -> str | None:
         """Return the known answer, or the letter, that an attempt is without a model; None: unresolved."""
@@ -184,7 +184,7 @@ class _Matcher:
                 yield attempt, _failed(attempt, reply), None
             else:
                 answer = _chosen(attempt, number)
-                yield attempt, _verdict(attempt, answer, "llm"), answer or "A"
+                yield attempt, _verdict(attempt, answer, "llm"), _taken(answer)
 
 
 def question(options: Sequence[str], attempt: str) -> str:
@@ -207,8 +207,13 @@ def _chosen(attempt: _Attempt, number: int) -> str | None:
     return attempt.extracted if number == -1 else attempt.options[number - 1]
 
 
+def _taken(answer: str | None) -> str:
+    """Return the answer that an attempt counts as: an unresolved choice as A, and nothing extracted as itself."""
+    return "A" if answer is None else answer
+
+
 def _verdict(attempt: _Attempt, answer: str | None, by: str) -> Verdict:
-    correct = (answer or "A") == attempt.gold
+    correct = _taken(answer) == attempt.gold
     label = "unresolved" if answer is None else "correct" if correct else "wrong"
     detail = {"extracted": attempt.extracted[:LONGEST], "by": by}
     return Verdict(attempt.response.id, attempt.response.repeat, label, correct=correct, detail=detail)

@@ -17,7 +17,7 @@ from safetax.graders.sound import grade
 from safetax.judges import Context
 from safetax.records import Example, Response, Verdict
 
-VERSION = 2
+VERSION = 3
 """Raised when the rule changes, so that no verdict of an older one is taken for one of the new."""
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from safetax.config.flat import flatten
 
 # Settings that are an axis of the results themselves, or that change no number.
-_AXES = ("epochs", "seed")
+_EPOCHS = ("epochs", "alignment.epochs")
+_SEED = re.compile(r"(?:.+\.)?(?:\w+_)?seed")
 _OUTSIDE = {"runtime", "tracking", "plan", "stage", "hub", "published", "categories", "shift", "method"} | {
     # Data sets refer to them: what of them matters to a run stands in its data set.
     "world",
@@ -92,7 +93,8 @@ def _variants(
         for key in sorted(seen)
         if (len(seen[key]) > 1 or (key == _SHARE and _NULL not in seen[key]))
         and key.split(".")[0] not in outside
-        and not key.endswith(_AXES)
+        and key not in _EPOCHS
+        and not _SEED.fullmatch(key)
         and not (unless and unless.fullmatch(key))
     ]
     differing = _named(differing, flat)
