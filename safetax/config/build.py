@@ -13,6 +13,7 @@ import importlib
 import math
 import pkgutil
 import sys
+import traceback
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -23,6 +24,9 @@ from safetax.config.fields import Between, Kind, Label
 from safetax.errors import ConfigError
 
 MISSING = "???"
+
+CALLED = {"datasets": "build", "judges": "judge", "engines": "start", "objectives": "make", "rows": "load"}
+"""The function that safetax calls in the module of a component, by package."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,17 @@ def component_module(package: str, kind: str) -> types.ModuleType:
     """Import the module of a component's kind; a kind with dots is a module path of a plug-in.
 
     Raises:
-        ConfigError: there is no such module, or it has no ``Config``.
+        ConfigError: there is no such module, it cannot be imported, or it lacks its ``Config`` or its function.
     """
     path = kind if "." in kind else f"safetax.{package}.{kind}"
     try:
         if not all(part.isidentifier() for part in path.split(".")):
             raise ModuleNotFoundError(name=path)
         module = importlib.import_module(path)
-    except ModuleNotFoundError as error:
-        if not (error.name and (path == error.name or path.startswith(error.name + "."))):
-            raise
+    except (Exception, SystemExit) as error:  # a plug-in's own code is run here
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if not (missing and (path == missing or path.startswith(missing + "."))):
+            raise ConfigError(f"kind={kind}: the module cannot be imported ({_told(error)}); mend it.") from error
         kinds = component_kinds(package)
         raise ConfigError(
             f"kind={kind}: there is no module {path}.{nearest(kind, kinds)} Allowed are {', '.join(kinds)}, "
@@ -76,7 +81,22 @@ def component_module(package: str, kind: str) -> types.ModuleType:
         ) from None
     if not dataclasses.is_dataclass(getattr(module, "Config", None)):
         raise ConfigError(f"kind={kind}: module {path} has no dataclass Config, which a kind of {package} needs.")
+    if not callable(getattr(module, CALLED[package], None)):
+        raise ConfigError(
+            f"kind={kind}: module {path} has no function {CALLED[package]}, which a kind of {package} needs; add it."
+        )
     return module
+
+
+def _told(error: BaseException) -> str:
+    """Return where an import failed and why: the file and line that the error tells, or that raised it."""
+    why = f"{type(error).__name__}: {getattr(error, 'msg', None) or error}".splitlines()[0]
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}: {why}"
+    frames = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in frames if frame.filename not in (__file__, importlib.__file__)]
+    frames = [frame for frame in frames if not frame.filename.startswith("<frozen")]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}: {why}" if frames else why
 
 
 def component_kinds(package: str) -> list[str]:
