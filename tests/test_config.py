@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from safetax.config.build import (
+    CALLED,
     FieldType,
     build,
     component_kinds,
+    component_module,
     describe,
     fields_of,
     show,
@@ -434,7 +436,7 @@ def test_a_config_dir_or_name_that_is_not_there() -> None:
 )
 def test_a_mistake_in_a_users_own_yaml_is_named(tmp_path: Path, written: str, parts: list[str]) -> None:
     (tmp_path / "experiment").mkdir()
-    (tmp_path / "experiment" / "mine.yaml").write_text(written)
+    (tmp_path / "experiment" / "mine.yaml").write_text(written, encoding="latin-1")
     text = message(Composer(str(tmp_path)), "+experiment=mine", multirun="sweeper" in written)
     assert not lacking(text, parts), text
 
@@ -473,6 +475,52 @@ def test_a_kind_outside_the_package_works(composer: Composer, tmp_path: Path, mo
     assert "Did you mean dataset.verses?" in message(composer, value, *deleted, "dataset.vrses=2")
     assert "there is no module my_lab.songs" in message(composer, "dataset.kind=my_lab.songs")
     sys.modules.pop("my_lab.poems")
+
+
+@pytest.mark.parametrize(
+    ("group", "written"), [("judge", "kind: phrases"), ("benchmark", "prompts: {kind: lab_prompts}\nmeasures: harmful")]
+)
+def test_a_yaml_without_the_name_of_its_entry_is_told_how_it_begins(tmp_path: Path, group: str, written: str) -> None:
+    (tmp_path / group).mkdir()
+    (tmp_path / group / "mine.yaml").write_text(written)
+    for chosen in ("[mine]", "[lab,mine]" if group == "judge" else "[lab_harmful,mine]"):
+        text = message(Composer(str(tmp_path)), f"{group}={chosen}")
+        assert f"begins with `# @package {group}.NAME`" in text and len(text.splitlines()) == 1, text
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("def f(:", "the module cannot be imported ({file}, line 1: SyntaxError: invalid syntax); mend it."),
+        ("\nimport nosuchlib", "({file}, line 2: ModuleNotFoundError: No module named 'nosuchlib'); mend it."),
+        ("raise RuntimeError('boom')", "({file}, line 1: RuntimeError: boom); mend it."),
+        ("raise SystemExit(3)", "({file}, line 1: SystemExit: 3); mend it."),
+        ("a\0b", "the module cannot be imported (SyntaxError: "),
+        (
+            "from dataclasses import dataclass\n@dataclass\nclass Config:\n    kind: str",
+            "has no function {function}, which a kind of {package} needs; add it.",
+        ),
+    ],
+)
+def test_a_broken_module_of_the_users_is_one_message(
+    composer: Composer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, expected: str
+) -> None:
+    file = tmp_path / "my_broken" / "poems.py"
+    file.parent.mkdir()
+    file.write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    for key, package in {"dataset": "datasets", "judge.lab": "judges", "engine": "engines"}.items():
+        text = message(composer, f"{key}.kind=my_broken.poems")
+        assert text.startswith(f"{key}.kind=my_broken.poems: ") and len(text.splitlines()) == 1
+        assert expected.format(file=file, function=CALLED[package], package=package) in text
+    for name in ("my_broken.poems", "my_broken"):
+        sys.modules.pop(name, None)
+
+
+def test_every_kind_of_ours_has_what_its_package_calls() -> None:
+    for package in CALLED:
+        for kind in component_kinds(package):
+            assert component_module(package, kind)
 
 
 def test_jobs_of_a_sweep_are_what_each_would_be_alone(composer: Composer) -> None:

@@ -234,6 +234,14 @@ class _Builder:
         if not isinstance(value, Mapping):
             return self.problem(path, f"={show(value)}: expected {describe(dict[str, annotation])}.")
         bare, marks = split_marks(annotation)
+        own = keys_of_an_entry(annotation)
+        if own and own <= value.keys() and not all(isinstance(value[key], Mapping) for key in own):
+            key = next(key for key in value if key in own and not isinstance(value[key], Mapping))
+            return self.problem(
+                join(path, key),
+                f"={show(value[key])}: this is a key of one entry of {path}, which has a name: {path}.NAME.{key}. A "
+                f"YAML in a folder {path}/ begins with `# @package {path}.NAME`.",
+            )
         values: dict[str, Any] = {}
         for key, entry in value.items():
             here = join(path, str(key))
@@ -284,6 +292,15 @@ class _Builder:
         if not fits or not all(mark.allows(number) for mark in limits(marks)):
             return self.problem(path, f"={show(value)}: expected {expected}.")
         return number
+
+
+def keys_of_an_entry(annotation: Any) -> set[str]:
+    """Return the keys that a named entry of a type cannot do without; none for one that is no node."""
+    options = [option for option in union_options(annotation) if option is not type(None)]
+    bare, marks = split_marks(options[0] if options else annotation)
+    if any(isinstance(mark, Kind) for mark in marks):
+        return {"kind"}
+    return {item.name for item in fields_of(bare) if item.required} if dataclasses.is_dataclass(bare) else set()  # type: ignore[arg-type]
 
 
 def union_options(annotation: Any) -> tuple[Any, ...]:
