@@ -76,6 +76,10 @@ def command(arguments: Sequence[str]) -> int:
     check_writable(outputs)
     elsewhere = composer.launcher == sessions.SLURM or jobs[0].config.stage.name == "prefetch"
     session.check_ready(graph, outputs, here=not elsewhere)
+    if composer.launcher == sessions.SLURM:
+        from safetax.cluster.submit import check_cluster
+
+        check_cluster()
     sessions.current = session
     if parsed.multirun:
         place = f"hydra.sweep.dir={quoted(sweep_folder(graph, outputs))}"
