@@ -147,6 +147,22 @@ class Composer:
             self._configs[key] = self._compose(overrides)
         return Job(tuple(text.removeprefix("++") for text in overrides), self._configs[key])
 
+    def check_package(self, overrides: Sequence[str], package: str, shown: str) -> None:
+        """Raise ConfigError unless what ``--cfg`` shows (job, hydra or all) has a node by the name of ``--package``."""
+        from hydra.types import RunMode
+        from omegaconf import OmegaConf
+
+        composed = self._load(self.force(overrides), RunMode.RUN)
+        names = [str(name) for name in composed if shown == "all" or (name == "hydra") == (shown == "hydra")]
+        first = re.split(r"[.\[]", package)[0]
+        with _composition_errors():
+            there = first in names and OmegaConf.select(composed, package) is not None
+        if package != "_global_" and not there:
+            raise ConfigError(
+                f"--package={package}: --cfg {shown} has no such node, or it is null.{nearest(package, names)} Allowed "
+                f"are {', '.join(names)}, and the keys below them."
+            )
+
     def _expand(self, forced: list[str]) -> list[list[str]]:
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
         from hydra.types import RunMode
