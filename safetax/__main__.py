@@ -53,6 +53,8 @@ def command(arguments: Sequence[str]) -> int:
     jobs = composer.jobs(parsed.overrides, parsed.multirun)
     forced = composer.force(parsed.overrides)
     flags = [argument for argument in arguments if argument not in parsed.overrides]
+    if parsed.package is not None:
+        composer.check_package(parsed.overrides, parsed.package, parsed.cfg)
     if parsed.help or parsed.hydra_help or parsed.info or parsed.cfg:
         return through_hydra([*flags, *forced])
     session = sessions.Session(composer, standard_console())
@@ -76,6 +78,10 @@ def command(arguments: Sequence[str]) -> int:
     check_writable(outputs)
     elsewhere = composer.launcher == sessions.SLURM or jobs[0].config.stage.name == "prefetch"
     session.check_ready(graph, outputs, here=not elsewhere)
+    if composer.launcher == sessions.SLURM:
+        from safetax.cluster.submit import check_cluster
+
+        check_cluster()
     sessions.current = session
     if parsed.multirun:
         place = f"hydra.sweep.dir={quoted(sweep_folder(graph, outputs))}"
@@ -112,7 +118,32 @@ def parse(arguments: Sequence[str]) -> Namespace:
     given = [flag for flag in flags if getattr(parsed, flag.strip("-").replace("-", "_"))]
     if len(given) > 1:
         raise UserError(f"{' and '.join(given)} do not go together; give one of them.")
+    if parsed.resolve and not (parsed.cfg or parsed.help):
+        raise UserError(
+            "--resolve: it says how --cfg shows the configuration; give --cfg job --resolve, or leave it out."
+        )
+    if parsed.resolve and parsed.cfg == "hydra":
+        raise UserError(
+            "--cfg hydra --resolve: Hydra's settings refer to ours; give --cfg all --resolve --package hydra."
+        )
+    if parsed.package is not None and not parsed.cfg:
+        raise UserError(
+            f"--package={parsed.package}: it says which part --cfg shows; give --cfg job --package KEY, or leave it "
+            "out."
+        )
+    if parsed.shell_completion:
+        check_completion(parsed.overrides)
     return parsed
+
+
+def check_completion(asked: Sequence[str]) -> None:
+    """Raise UserError unless one thing is asked of the completion of a shell that Hydra knows."""
+    subcommands, shells = ("install", "uninstall", "query"), ("bash", "fish", "zsh")
+    if len(asked) != 1 or asked[0] not in [f"{subcommand}={shell}" for subcommand in subcommands for shell in shells]:
+        raise UserError(
+            f"--shell-completion {' '.join(asked)}".rstrip() + f": give one of {', '.join(subcommands)} and a shell "
+            f"({', '.join(shells)}), as --shell-completion install=bash."
+        )
 
 
 def quoted(path: Path) -> str:

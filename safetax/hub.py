@@ -25,15 +25,36 @@ def model_facts(name: str, revision: str | None) -> dict[str, Any]:
     """Return what a model's name stands for: its commit on the hub, or the hashes of the files of a local folder.
 
     Raises:
-        ConfigError: the hub does not know it or cannot be asked, or the folder holds no model.
+        ConfigError: the hub does not know it or cannot be asked, or there is no such folder, or it holds no model.
     """
     folder = Path(name).expanduser()
+    if folder.is_file():
+        raise ConfigError(f"id={name}: this is a file; name the folder of a saved model, or owner/name of the hub.")
     if not folder.is_dir():
+        if not is_hub_id(name):
+            raise ConfigError(
+                f"id={name}: there is no such folder ({folder.absolute()}), and it is no name on the hub; name the "
+                "folder of a saved model, or owner/name of the hub."
+            )
         return {"commit": hub_commit(name, revision)}
     if not (folder / "config.json").is_file():
         raise ConfigError(f"id={name}: the folder has no config.json; name a folder with a saved model.")
     files = sorted(path for path in folder.iterdir() if path.suffix in MODEL_FILES)
     return {"files": {path.name: remembered_sha256(path) for path in files}}
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name can be one of the hub's; what begins as a path does is none."""
+    if name.startswith(("/", "./", "../", "~")):
+        return False
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
 
 
 def hub_commit(repository: str, revision: str | None, repository_type: str = "model") -> str:

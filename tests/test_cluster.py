@@ -486,6 +486,13 @@ def test_watching_goes_on_when_slurm_is_silent_for_once(
     assert "Results:" in text.getvalue()
 
 
+def test_a_controller_that_is_silent_is_found_out_before_anything_is_written(slurm: FakeSlurm, tmp_path: Path) -> None:
+    (slurm.folder / "silent").touch()
+    with pytest.raises(UserError, match="Slurm does not answer"):
+        sent(lab(tmp_path / "outputs"), tmp_path / "outputs")
+    assert not (tmp_path / "outputs").exists()
+
+
 def test_cancelling_asks_slurm_once(submission: Submission, slurm: FakeSlurm) -> None:
     (submission.target / "cluster").mkdir(parents=True)
     save(submission, Plan([]))

@@ -18,6 +18,7 @@ from safetax import session as sessions
 from safetax.config.schema import Config
 from safetax.plan import Plan
 from safetax.session import Session
+from safetax.view import clock
 
 HEAVY = ("torch", "transformers", "datasets", "lm_eval", "mlflow", "deepspeed", "matplotlib", "tokenizers", "numpy")
 
@@ -145,6 +146,17 @@ def imported(times: str) -> set[str]:
         ["--config-name", "nosuch"],
         ["--config-path", "/no/such"],
         ["--experimental-rerun", "x"],
+        ["--resolve"],
+        ["--resolve", "--cfg", "hydra"],
+        ["--package", "model"],
+        ["--package", "nosuch", "--cfg", "job"],
+        ["--package", "hydra", "--cfg", "job"],
+        ["--shell-completion"],
+        ["--shell-completion", "foo=1"],
+        ["--shell-completion", "install=foo"],
+        ["--shell-completion", "install=bash", "query=bash"],
+        ["dataset=few", "dataset.limit=10", "dataset.total=5"],
+        ["model.start=pretrained", "model.id=/no/such/folder", "plan=true"],
         ["--cfg", "job", "model=nosuch"],
         ["--cfg", "job", "-m"],
         ["--help", "model=nosuch"],
@@ -328,6 +340,31 @@ def test_a_plan_is_a_table_that_makes_nothing(safetax: Safetax, arguments: list[
     assert told.out.splitlines()[0].split() == ["step", "fingerprint", "what", "it", "is", "state", "time"]
     assert re.search(r"\d+ runs?, \d+ steps: 0 cached, \d+ to run. Nothing was run.\n$", told.out)
     assert (told.err, told.launched, told.left) == ("", [], [])
+
+
+def test_a_duration_beyond_all_bounds_is_told() -> None:
+    assert clock(200) == "3 min 20 s"
+    assert clock(1e300) == clock(float("inf")) == "over 30 years"
+
+
+@pytest.mark.parametrize("shown", [["--cfg", "job", "-p", "model"], ["--cfg", "all", "--resolve", "-p", "hydra.run"]])
+def test_a_part_of_the_configuration_is_shown(safetax: Safetax, shown: list[str]) -> None:
+    told = safetax(*shown)
+    assert told.code == 0 and told.out.startswith(f"# @package {shown[-1]}\n")
+
+
+def test_a_slurm_that_does_not_answer_leaves_nothing(
+    safetax: Safetax, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("sbatch", "srun", "scancel", "squeue", "sinfo"):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2\nexit 1\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    told = safetax("hydra/launcher=slurm")
+    assert (told.code, told.out, told.launched, told.left) == (2, "", [], [])
+    assert told.err.startswith("Error: Slurm does not answer (squeue: Unable to contact slurm controller)")
 
 
 def test_a_plan_is_quick_and_the_same_from_any_folder(tmp_path: Path) -> None:

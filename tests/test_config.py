@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from safetax.config.build import (
+    CALLED,
     FieldType,
     build,
     component_kinds,
+    component_module,
     describe,
     fields_of,
     show,
@@ -46,6 +48,8 @@ COMPOSITIONS = (
     ],
 )
 """Compositions of the lab that between them have every kind of component, and a value in optional fields."""
+
+EPOCHS = "expected a number, at least 0 and at most 10000."
 
 
 @pytest.fixture(scope="module")
@@ -263,9 +267,9 @@ def test_the_command_says_the_same_of_every_field(composer: Composer, configs: l
 
 
 def test_one_wrong_value_is_one_problem_though_others_take_theirs_from_it(composer: Composer) -> None:
-    assert message(composer, "epochs=abc") == "epochs=abc: expected a number, at least 0."
-    assert message(composer, "epochs=-1") == "epochs=-1: expected a number, at least 0."
-    assert message(composer, "epochs=") == "epochs='': expected a number, at least 0."
+    assert message(composer, "epochs=abc") == f"epochs=abc: {EPOCHS}"
+    assert message(composer, "epochs=-1") == f"epochs=-1: {EPOCHS}"
+    assert message(composer, "epochs=") == f"epochs='': {EPOCHS}"
     assert len(message(composer, "seed=1.5").splitlines()) == 1
     assert message(composer, "world.direct_refusal.samples=0").startswith("world.direct_refusal.samples=0: expected")
 
@@ -347,6 +351,9 @@ def test_an_unknown_choice_in_a_list_names_the_choices(composer: Composer, group
         ("runtime.devices=3", ["alignment.global_batch=8", "runtime.devices=3", "multiples of 3"]),
         ("alignment.betas=[0.9]", ["alignment.betas=[0.9]", "allowed are two"]),
         ("alignment.betas=[a,0.9]", ["alignment.betas[0]=a: expected a number, at least 0 and at most 1."]),
+        ("alignment.betas=[0.9,1.0]", ["alignment.betas=[0.9,1.0]", "each must be below 1"]),
+        ("epochs=1e308", [f"epochs=1e+308: {EPOCHS}"]),
+        ("judge.kind=phrases", ["judge.kind=phrases", "judge.NAME.kind", "`# @package judge.NAME`"]),
         ("alignment.optimizer=muon_adamw", ["alignment.muon_learning_rate=null", "optimizer=muon_adamw"]),
         ("runtime.distributed=[reasonin]", ["runtime.distributed[0]=reasonin", "Did you mean reasoning?"]),
         ("model.start=pretrained", ["model.id=null", "start=pretrained"]),
@@ -383,7 +390,7 @@ def test_a_sweep_over_nothing_is_refused(composer: Composer, text: str) -> None:
 
 
 def test_a_mistake_in_one_job_of_a_sweep_is_found(composer: Composer) -> None:
-    assert message(composer, "epochs=1,abc", multirun=True) == "epochs=abc: expected a number, at least 0."
+    assert message(composer, "epochs=1,abc", multirun=True) == f"epochs=abc: {EPOCHS}"
     assert "Did you mean safechain?" in message(composer, "dataset=direct_refusal,safchain", multirun=True)
 
 
@@ -417,7 +424,10 @@ def test_a_config_dir_or_name_that_is_not_there() -> None:
     [
         ("a: [1,\n b: 2", ["mine.yaml", "line ", "no valid YAML"]),
         ("# @package _global_\nepochs: [\n", ["mine.yaml", "no valid YAML"]),
-        ("# @package _global_\nepochs: many", ["epochs=many: expected a number, at least 0."]),
+        ("# @package _global_\nnote: \xe9", ["mine.yaml is no UTF-8 text (", "): save it as UTF-8."]),
+        ("# @package _global_\nnote: \x01", ["mine.yaml", "no valid YAML"]),
+        ("# @package _global_\nmodel:\n  name: ${seed", ["mine.yaml: model.name: this reference cannot be read"]),
+        ("# @package _global_\nepochs: many", [f"epochs=many: {EPOCHS}"]),
         ("# @package _global_\nepochs: '3'", ["epochs=3: expected a number"]),
         ("# @package _global_\nepohcs: 3", ["epohcs=3: there is no such key. Did you mean epochs?"]),
         (
@@ -434,7 +444,7 @@ def test_a_config_dir_or_name_that_is_not_there() -> None:
 )
 def test_a_mistake_in_a_users_own_yaml_is_named(tmp_path: Path, written: str, parts: list[str]) -> None:
     (tmp_path / "experiment").mkdir()
-    (tmp_path / "experiment" / "mine.yaml").write_text(written)
+    (tmp_path / "experiment" / "mine.yaml").write_text(written, encoding="latin-1")
     text = message(Composer(str(tmp_path)), "+experiment=mine", multirun="sweeper" in written)
     assert not lacking(text, parts), text
 
@@ -473,6 +483,52 @@ def test_a_kind_outside_the_package_works(composer: Composer, tmp_path: Path, mo
     assert "Did you mean dataset.verses?" in message(composer, value, *deleted, "dataset.vrses=2")
     assert "there is no module my_lab.songs" in message(composer, "dataset.kind=my_lab.songs")
     sys.modules.pop("my_lab.poems")
+
+
+@pytest.mark.parametrize(
+    ("group", "written"), [("judge", "kind: phrases"), ("benchmark", "prompts: {kind: lab_prompts}\nmeasures: harmful")]
+)
+def test_a_yaml_without_the_name_of_its_entry_is_told_how_it_begins(tmp_path: Path, group: str, written: str) -> None:
+    (tmp_path / group).mkdir()
+    (tmp_path / group / "mine.yaml").write_text(written)
+    for chosen in ("[mine]", "[lab,mine]" if group == "judge" else "[lab_harmful,mine]"):
+        text = message(Composer(str(tmp_path)), f"{group}={chosen}")
+        assert f"begins with `# @package {group}.NAME`" in text and len(text.splitlines()) == 1, text
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("def f(:", "the module cannot be imported ({file}, line 1: SyntaxError: invalid syntax); mend it."),
+        ("\nimport nosuchlib", "({file}, line 2: ModuleNotFoundError: No module named 'nosuchlib'); mend it."),
+        ("raise RuntimeError('boom')", "({file}, line 1: RuntimeError: boom); mend it."),
+        ("raise SystemExit(3)", "({file}, line 1: SystemExit: 3); mend it."),
+        ("a\0b", "the module cannot be imported (SyntaxError: "),
+        (
+            "from dataclasses import dataclass\n@dataclass\nclass Config:\n    kind: str",
+            "has no function {function}, which a kind of {package} needs; add it.",
+        ),
+    ],
+)
+def test_a_broken_module_of_the_users_is_one_message(
+    composer: Composer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, expected: str
+) -> None:
+    file = tmp_path / "my_broken" / "poems.py"
+    file.parent.mkdir()
+    file.write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    for key, package in {"dataset": "datasets", "judge.lab": "judges", "engine": "engines"}.items():
+        text = message(composer, f"{key}.kind=my_broken.poems")
+        assert text.startswith(f"{key}.kind=my_broken.poems: ") and len(text.splitlines()) == 1
+        assert expected.format(file=file, function=CALLED[package], package=package) in text
+    for name in ("my_broken.poems", "my_broken"):
+        sys.modules.pop(name, None)
+
+
+def test_every_kind_of_ours_has_what_its_package_calls() -> None:
+    for package in CALLED:
+        for kind in component_kinds(package):
+            assert component_module(package, kind)
 
 
 def test_jobs_of_a_sweep_are_what_each_would_be_alone(composer: Composer) -> None:

@@ -179,5 +179,6 @@ def test_a_file_that_is_not_there_is_found_out_before_anything_runs(tmp_path: Pa
 
 
 def test_an_empty_file_makes_no_data_set(tmp_path: Path) -> None:
-    message = failure(tmp_path, *PAPER, "dataset=limo", from_file(rows_file(tmp_path, [])))
-    assert message == "dataset limo: there are no rows."
+    path = rows_file(tmp_path, [])
+    message = failure(tmp_path, *PAPER, "dataset=limo", from_file(path))
+    assert message == f"dataset limo: there are no rows in {path}; fill it, or name another with dataset.rows.path."

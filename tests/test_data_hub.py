@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from safetax.errors import ConfigError
+from safetax.hub import UnreachableError, model_facts
 from tests.hub_stand_in import Hub, running
 
 LOADS = """
@@ -145,6 +147,17 @@ def test_a_plan_names_what_the_hub_does_not_have(hub: Hub, tmp_path: Path) -> No
     done = hub.python(PLANS, tmp_path / "home", str(tmp_path), "world.limo.id=data/limo/rows.jsonl")
     assert "ConfigError: world.limo.id=data/limo/rows.jsonl: this is no repository of the hub" in done.stderr
     assert "kind=file and path" in done.stderr
+
+
+def test_a_folder_that_is_not_there_is_no_name_on_the_hub(tmp_path: Path) -> None:
+    (tmp_path / "weights").touch()
+    for name in (f"{tmp_path}/none", "./none", "../none/none", "~/none/such", "a/b/c", "a b", "-x"):
+        with pytest.raises(ConfigError, match=r"there is no such folder \(.*\), and it is no name on the hub") as told:
+            model_facts(name, None)
+        assert str(told.value).startswith(f"id={name}: ") and not isinstance(told.value, UnreachableError)
+    with pytest.raises(ConfigError, match="weights: this is a file; name the folder"):
+        model_facts(str(tmp_path / "weights"), None)
+    assert model_facts("some/model", "0" * 40) == {"commit": "0" * 40}
 
 
 PREFETCH = "from safetax.__main__ import main; main()"

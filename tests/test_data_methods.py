@@ -107,11 +107,21 @@ def test_of_several_categories_one_is_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
-    [("dataset.limit=41", "limit=41, and there are 40 rows"), ("dataset.total=9", "total=9 is less than the 10 rows")],
+    ("overrides", "said"),
+    [
+        (["dataset.limit=41"], "limit=41, and there are 40 rows"),
+        (["dataset.limit=null", "dataset.total=9"], "total=9 is less than the 40 rows"),
+    ],
 )
-def test_more_rows_than_there_are(tmp_path: Path, override: str, said: str) -> None:
-    assert said in failure(tmp_path, "dataset=few", *SMALL, override)
+def test_more_rows_than_there_are(tmp_path: Path, overrides: list[str], said: str) -> None:
+    assert said in failure(tmp_path, "dataset=few", *SMALL, *overrides)
+
+
+def test_a_total_below_the_limit_is_refused_before_anything_runs() -> None:
+    for limit, total in ((10, 10), (10, None), (None, 5)):
+        subset.Config("subset", "few", None, limit=limit, total=total)
+    with pytest.raises(ConfigError, match="total=5 is less than limit=10; allowed is at least that number, or null"):
+        subset.Config("subset", "few", None, limit=10, total=5)
 
 
 # Mixtures

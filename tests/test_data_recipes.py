@@ -25,7 +25,7 @@ RENDERED = ("direct_refusal_published", "safechain_published", "s1k_published")
 SAFE = {"instruction": "May I?", "response": "Hm.</think>No.", "label": "vanilla_harmful"}
 BAD: dict[str, list[tuple[dict[str, Any], str]]] = {
     "direct_refusal": [
-        ({}, "it has no column refusal (it has none; say which one it is with rows.columns.refusal=..)"),
+        ({}, "it has no column refusal (it has none; say which one it is with dataset.rows.columns.refusal=..)"),
         ({"refusal": None}, "its column refusal holds no text (but None)"),
         ({"refusal": " "}, "its column refusal is empty"),
         ({"refusal": "Why not?"}, "its refusal is not 'Question: ..', a line end and 'Answer: ..' ('Why not?')"),

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from safetax.cluster.jobs import Job, Resources, jobs_of, resources_for
 from safetax.cluster.record import FOLDER, REPORT, Submission, Submitted, find, requeue_path, save
 from safetax.cluster.register import note, noted, submitting
-from safetax.cluster.slurm import cancel, check_slurm, living_among, partitions
+from safetax.cluster.slurm import cancel, check_slurm, living_among, partitions, queue
 from safetax.config.runtime import Slurm
 from safetax.config.schema import Config
 from safetax.errors import UserError, require
@@ -34,13 +34,19 @@ if TYPE_CHECKING:
 REPORT_MINUTES = 120
 
 
+def check_cluster() -> None:
+    """Raise UserError where there is no Slurm to submit to, or its controller does not answer."""
+    check_slurm()
+    queue()
+
+
 def submit(plan: Plan, outputs: Path, sweep: bool, console: Console) -> Path | None:
     """Submit what is to be done of a plan, and return the folder where it can be watched; None: all is done.
 
     Raises:
-        UserError: there is no Slurm, submitit is not installed, or Slurm refuses a job.
+        UserError: there is no Slurm or it does not answer, submitit is not installed, or Slurm refuses a job.
     """
-    check_slurm()
+    check_cluster()
     target = sweep_folder(plan, outputs) if sweep else outputs / "runs" / plan.runs[0].name
 
     def tell(text: str) -> None:

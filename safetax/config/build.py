@@ -13,6 +13,7 @@ import importlib
 import math
 import pkgutil
 import sys
+import traceback
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -23,6 +24,9 @@ from safetax.config.fields import Between, Kind, Label
 from safetax.errors import ConfigError
 
 MISSING = "???"
+
+CALLED = {"datasets": "build", "judges": "judge", "engines": "start", "objectives": "make", "rows": "load"}
+"""The function that safetax calls in the module of a component, by package."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,17 @@ def component_module(package: str, kind: str) -> types.ModuleType:
     """Import the module of a component's kind; a kind with dots is a module path of a plug-in.
 
     Raises:
-        ConfigError: there is no such module, or it has no ``Config``.
+        ConfigError: there is no such module, it cannot be imported, or it lacks its ``Config`` or its function.
     """
     path = kind if "." in kind else f"safetax.{package}.{kind}"
     try:
         if not all(part.isidentifier() for part in path.split(".")):
             raise ModuleNotFoundError(name=path)
         module = importlib.import_module(path)
-    except ModuleNotFoundError as error:
-        if not (error.name and (path == error.name or path.startswith(error.name + "."))):
-            raise
+    except (Exception, SystemExit) as error:  # a plug-in's own code is run here
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if not (missing and (path == missing or path.startswith(missing + "."))):
+            raise ConfigError(f"kind={kind}: the module cannot be imported ({_told(error)}); mend it.") from error
         kinds = component_kinds(package)
         raise ConfigError(
             f"kind={kind}: there is no module {path}.{nearest(kind, kinds)} Allowed are {', '.join(kinds)}, "
@@ -76,7 +81,22 @@ def component_module(package: str, kind: str) -> types.ModuleType:
         ) from None
     if not dataclasses.is_dataclass(getattr(module, "Config", None)):
         raise ConfigError(f"kind={kind}: module {path} has no dataclass Config, which a kind of {package} needs.")
+    if not callable(getattr(module, CALLED[package], None)):
+        raise ConfigError(
+            f"kind={kind}: module {path} has no function {CALLED[package]}, which a kind of {package} needs; add it."
+        )
     return module
+
+
+def _told(error: BaseException) -> str:
+    """Return where an import failed and why: the file and line that the error tells, or that raised it."""
+    why = f"{type(error).__name__}: {getattr(error, 'msg', None) or error}".splitlines()[0]
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}: {why}"
+    frames = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in frames if frame.filename not in (__file__, importlib.__file__)]
+    frames = [frame for frame in frames if not frame.filename.startswith("<frozen")]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}: {why}" if frames else why
 
 
 def component_kinds(package: str) -> list[str]:
@@ -214,6 +234,14 @@ class _Builder:
         if not isinstance(value, Mapping):
             return self.problem(path, f"={show(value)}: expected {describe(dict[str, annotation])}.")
         bare, marks = split_marks(annotation)
+        own = keys_of_an_entry(annotation)
+        if own and own <= value.keys() and not all(isinstance(value[key], Mapping) for key in own):
+            key = next(key for key in value if key in own and not isinstance(value[key], Mapping))
+            return self.problem(
+                join(path, key),
+                f"={show(value[key])}: this is a key of one entry of {path}, which has a name: {path}.NAME.{key}. A "
+                f"YAML in a folder {path}/ begins with `# @package {path}.NAME`.",
+            )
         values: dict[str, Any] = {}
         for key, entry in value.items():
             here = join(path, str(key))
@@ -264,6 +292,15 @@ class _Builder:
         if not fits or not all(mark.allows(number) for mark in limits(marks)):
             return self.problem(path, f"={show(value)}: expected {expected}.")
         return number
+
+
+def keys_of_an_entry(annotation: Any) -> set[str]:
+    """Return the keys that a named entry of a type cannot do without; none for one that is no node."""
+    options = [option for option in union_options(annotation) if option is not type(None)]
+    bare, marks = split_marks(options[0] if options else annotation)
+    if any(isinstance(mark, Kind) for mark in marks):
+        return {"kind"}
+    return {item.name for item in fields_of(bare) if item.required} if dataclasses.is_dataclass(bare) else set()  # type: ignore[arg-type]
 
 
 def union_options(annotation: Any) -> tuple[Any, ...]:

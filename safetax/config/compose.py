@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -147,6 +147,22 @@ class Composer:
             self._configs[key] = self._compose(overrides)
         return Job(tuple(text.removeprefix("++") for text in overrides), self._configs[key])
 
+    def check_package(self, overrides: Sequence[str], package: str, shown: str) -> None:
+        """Raise ConfigError unless what ``--cfg`` shows (job, hydra or all) has a node by the name of ``--package``."""
+        from hydra.types import RunMode
+        from omegaconf import OmegaConf
+
+        composed = self._load(self.force(overrides), RunMode.RUN)
+        names = [str(name) for name in composed if shown == "all" or (name == "hydra") == (shown == "hydra")]
+        first = re.split(r"[.\[]", package)[0]
+        with _composition_errors():
+            there = first in names and OmegaConf.select(composed, package) is not None
+        if package != "_global_" and not there:
+            raise ConfigError(
+                f"--package={package}: --cfg {shown} has no such node, or it is null.{nearest(package, names)} Allowed "
+                f"are {', '.join(names)}, and the keys below them."
+            )
+
     def _expand(self, forced: list[str]) -> list[list[str]]:
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
         from hydra.types import RunMode
@@ -198,8 +214,35 @@ class Composer:
         return self.loader.repository.group_exists(parsed.key_or_group) and not isinstance(parsed.value(), dict)
 
     def _load(self, overrides: Sequence[str], mode: Any) -> DictConfig:
-        with _composition_errors():
+        with _composition_errors(self._unreadable):
             return self.loader.load_configuration(self.config_name, list(overrides), run_mode=mode)
+
+    def _unreadable(self, error: Exception) -> str | None:
+        """Return which YAML file it is that cannot be read, and why, where an error of Hydra's does not name it.
+
+        The files of the search path are read one by one, until one of them makes the same error.
+        """
+        from omegaconf import OmegaConf
+        from omegaconf.errors import GrammarParseError
+
+        cause = error.__cause__ or error
+        if not isinstance(cause, UnicodeDecodeError | GrammarParseError):
+            return None
+        repository: Any = self.loader.repository
+        folders = [Path(source.path) for source in repository.get_sources() if source.scheme() == "file"]
+        for path in (path for folder in folders for path in sorted(folder.rglob("*.yaml"))):
+            try:
+                OmegaConf.load(path)
+            except UnicodeDecodeError as found:
+                if str(found) == str(cause):
+                    return f"{path} is no UTF-8 text ({found.reason}): save it as UTF-8."
+            except GrammarParseError as found:
+                if str(found) == str(cause):
+                    key, why = f"{found.full_key}: " if found.full_key else "", str(found).splitlines()[0]
+                    return f"{path}: {key}this reference cannot be read ({why}); write it as ${{key}}."
+            except Exception:
+                continue  # not the file that is looked for
+        return None
 
     def _parse(self, overrides: Sequence[str]) -> list[Override]:
         from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -291,11 +334,16 @@ def _launcher(composed: DictConfig) -> str:
 
 
 @contextmanager
-def _composition_errors() -> Iterator[None]:
-    """Turn complaints of Hydra, OmegaConf and the YAML parser into ConfigError."""
+def _composition_errors(unreadable: Callable[[Exception], str | None] = lambda _: None) -> Iterator[None]:
+    """Turn complaints of Hydra, OmegaConf and the YAML parser into ConfigError.
+
+    Args:
+        unreadable: says which file an error is of that names none; None: it is of no file.
+    """
     from hydra.errors import HydraException, MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
     from yaml import MarkedYAMLError
+    from yaml.reader import ReaderError
 
     try:
         yield
@@ -303,6 +351,10 @@ def _composition_errors() -> Iterator[None]:
         mark = error.problem_mark
         place = f"{mark.name}, line {mark.line + 1}" if mark else "a file"
         raise ConfigError(f"{place}: this is no valid YAML ({error.problem or error.context}).") from None
+    except ReaderError as error:
+        raise ConfigError(
+            f"{error.name}: this is no valid YAML (character {error.position}: {error.reason})."
+        ) from None
     except MissingConfigException as error:
         first = str(error).splitlines()[0]
         choice = str(error.missing_cfg_file or "").rpartition("/")[2]
@@ -316,6 +368,8 @@ def _composition_errors() -> Iterator[None]:
                 f"{part[1]}: the data set that is chosen is not made of another one of that name; choose one that is, "
                 "such as dataset=dgr (dataset.source) or dataset=replay (dataset.parts.safety)."
             ) from None
+        if told := unreadable(error):
+            raise ConfigError(told) from None
         text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
         reason = str(error.__cause__ or "").splitlines()[:1]
         raise ConfigError(": ".join(part for part in [text, *reason] if part)) from None

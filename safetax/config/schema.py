@@ -15,7 +15,7 @@ from safetax.config.fields import AsBefore, AtLeast, Between, Described, Kind, L
 from safetax.config.runtime import Count, Runtime, Share
 from safetax.errors import ConfigError
 
-Epochs = Annotated[float, AtLeast(0)]
+Epochs = Annotated[float, Between(0, 10_000)]
 Seed = Annotated[int, Between(0, 2**31 - 1)]
 
 
@@ -68,6 +68,8 @@ class Training:
             raise ConfigError(
                 f"betas={show(self.betas)} has {len(self.betas)} values; allowed are two, such as [0.9,0.95]."
             )
+        if any(beta >= 1 for beta in self.betas):
+            raise ConfigError(f"betas={show(self.betas)}: each must be below 1, such as [0.9,0.95].")
 
 
 @dataclass(frozen=True)

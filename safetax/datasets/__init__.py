@@ -93,14 +93,21 @@ def examples_of(
     if bad and config.on_bad_row == "error":
         raise UserError(
             f"dataset {config.name}: {len(bad)} of {total} rows cannot be used:{named}\n"
-            "Mend them, or set on_bad_row=skip in the data set to leave such rows out."
+            "Mend them, or set dataset.on_bad_row=skip to leave such rows out."
         )
     if not examples:
-        none = f"none of {total} rows can be used" if total else "there are no rows"
+        none = f"none of {total} rows can be used" if total else f"there are no rows{_place(config)}"
         raise UserError(f"dataset {config.name}: {none}.{named}")
     if bad:
         context.summary.update(skipped=skipped, first_skipped=bad[:SHOWN])
     return examples
+
+
+def _place(config: FromRows) -> str:
+    """Return in which file or repository a data set's rows are looked for, and what to do where there are none."""
+    rows = getattr(config, "rows", None)
+    found = next((name for name in ("path", "id") if getattr(rows, name, None)), None)
+    return "" if found is None else f" in {getattr(rows, found)}; fill it, or name another with dataset.rows.{found}"
 
 
 def text_in(row: Row, column: str) -> str:
@@ -118,7 +125,7 @@ def value_in(row: Row, column: str) -> Any:
     if column not in row:
         raise BadRowError(
             f"it has no column {column}",
-            f"it has {', '.join(map(str, row)) or 'none'}; say which one it is with rows.columns.{column}=..",
+            f"it has {', '.join(map(str, row)) or 'none'}; say which one it is with dataset.rows.columns.{column}=..",
         )
     return row[column]
 

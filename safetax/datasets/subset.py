@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from safetax.config.fields import AtLeast, Kind, Label
 from safetax.datasets import Context
 from safetax.datasets._chosen import allowed, each_of
-from safetax.errors import UserError
+from safetax.errors import ConfigError, UserError
 from safetax.records import Example, read_records
 
 
@@ -37,6 +37,14 @@ class Config:
     Of a row's several values, such as its categories, one is enough.
     """
     total: Annotated[int, AtLeast(1)] | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the total has room for each chosen row once."""
+        if self.limit is not None and self.total is not None and self.total < self.limit:
+            raise ConfigError(
+                f"total={self.total} is less than limit={self.limit}; allowed is at least that number, or null for "
+                "each once."
+            )
 
 
 def build(config: Config, context: Context) -> list[Example]:
