@@ -123,7 +123,8 @@ def test_a_component_of_another_package_says_what_it_needs(
     (tmp_path / "my_parts").mkdir()
     (tmp_path / "my_parts" / "engine.py").write_text(
         "from dataclasses import dataclass\n\n\n@dataclass(frozen=True)\nclass Config:\n    kind: str\n"
-        "    dtype: str = 'float32'\n\n\ndef requires(config):\n    return ['no_such_library_of_anyone']\n"
+        "    dtype: str = 'float32'\n\n\ndef start(config, source, runtime):\n    ...\n\n\n"
+        "def requires(config):\n    return ['no_such_library_of_anyone']\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     lines = problems(planned(*local(model), "engine.kind=my_parts.engine"), tmp_path, environment)
