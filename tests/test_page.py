@@ -54,6 +54,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         rows = [json.loads(line) for line in verdicts.read_text().splitlines()]
         rows[2]["label"] = HOSTILE
         verdicts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for manifest in outputs.glob("*/*/manifest.json"):
+        values = json.loads(manifest.read_text())
+        for name, output in values["outputs"].items():
+            output["size"] = (manifest.parent / name).stat().st_size
+        manifest.write_text(json.dumps(values))
     for record in (outputs / "runs").glob("*/run.json"):
         values = json.loads(record.read_text())
         values["config"]["alignment"]["note"] = HOSTILE

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -217,7 +217,7 @@ def _policy(script: str, style: str) -> str:
 def _figures(folder: Path) -> list[dict[str, str]]:
     """Return the plots that ``figures.json`` names, the trade-off first."""
     listing = folder / "figures.json"
-    listed = read_json(listing)["figures"] if listing.is_file() else []
+    listed = read_json(listing, ("figures",))["figures"] if listing.is_file() else []
     found = []
     for figure in sorted(listed, key=lambda figure: figure["name"] != "tradeoff"):
         name = figure["name"]
@@ -232,12 +232,9 @@ def _data_uri(path: Path) -> str:
 
 def _manifests(runs: Iterable[Run], steps: Steps) -> Manifests:
     owners = {step: run for run in runs for step in record.steps_of(run.record)}
-    manifests = {step: steps.manifest(step, run) for step, run in owners.items()}
-    manifests |= {
-        step: read_json(cast(Path, steps.find(step)) / "manifest.json")
-        for step in steps.ancestry(owners)
-        if step not in manifests
-    }
+    for step, run in owners.items():
+        steps.manifest(step, run)  # raises where it is missing
+    manifests = {step: steps.known(step)[0] for step in steps.ancestry(owners)}
     return dict(sorted(manifests.items(), key=lambda item: (KINDS.index(item[1]["kind"]), item[1]["title"], item[0])))
 
 
