@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from safetax.errors import UserError
-from safetax.plots import draw_plots
+from safetax.plots import draw_plots, wanted_plots
+from safetax.plots.captions import describe
 from safetax.records import Verdict, read_records, write_records
 from safetax.report.__main__ import main
 from safetax.report.reader import Run
@@ -399,7 +400,34 @@ def test_plots_are_the_same_each_time_and_are_not_drawn_twice(three_seeds: Path,
 def test_an_lrm_alone_has_a_tradeoff_plot_only(tmp_path: Path) -> None:
     document = collect([make_outputs(tmp_path / "outputs", (), (0,), (0,))]).document
     assert document["curves"] == []
-    assert [figure["name"] for figure in draw_plots(document, tmp_path / "figures")] == ["tradeoff"]
+    (figure,) = draw_plots(document, tmp_path / "figures")
+    assert figure["name"] == "tradeoff"
+    assert re.search(r"Base model: harmful score [\d.]+ %, reasoning accuracy [\d.]+ %\. LRM: harmful", figure["alt"])
+
+
+def test_captions_and_descriptions_are_of_what_is_drawn(one_seed: Path) -> None:
+    """The panels over epochs have no base model; the trade-off has it."""
+    document = collect([one_seed]).document
+    shown = {name: caption for name, _, caption, _, _ in wanted_plots(document)}
+    of_both = {"lab_reasoning", "lab_harmful"}
+    counts = {
+        c["id"]: sum(b["responses"] for name, b in c["benchmarks"].items() if name in of_both)
+        for c in document["checkpoints"]
+    }
+    base = _checkpoint(document, role="base")
+    every = sum(counts.values())
+    assert f"of {every:,} responses" in shown["tradeoff"]
+    assert f"of {every - counts[base['id']]:,} responses" in shown["epochs"]
+    assert "95\u00a0% interval" in shown["epochs"]
+    base["benchmarks"]["lab_harmful"]["judges"]["lab_rules"]["errors"] = 1000
+    base["scores"]["accuracy"] |= {"n": 7, "interval": "bootstrap"}
+    shown = {name: caption for name, _, caption, _, _ in wanted_plots(document)}
+    assert "n = 7 to " in shown["tradeoff"] and "bootstrap" in shown["tradeoff"]
+    assert "n = 7 to " not in shown["epochs"] and "bootstrap" not in shown["epochs"]
+    metrics = {"harmful_score": "Harmful Score", "accuracy": "Reasoning Accuracy"}
+    said = f"Base model: harmful score {base['scores']['harmful_score']['value']:.1f} %"
+    assert said in describe(document, "Title", metrics, marks=True)
+    assert said not in describe(document, "Title", metrics)
 
 
 def test_the_report_is_made_again_from_disk_and_mistakes_cost_one_line(one_seed: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,11 @@ def number(value: float) -> str:
     return f"{value:.1f}".replace("-", "−") if round(value, 1) else "0.0"
 
 
+def unbroken(text: str) -> str:
+    """Return the text with no line break between a number and its % sign."""
+    return re.sub(r"(?<=\d) %", "\u00a0%", text)
+
+
 def signed(value: float) -> str:
     """Return a difference with its sign."""
     return number(value) if round(value, 1) <= 0 else f"+{number(value)}"
@@ -222,7 +228,8 @@ def _figures(folder: Path) -> list[dict[str, str]]:
     for figure in sorted(listed, key=lambda figure: figure["name"] != "tradeoff"):
         name = figure["name"]
         pictures = {"light": _data_uri(folder / f"{name}.svg"), "dark": _data_uri(folder / f"{name}-dark.svg")}
-        found.append({key: figure[key] for key in ("name", "title", "caption", "alt")} | pictures)
+        texts = {key: figure[key] for key in ("name", "title", "caption", "alt")}
+        found.append(texts | {"caption": unbroken(figure["caption"])} | pictures)
     return found
 
 
