@@ -54,6 +54,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         rows = [json.loads(line) for line in verdicts.read_text().splitlines()]
         rows[2]["label"] = HOSTILE
         verdicts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for manifest in outputs.glob("*/*/manifest.json"):
+        values = json.loads(manifest.read_text())
+        for name, output in values["outputs"].items():
+            output["size"] = (manifest.parent / name).stat().st_size
+        manifest.write_text(json.dumps(values))
     for record in (outputs / "runs").glob("*/run.json"):
         values = json.loads(record.read_text())
         values["config"]["alignment"]["note"] = HOSTILE
@@ -280,6 +285,18 @@ def test_each_medium_has_its_colours_and_figures(opened: Callable[..., Opened], 
     assert not page.locator("#filters").is_visible()
     assert page.locator(".sample:visible").count() == 0
     assert page.get_by_text("The samples are left out in print").is_visible()
+    assert page.get_by_text("The list of steps is left out in print").is_visible()
+    assert not page.locator("#steps-title").is_visible()
+    closed = page.locator("details:not([open])")
+    before = closed.count()
+    assert before > 1
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert closed.count() == 1, "the list of steps alone stays closed"
+    for heading in ("Of the run", "Shared by all", "Versions", "Benchmarks and judges"):
+        for found in page.locator("details").filter(has=page.locator("h3", has_text=heading)).all():
+            assert found.get_attribute("open") is not None
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert closed.count() == before
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
@@ -342,6 +359,8 @@ def test_the_page_says_what_it_must(made: Made) -> None:
     assert interval(tax) in text
     assert "at most 40 of each checkpoint’s responses" in text
     assert "mean of 2 seeds" in text
+    assert "intervals at 95&nbsp;%." in text
+    assert not re.search(r"\d % interval", text)
     for step in {step for c in made.results["checkpoints"] for step in [f"train/{c['id']}"]}:
         assert step in text
     assert "synthetic" not in text.replace("synthetic.py", ""), "the name of a host"

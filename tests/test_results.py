@@ -3,20 +3,23 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from safetax.errors import UserError
-from safetax.plots import draw_plots
+from safetax.plots import draw_plots, wanted_plots
+from safetax.plots.captions import describe
 from safetax.records import Verdict, read_records, write_records
-from safetax.report.reader import read_json
+from safetax.report.__main__ import main
+from safetax.report.reader import Run, read_json
 from safetax.report.variants import variants
 from safetax.results import collect, write_results
 from safetax.tables import csv_table, latex_table, markdown_table, table_rows, terminal_table
@@ -47,6 +50,18 @@ def _edit(file: Path, change: Change) -> None:
     value = json.loads(file.read_text())
     change(value)
     file.write_text(json.dumps(value))
+
+
+def _rewrite(file: Path, verdicts: Iterable[Verdict]) -> None:
+    """Write other verdicts as if they had been made so."""
+    write_records(file, verdicts)
+    _keep_size(file)
+
+
+def _keep_size(file: Path) -> None:
+    """Let the manifest have the size that the file now has."""
+    size = file.stat().st_size
+    _edit(file.with_name("manifest.json"), lambda manifest: manifest["outputs"][file.name].update(size=size))
 
 
 def _checkpoint(document: dict[str, Any], **wanted: Any) -> dict[str, Any]:
@@ -174,9 +189,68 @@ def test_a_damaged_record_is_named(one_seed: Path, tmp_path: Path, text: str) ->
         collect([outputs])
 
 
+@pytest.mark.parametrize("kept", [0, 20])
+@pytest.mark.parametrize("name", ["verdicts.jsonl", "examples.jsonl"])
+def test_a_file_cut_at_the_end_of_a_line_is_not_read_as_if_whole(
+    one_seed: Path, tmp_path: Path, name: str, kept: int
+) -> None:
+    outputs = _copy(one_seed, tmp_path / "outputs")
+    file = next(iter(sorted(outputs.glob(f"*/*/{name}"))))
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:kept]))
+    with pytest.raises(UserError, match=r"is missing or damaged .it has .* bytes instead of .* Remove") as caught:
+        collect([outputs])
+    assert str(file) in str(caught.value) and "python -m safetax" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "content", "missing"),
+    [
+        ("score/*/manifest.json", "{}", "'summary'"),
+        ("train/*/manifest.json", '{"inputs": {}, "summary": {}}', "'provenance'"),
+        ("runs/*/run.json", '{"schema": 1, "name": "x"}', "'checkpoints'"),
+        ("runs/*/run.json", "{}", "'schema'"),
+        ("sweeps/*/sweep.json", '{"schema": 1}', "'runs'"),
+        ("sweeps/*/sweep.json", '{"schema": 2, "runs": []}', "schema 2"),
+    ],
+)
+def test_a_record_that_lacks_something_is_named_with_it(
+    one_seed: Path, tmp_path: Path, pattern: str, content: str, missing: str
+) -> None:
+    outputs = _copy(one_seed, tmp_path / "outputs")
+    file = next(iter(sorted(outputs.glob(pattern))))
+    file.write_text(content)
+    with pytest.raises(UserError, match=missing) as caught:
+        collect([file.parent if "sweeps" in pattern else outputs])
+    assert str(file) in str(caught.value) and "again" in str(caught.value)
+
+
+def test_a_verdict_that_lacks_something_is_named_with_it(one_seed: Path, tmp_path: Path) -> None:
+    outputs = _copy(one_seed, tmp_path / "outputs")
+    file = next(iter(sorted(outputs.glob("score/*/verdicts.jsonl"))))
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([lines[0], '{"id": "x"}\n', *lines[2:]]))
+    _keep_size(file)
+    with pytest.raises(UserError, match=re.escape(str(file)) + ".*line 2: it has no 'repeat', no 'label'"):
+        collect([outputs])
+
+
+def test_the_remedy_names_the_outputs_folder_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def command(outputs: str, *overrides: str) -> str:
+        return Run(Path(outputs), {"name": "run", "overrides": list(overrides)}).command
+
+    assert command("outputs", "seed=1", "runtime.outputs=/old") == "python -m safetax seed=1"
+    assert command("copy", "seed=1") == "python -m safetax seed=1 runtime.outputs=copy"
+    assert command("/new", "++runtime.outputs=/old", "seed=1") == "python -m safetax seed=1 runtime.outputs=/new"
+    assert shlex.split(command("my copy"))[-1] == "runtime.outputs='my copy'"
+
+
 def test_a_folder_without_runs_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=re.escape(str(tmp_path))):
+    with pytest.raises(UserError, match=re.escape(f"No finished run below {tmp_path}")):
         collect([tmp_path])
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'none'}: there is no such folder")):
+        collect([tmp_path / "none"])
 
 
 def test_a_judge_that_only_fails_gives_no_score_and_its_errors(one_seed: Path, tmp_path: Path) -> None:
@@ -184,7 +258,7 @@ def test_a_judge_that_only_fails_gives_no_score_and_its_errors(one_seed: Path, t
     aligned = _checkpoint(collect([outputs]).document, dataset="safechain", epochs=5.0)
     score = aligned["benchmarks"]["lab_harmful"]["steps"]["scores"]["lab_rules"]
     file = outputs / "score" / score / "verdicts.jsonl"
-    write_records(file, [Verdict(v.id, v.repeat, "error", error="no answer") for v in read_records(file, Verdict)])
+    _rewrite(file, [Verdict(v.id, v.repeat, "error", error="no answer") for v in read_records(file, Verdict)])
     document = collect([outputs]).document
     broken = _checkpoint(document, dataset="safechain", epochs=5.0)
     assert "harmful_score" not in broken["scores"] and "safety_gain" not in broken["scores"]
@@ -212,7 +286,7 @@ def test_a_judge_that_says_nothing_of_what_a_benchmark_measures_is_no_headline(o
         shutil.copytree(outputs / "score" / own, outputs / "score" / other)
         verdicts = read_records(outputs / "score" / own / "verdicts.jsonl", Verdict)
         said = [Verdict(v.id, v.repeat, "safe", harmful=False) for v in verdicts]
-        write_records(outputs / "score" / other / "verdicts.jsonl", said)
+        _rewrite(outputs / "score" / other / "verdicts.jsonl", said)
     after = _checkpoint(collect([outputs]).document, dataset="safechain", epochs=5.0)
     benign = after["benchmarks"]["lab_benign"]
     assert benign["judge"] == "lab_rules" and list(benign["judges"]) == ["harm_alone", "lab_rules"]
@@ -362,7 +436,34 @@ def test_plots_are_the_same_each_time_and_are_not_drawn_twice(three_seeds: Path,
 def test_an_lrm_alone_has_a_tradeoff_plot_only(tmp_path: Path) -> None:
     document = collect([make_outputs(tmp_path / "outputs", (), (0,), (0,))]).document
     assert document["curves"] == []
-    assert [figure["name"] for figure in draw_plots(document, tmp_path / "figures")] == ["tradeoff"]
+    (figure,) = draw_plots(document, tmp_path / "figures")
+    assert figure["name"] == "tradeoff"
+    assert re.search(r"Base model: harmful score [\d.]+ %, reasoning accuracy [\d.]+ %\. LRM: harmful", figure["alt"])
+
+
+def test_captions_and_descriptions_are_of_what_is_drawn(one_seed: Path) -> None:
+    """The panels over epochs have no base model; the trade-off has it."""
+    document = collect([one_seed]).document
+    shown = {name: caption for name, _, caption, _, _ in wanted_plots(document)}
+    of_both = {"lab_reasoning", "lab_harmful"}
+    counts = {
+        c["id"]: sum(b["responses"] for name, b in c["benchmarks"].items() if name in of_both)
+        for c in document["checkpoints"]
+    }
+    base = _checkpoint(document, role="base")
+    every = sum(counts.values())
+    assert f"of {every:,} responses" in shown["tradeoff"]
+    assert f"of {every - counts[base['id']]:,} responses" in shown["epochs"]
+    assert "95\u00a0% interval" in shown["epochs"]
+    base["benchmarks"]["lab_harmful"]["judges"]["lab_rules"]["errors"] = 1000
+    base["scores"]["accuracy"] |= {"n": 7, "interval": "bootstrap"}
+    shown = {name: caption for name, _, caption, _, _ in wanted_plots(document)}
+    assert "n = 7 to " in shown["tradeoff"] and "bootstrap" in shown["tradeoff"]
+    assert "n = 7 to " not in shown["epochs"] and "bootstrap" not in shown["epochs"]
+    metrics = {"harmful_score": "Harmful Score", "accuracy": "Reasoning Accuracy"}
+    said = f"Base model: harmful score {base['scores']['harmful_score']['value']:.1f} %"
+    assert said in describe(document, "Title", metrics, marks=True)
+    assert said not in describe(document, "Title", metrics)
 
 
 def test_the_report_is_made_again_from_disk_and_mistakes_cost_one_line(one_seed: Path, tmp_path: Path) -> None:
@@ -373,7 +474,21 @@ def test_the_report_is_made_again_from_disk_and_mistakes_cost_one_line(one_seed:
         assert (tmp_path / "r" / name).stat().st_size > 0
     assert (tmp_path / "r" / "figures" / "tradeoff.svg").is_file()
     wrong = subprocess.run([*command, str(tmp_path / "nowhere")], capture_output=True, text=True)
-    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and "nowhere" in wrong.stderr
+    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1
+    assert wrong.stderr.startswith("Error: ") and "nowhere: there is no such folder" in wrong.stderr
+
+
+def test_a_folder_that_cannot_be_written_to_costs_one_line(
+    one_seed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (Path("/proc/x"), tmp_path / "file" / "below", tmp_path / "file"):
+        assert main([str(one_seed), "--out", str(out)]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"Error: --out {out}: this folder cannot be made or written to (")
+        assert said.endswith("); name another one.\n")
+    assert main([str(tmp_path)]) == 2
+    assert not (tmp_path / "report").exists()
 
 
 @pytest.mark.slow

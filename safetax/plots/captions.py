@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from safetax.curves import accuracies
@@ -27,19 +28,20 @@ def line_labels(curves: Sequence[Mapping[str, Any]]) -> list[str]:
 def footnote_text(results: Mapping[str, Any], metrics: Iterable[str], lines: int | None = None) -> str:
     """Return the caption: bars, prompts, seeds, truncated responses, errors of judges and, for the lab, its reach.
 
-    ``lines`` is the number of lines where that is not the number of curves.
+    ``lines`` is the number of lines of the trade-off, which draws base models and LRMs without curves, too; panels
+    over epochs draw what is on the curves alone.
     """
     metrics = list(metrics)
     curves = results["curves"]
+    drawn = _on_curves(results) if lines is None else _in_tradeoff(results, metrics)
     points = [point for curve in curves for point in curve["points"]]
-    scores = [s for point in points for metric, s in point["scores"].items() if metric in metrics]
-    every = [checkpoint["scores"] | accuracies(checkpoint) for checkpoint in results["checkpoints"]]
+    every = [checkpoint["scores"] | accuracies(checkpoint) for checkpoint in drawn]
     shown = [held[metric] for held in every for metric in metrics if metric in held]
-    counts = sorted({n for score in scores for n in score["n"]} or {score["n"] for score in shown})
+    counts = sorted({score["n"] for score in shown})
     n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     sentences = []
     seeds = sorted({tuple(seed) for point in points if point["epochs"] for seed in point["seeds"]})
-    level = f"{100 * results['confidence']:g} %"
+    level = f"{100 * results['confidence']:g}\u00a0%"
     if any(point["bars"] == "seeds" for point in points):
         alone = "" if all(point["bars"] == "seeds" for point in points) else f" ({level} interval where there is one)"
         thin = "" if (lines or len(curves)) > CROWDED else " Thin lines: single seeds."
@@ -57,12 +59,17 @@ def footnote_text(results: Mapping[str, Any], metrics: Iterable[str], lines: int
         )
         if seeds:
             sentences.append("One seed" + (f" ({seeds[0][0]})." if len(seeds) == 1 else " for each point."))
-    return " ".join([*sentences, closing_text(results, metrics)])
+    return " ".join([*sentences, closing_text(results, metrics, drawn)])
 
 
-def closing_text(results: Mapping[str, Any], metrics: Sequence[str]) -> str:
-    """Return how a caption ends: truncated responses, errors of judges, what is elsewhere, and the lab's reach."""
-    responses, truncated, errors = _totals(results, metrics)
+def closing_text(
+    results: Mapping[str, Any], metrics: Sequence[str], drawn: Sequence[Mapping[str, Any]] | None = None
+) -> str:
+    """Return how a caption ends: truncated responses, errors of judges, what is elsewhere, and the lab's reach.
+
+    ``drawn`` are the checkpoints that the figure draws: where they are not given, those on the curves.
+    """
+    responses, truncated, errors = _totals(_on_curves(results) if drawn is None else drawn, metrics)
     sentences = [f"Truncated: {truncated:,} of {responses:,} responses; judge errors: {errors:,} (in no score)."]
     if results.get("left_out"):
         sentences.append("Runs on fewer samples of the same data are in the figure of sample counts alone.")
@@ -85,8 +92,12 @@ def pooled(seeds: Sequence[Sequence[int]]) -> str:
     return text
 
 
-def describe(results: Mapping[str, Any], title: str, metrics: Mapping[str, str]) -> str:
-    """Return the plot in words, for readers who cannot see it: first and last point of each line."""
+def describe(results: Mapping[str, Any], title: str, metrics: Mapping[str, str], marks: bool = False) -> str:
+    """Return the plot in words, for readers who cannot see it: first and last point of each line.
+
+    With ``marks`` also the points of the trade-off that are on no line: base models, and LRMs without alignment.
+    Where there is no line, they are all that there is to tell.
+    """
     parts = [f"{title}."]
     for curve, label in zip(results["curves"], line_labels(results["curves"]), strict=True):
         said = []
@@ -98,13 +109,55 @@ def describe(results: Mapping[str, Any], title: str, metrics: Mapping[str, str])
         if said:
             last = epochs_text(curve["points"][-1]["epochs"])
             parts.append(f"{label}, epochs {epochs_text(curve['points'][0]['epochs'])} to {last}: {', '.join(said)}.")
+    if marks or not results["curves"]:
+        parts += _describe_marks(results, metrics)
     return " ".join(parts)
 
 
-def _totals(results: Mapping[str, Any], metrics: Sequence[str]) -> tuple[int, int, int]:
+def _describe_marks(results: Mapping[str, Any], metrics: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each mark of the trade-off that is on no line: its scores, of several seeds their means."""
+    lines = [checkpoint["id"] for checkpoint in _on_curves(results)]
+    several = len({checkpoint["model"] for checkpoint in results["checkpoints"]}) > 1
+    alike: dict[str, list[Mapping[str, Any]]] = {}
+    for checkpoint in _in_tradeoff(results, metrics):
+        if checkpoint["id"] not in lines:
+            name = {"base": "Base model", "lrm": "LRM"}[checkpoint["role"]]
+            name += f" ({checkpoint['variant']})" if checkpoint["variant"] else ""
+            alike.setdefault(f"{checkpoint['model']}: {name}" if several else name, []).append(checkpoint)
+    return [
+        f"{name}: {', '.join(f'{called.lower()} {_mean(group, metric):.1f} %' for metric, called in metrics.items())}."
+        for name, group in alike.items()
+    ]
+
+
+def _mean(checkpoints: Sequence[Mapping[str, Any]], metric: str) -> float:
+    return fmean(checkpoint["scores"][metric]["value"] for checkpoint in checkpoints)
+
+
+def _on_curves(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the checkpoints that are on a curve: aligned models and the LRMs they began as."""
+    ids = {name for curve in results["curves"] for point in curve["points"] for name in point["checkpoints"]}
+    return [checkpoint for checkpoint in results["checkpoints"] if checkpoint["id"] in ids]
+
+
+def _in_tradeoff(results: Mapping[str, Any], metrics: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the checkpoints that the trade-off draws: with both scores, on a curve or with a mark of their own."""
+    both = [checkpoint for checkpoint in results["checkpoints"] if set(metrics) <= checkpoint["scores"].keys()]
+    lines = [checkpoint["id"] for checkpoint in _on_curves(results)]
+    begun = {c["model"] for c in both if c["role"] == "lrm" and c["id"] in lines}
+    return [
+        checkpoint
+        for checkpoint in both
+        if checkpoint["id"] in lines
+        or checkpoint["role"] == "base"
+        or (checkpoint["role"] == "lrm" and checkpoint["model"] not in begun)
+    ]
+
+
+def _totals(checkpoints: Iterable[Mapping[str, Any]], metrics: Sequence[str]) -> tuple[int, int, int]:
     """Return responses, truncated ones and errors of the headline judges, over the benchmarks that are shown."""
     responses = truncated = errors = 0
-    for checkpoint in results["checkpoints"]:
+    for checkpoint in checkpoints:
         for name, benchmark in checkpoint["benchmarks"].items():
             judged = benchmark["judges"][benchmark["judge"]]
             held = {*judged["scores"], *(f"{metric}/{name}" for metric in judged["scores"])}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from safetax.errors import UserError
+from safetax.report.reader import find_runs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,16 +33,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     out: Path = chosen.out or _default(chosen.directories)
     try:
-        if out.exists() and not out.is_dir():
-            raise UserError(f"--out {out} is a file; name a folder.")
+        find_runs(chosen.directories)  # before a folder is made: a mistake leaves none
+        _make(out)
         from safetax.report.build import build_report
 
         page = build_report(chosen.directories, out)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"Error: {error}", file=sys.stderr)
         return 2
     print(f"Report: {page}")
     return 0
+
+
+def _make(out: Path) -> None:
+    """Make the folder; raises UserError where it cannot be made or written to."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"--out {out}: this folder cannot be made or written to ({error.strerror}); name another one."
+        ) from error
 
 
 def _default(directories: Sequence[Path]) -> Path:

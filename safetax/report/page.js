@@ -185,6 +185,16 @@
     setTimeout(filter);
   });
 
+  // On paper nothing can be opened: what is closed is open while the page is printed.
+  let opened = [];
+  window.addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not(.screen, [open])")];
+    for (const block of opened) block.open = true;
+  });
+  window.addEventListener("afterprint", () => {
+    for (const block of opened) block.open = false;
+  });
+
   form.hidden = false;
   filter();
 })();

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -115,6 +116,11 @@ def number(value: float) -> str:
     return f"{value:.1f}".replace("-", "−") if round(value, 1) else "0.0"
 
 
+def unbroken(text: str) -> str:
+    """Return the text with no line break between a number and its % sign."""
+    return re.sub(r"(?<=\d) %", "\u00a0%", text)
+
+
 def signed(value: float) -> str:
     """Return a difference with its sign."""
     return number(value) if round(value, 1) <= 0 else f"+{number(value)}"
@@ -217,12 +223,13 @@ def _policy(script: str, style: str) -> str:
 def _figures(folder: Path) -> list[dict[str, str]]:
     """Return the plots that ``figures.json`` names, the trade-off first."""
     listing = folder / "figures.json"
-    listed = read_json(listing)["figures"] if listing.is_file() else []
+    listed = read_json(listing, ("figures",))["figures"] if listing.is_file() else []
     found = []
     for figure in sorted(listed, key=lambda figure: figure["name"] != "tradeoff"):
         name = figure["name"]
         pictures = {"light": _data_uri(folder / f"{name}.svg"), "dark": _data_uri(folder / f"{name}-dark.svg")}
-        found.append({key: figure[key] for key in ("name", "title", "caption", "alt")} | pictures)
+        texts = {key: figure[key] for key in ("name", "title", "caption", "alt")}
+        found.append(texts | {"caption": unbroken(figure["caption"])} | pictures)
     return found
 
 
@@ -232,12 +239,9 @@ def _data_uri(path: Path) -> str:
 
 def _manifests(runs: Iterable[Run], steps: Steps) -> Manifests:
     owners = {step: run for run in runs for step in record.steps_of(run.record)}
-    manifests = {step: steps.manifest(step, run) for step, run in owners.items()}
-    manifests |= {
-        step: read_json(cast(Path, steps.find(step)) / "manifest.json")
-        for step in steps.ancestry(owners)
-        if step not in manifests
-    }
+    for step, run in owners.items():
+        steps.manifest(step, run)  # raises where it is missing
+    manifests = {step: steps.known(step)[0] for step in steps.ancestry(owners)}
     return dict(sorted(manifests.items(), key=lambda item: (KINDS.index(item[1]["kind"]), item[1]["title"], item[0])))
 
 

@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from safetax.errors import UserError
+from safetax.records import Example, Response, Verdict
 from safetax.scores import repeated_prompts
+
+RUN = ("name", "model", "dataset", "epochs", "seed", "lrm_seed", "config", "checkpoints")
+"""What the report reads of a run record, besides the schema."""
+INPUTS = ("inputs", "summary")
+"""What results read of a manifest."""
+MANIFEST = ("kind", "title", *INPUTS, "outputs", "provenance")
+"""What the report shows of a manifest."""
+
+
+def _required(record: type[Example | Response | Verdict]) -> tuple[str, ...]:
+    """Return the fields that every line of such records has."""
+    return tuple(each.name for each in fields(record) if each.default is each.default_factory is MISSING)
+
+
+_EXAMPLE = (*_required(Example), "meta")
+_RESPONSE = _required(Response)
+_VERDICT = (*_required(Verdict), "harmful", "refused", "correct", "error")
+_OUTPUTS = re.compile(r"\+{0,2}runtime\.outputs=")
 
 
 @dataclass(frozen=True)
@@ -27,8 +47,19 @@ class Run:
 
     @property
     def command(self) -> str:
-        """The command that makes the run's steps again, where they are missing."""
-        return shlex.join(["python", "-m", "safetax", *self.record.get("overrides", [])])
+        """The command that makes the run's steps again, in the folder in which they are missing."""
+        overrides = [each for each in self.record.get("overrides", []) if not _OUTPUTS.match(each)]
+        if self.outputs.resolve() != Path("outputs").resolve():
+            overrides.append(f"runtime.outputs={_quoted(self.outputs)}")
+        return shlex.join(["python", "-m", "safetax", *overrides])
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as a value of Hydra's override grammar, quoted where it must be."""
+    text = str(path)
+    if re.fullmatch(r"[\w./+-]+", text, re.ASCII):
+        return text
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def find_runs(directories: Sequence[Path]) -> list[Run]:
@@ -37,8 +68,12 @@ def find_runs(directories: Sequence[Path]) -> list[Run]:
     Raises UserError for a folder that holds no run, and for a sweep that names a run that is not there.
     """
     runs: dict[str, Run] = {}
-    for directory in directories:
-        found = list(_runs_of(Path(directory)))
+    for directory in map(Path, directories):
+        if not directory.is_dir():
+            raise UserError(
+                f"{directory}: there is no such folder. Name an outputs folder, or that of a run or sweep in it."
+            )
+        found = list(_runs_of(directory))
         if not found:
             raise UserError(
                 f"No finished run below {directory}: neither runs/*/run.json nor run.json nor sweep.json. Name an "
@@ -51,26 +86,27 @@ def find_runs(directories: Sequence[Path]) -> list[Run]:
 
 def _runs_of(directory: Path) -> Iterable[Run]:
     if (directory / "run.json").is_file():
-        yield _read_run(directory / "run.json", directory.resolve().parent.parent)
+        yield Run(directory.resolve().parent.parent, _read_record(directory / "run.json", RUN))
     elif (directory / "sweep.json").is_file():
         outputs = directory.resolve().parent.parent
-        for name in read_json(directory / "sweep.json")["runs"]:
+        for name in _read_record(directory / "sweep.json", ("runs",))["runs"]:
             file = outputs / "runs" / name / "run.json"
             if not file.is_file():
                 raise UserError(
                     f"The sweep {directory} names the run {name}, but {file} is missing. Run the sweep again."
                 )
-            yield _read_run(file, outputs)
+            yield Run(outputs, _read_record(file, RUN))
     else:
         for file in sorted(directory.glob("runs/*/run.json")):
-            yield _read_run(file, directory)
+            yield Run(directory, _read_record(file, RUN))
 
 
-def _read_run(file: Path, outputs: Path) -> Run:
-    record = read_json(file)
-    if record.get("schema") != 1:
-        raise UserError(f"{file} has schema {record.get('schema')!r}; this safetax reads schema 1. Run it again.")
-    return Run(outputs, record)
+def _read_record(file: Path, needed: Collection[str]) -> dict[str, Any]:
+    """Read the record of a run or sweep."""
+    record = read_json(file, ("schema",))
+    if record["schema"] != 1:
+        raise UserError(f"{file} has schema {record['schema']!r}; this safetax reads schema 1. Run it again.")
+    return _whole(file, record, needed)
 
 
 def _order(run: Run) -> tuple[Any, ...]:
@@ -86,15 +122,28 @@ def _order(run: Run) -> tuple[Any, ...]:
     )
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """Read a JSON object; raises UserError, naming the file, where it is damaged."""
+def read_json(file: Path, needed: Collection[str] = ()) -> dict[str, Any]:
+    """Read a JSON object; raises UserError, naming the file, where it is damaged or lacks a key that is needed."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{file} is damaged ({error}). Remove it and run again what made it.") from error
     if not isinstance(value, dict):
         raise UserError(f"{file} is damaged (no JSON object). Remove it and run again what made it.")
+    return _whole(file, value, needed)
+
+
+def _whole(file: Path, value: dict[str, Any], needed: Collection[str]) -> dict[str, Any]:
+    """Return the object that was read from the file; raises UserError where it lacks a key that is needed."""
+    if lacking := _lacking(value, needed):
+        raise UserError(f"{file} is damaged ({lacking}). Remove it and run again what made it.")
     return value
+
+
+def _lacking(value: Mapping[str, Any], needed: Collection[str]) -> str:
+    """Say which keys are missing; empty where none is."""
+    missing = [key for key in needed if key not in value]
+    return f"it has no {', no '.join(map(repr, missing))}" if missing else ""
 
 
 class Steps:
@@ -117,29 +166,29 @@ class Steps:
     def manifest(self, step: str, run: Run) -> dict[str, Any]:
         """Return the manifest of a step that ``run`` needs; raises UserError where it is missing."""
         if step not in self._manifests:
-            self._manifests[step] = read_json(self._place(step, run) / "manifest.json")
+            self._manifests[step] = read_json(self._place(step, run) / "manifest.json", INPUTS)
         return self._manifests[step]
 
     def known(self, step: str) -> tuple[dict[str, Any], Path]:
         """Return manifest and folder of a step that ``ancestry`` returned."""
         place = self.find(step)
         assert place is not None, step
-        return self._manifests[step], place
+        return _whole(place / "manifest.json", self._manifests[step], MANIFEST), place
 
     def verdicts(self, fingerprint: str, run: Run) -> list[dict[str, Any]]:
         """Return the verdicts of a score step, as plain objects."""
         step = f"score/{fingerprint}"
         if step not in self._verdicts:
-            self._verdicts[step] = self._lines(step, "verdicts.jsonl", run)
+            self._verdicts[step] = self._lines(step, "verdicts.jsonl", run, _VERDICT)
         return self._verdicts[step]
 
     def responses(self, fingerprint: str, run: Run) -> list[dict[str, Any]]:
         """Return the responses of a generate step, as plain objects."""
-        return self._lines(f"generate/{fingerprint}", "responses.jsonl", run)
+        return self._lines(f"generate/{fingerprint}", "responses.jsonl", run, _RESPONSE)
 
     def examples(self, fingerprint: str, run: Run) -> list[dict[str, Any]]:
         """Return the examples of a prepare step, as plain objects."""
-        return self._lines(f"prepare/{fingerprint}", "examples.jsonl", run)
+        return self._lines(f"prepare/{fingerprint}", "examples.jsonl", run, _EXAMPLE)
 
     def repeated_prompts(self, fingerprint: str, run: Run) -> dict[str, str]:
         """Return which rows of a prompt set hold the same prompt (see :func:`safetax.scores.repeated_prompts`)."""
@@ -158,7 +207,7 @@ class Steps:
                 continue
             known.add(step)
             if step not in self._manifests:
-                self._manifests[step] = read_json(place / "manifest.json")
+                self._manifests[step] = read_json(place / "manifest.json", INPUTS)
             pending.extend(entry["step"] for entry in self._manifests[step]["inputs"].values())
         return sorted(known)
 
@@ -172,10 +221,14 @@ class Steps:
             )
         return place
 
-    def _lines(self, step: str, name: str, run: Run) -> list[dict[str, Any]]:
+    def _lines(self, step: str, name: str, run: Run, needed: Collection[str]) -> list[dict[str, Any]]:
         file = self._place(step, run) / name
+        # A file that was cut at the end of a line reads as well as a whole one.
+        size = self.manifest(step, run).get("outputs", {}).get(name, {}).get("size")
         try:
-            return _objects(file)
+            if size is not None and (found := file.stat().st_size) != size:
+                raise ValueError(f"it has {found} bytes instead of {size}")
+            return _objects(file, needed)
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{file} of the run {run.name} is missing or damaged ({error}). Remove {file.parent} and make it "
@@ -183,10 +236,17 @@ class Steps:
             ) from error
 
 
-def _objects(file: Path) -> list[dict[str, Any]]:
-    """Return the objects of a file of JSON lines, parsed in one go, which is twice as fast as line by line."""
+def _objects(file: Path, needed: Collection[str]) -> list[dict[str, Any]]:
+    """Return the objects of a file of JSON lines, parsed in one go, which is twice as fast as line by line.
+
+    Raises ValueError where a line is damaged or lacks a key that is needed.
+    """
     lines = [line for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
     objects = json.loads(f"[{','.join(lines)}]")
     if len(objects) != len(lines) or not all(isinstance(entry, dict) for entry in objects):
         raise ValueError("a line is no JSON object")
+    wanted = frozenset(needed)
+    for number, entry in enumerate(objects, 1):
+        if not entry.keys() >= wanted:
+            raise ValueError(f"line {number}: {_lacking(entry, needed)}")
     return objects
