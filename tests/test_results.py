@@ -19,6 +19,7 @@ from safetax.plots import draw_plots, wanted_plots
 from safetax.plots.captions import describe
 from safetax.records import Verdict, read_records, write_records
 from safetax.report.__main__ import main
+from safetax.report.build import build_report
 from safetax.report.reader import Run, read_json
 from safetax.report.variants import variants
 from safetax.results import collect, write_results
@@ -388,6 +389,8 @@ def test_of_runs_that_the_same_settings_made_anew_the_newest_counts(one_seed: Pa
     assert seen and document["replaced"] == [read_json(file)["name"]]
     assert all(point["bars"] == "interval" for curve in document["curves"] for point in curve["points"])
     assert "made-anew" in {run["name"] for run in document["runs"]}
+    page = build_report([outputs], tmp_path / "report").read_text(encoding="utf-8")
+    assert f"Left out:</strong> 1 run, replaced by newer ones of\nthe same settings ({document['replaced'][0]})" in page
 
 
 def test_tables_hold_every_checkpoint_and_escape_names(one_seed: Path, three_seeds: Path) -> None:

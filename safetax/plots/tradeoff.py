@@ -86,7 +86,7 @@ class _Placed:
 
 def describe_tradeoff(results: Mapping[str, Any], title: str, metrics: Mapping[str, str]) -> str:
     """Return the trade-off in words, with what is on the front where that is marked."""
-    said = describe(results, title, metrics)
+    said = describe(results, title, metrics, marks=True)
     if len(results["curves"]) < FEWEST:
         return said
     labels = line_labels(results["curves"])
