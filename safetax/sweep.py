@@ -28,8 +28,22 @@ if TYPE_CHECKING:
 STYLES = {"waiting": "dim", "running": "cyan", "done": "green", "failed": "bold red", "cancelled": "yellow"}
 
 
-def render(submission: Submission, jobs: Sequence[Seen]) -> RenderableType:
-    """Return a table of the jobs, a line for each run, and the end of the log of what failed."""
+URGENCY = ("failed", "running", "cancelled", "waiting", "done")
+"""Which jobs are shown where not all have room."""
+AROUND = 6
+"""Lines of the screen that are no job's and no run's."""
+FEWEST = 5
+"""Lines that jobs and runs each have at least."""
+
+
+def render(submission: Submission, jobs: Sequence[Seen], height: int | None = None) -> RenderableType:
+    """Return a table of the jobs, a line for each run, and the end of the log of what failed.
+
+    Args:
+        submission: what was submitted.
+        jobs: what became of each job.
+        height: lines of the screen, where it is to fit on one: what matters least is then told in sum; None: all.
+    """
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -37,18 +51,36 @@ def render(submission: Submission, jobs: Sequence[Seen]) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("job", "state", "what it is", "node", "progress", "left"):
         table.add_column(name, no_wrap=name in ("job", "state", "node", "left"))
-    for seen in jobs:
-        what = Text(seen.job.title)
-        if seen.why:
+    finished = {
+        name: (sum(read_manifest(submission.outputs / key) is not None for key in steps), len(steps))
+        for name, steps in submission.runs.items()
+    }
+    going_on = [name for name, (done, steps) in finished.items() if done < steps]
+    runs = list(finished)
+    shown = list(jobs)
+    if height is not None:
+        if len(jobs) + len(runs) + AROUND > height:
+            runs = going_on[:FEWEST]
+        shown = most_urgent(jobs, max(FEWEST, height - AROUND - len(runs)))
+    for seen in shown:
+        what = Text(seen.job.title, no_wrap=height is not None, overflow="ellipsis")
+        progress = Text(_progress(seen) if seen.state == "running" else "")
+        if seen.state == "waiting":
+            progress = Text(seen.why, style="dim")
+        elif seen.why:
             what.append(f"\n{seen.why}", style="dim")
         left = remaining(seen.progress) if seen.state == "running" else None
-        progress = _progress(seen) if seen.state == "running" else ""
         state = Text(seen.state, style=STYLES[seen.state])
         table.add_row(seen.job.id, state, what, seen.node, progress, "" if left is None else clock(left))
-    parts: list[RenderableType] = [table, Text()]
-    for name, steps in submission.runs.items():
-        finished = sum(read_manifest(submission.outputs / key) is not None for key in steps)
-        parts.append(Text(f"{name}: {finished} of {len(steps)} steps finished"))
+    parts: list[RenderableType] = [table]
+    if len(shown) < len(jobs):
+        states = [seen.state for seen in jobs if seen not in shown]
+        told = ", ".join(f"{states.count(state)} {state}" for state in URGENCY if state in states)
+        parts.append(Text(f"and {len(states)} more jobs: {told}", style="dim"))
+    parts.append(Text())
+    parts += [Text("{}: {} of {} steps finished".format(name, *finished[name])) for name in runs]
+    if len(runs) < len(finished):
+        parts.append(Text(f"{len(finished) - len(going_on)} of {len(finished)} runs finished", style="dim"))
     for seen in jobs:
         if seen.state == "failed" and seen.log is not None:
             parts += [
@@ -57,6 +89,12 @@ def render(submission: Submission, jobs: Sequence[Seen]) -> RenderableType:
                 Text(tail(seen.log)),
             ]
     return Group(*parts)
+
+
+def most_urgent(jobs: Sequence[Seen], room: int) -> list[Seen]:
+    """Return as many jobs as there is room for, in their order: what failed, what runs, and so on."""
+    order = sorted(range(len(jobs)), key=lambda place: (URGENCY.index(jobs[place].state), place))
+    return [jobs[place] for place in sorted(order[:room])]
 
 
 def _progress(seen: Seen) -> str:
@@ -94,11 +132,13 @@ def watch(submission: Submission, console: Console, once: bool, seconds: float) 
                     why = f" ({new.why})" if new.why else ""
                     console.print(f"{new.job.id} {new.state}: {new.job.title}{why}", markup=False, highlight=False)
     else:
-        with Live(render(submission, jobs), console=console, screen=False, auto_refresh=False) as live:
+        first = render(submission, jobs, console.height)
+        with Live(first, console=console, screen=False, auto_refresh=False) as live:
             while not is_over(jobs):
                 time.sleep(seconds)
                 jobs, silent = look_again(submission, jobs)
-                live.update(Group(render(submission, jobs), Text(silent, style="yellow")), refresh=True)
+                now = render(submission, jobs, None if is_over(jobs) else console.height)
+                live.update(Group(now, Text(silent, style="yellow")), refresh=True)
     if is_over(jobs):
         report = submission.target / "report.html"
         place = f"Report:  {report}" if report.is_file() else f"Results: {submission.target}"

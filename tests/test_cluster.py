@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
+import re
 import subprocess
 import textwrap
 from collections.abc import Iterable
@@ -115,6 +117,21 @@ def queued(number: str, state: str, reason: str = "None") -> dict[str, Queued]:
 
 def states(seen: list[Seen]) -> list[str]:
     return [each.state for each in seen]
+
+
+def test_a_small_screen_shows_what_matters_and_counts_the_rest(submission: Submission) -> None:
+    jobs = [Submitted(str(number), "train", f"training {number}", (f"train/{number}",), (), {}) for number in range(60)]
+    states = {3: "running", 57: "failed"}
+    seen = [Seen(job, states.get(place, "waiting")) for place, job in enumerate(jobs)]  # type: ignore[arg-type]
+    seen[57] = dataclasses.replace(seen[57], why="its time limit hit")
+    console = Console(file=io.StringIO(), width=100, height=20)
+    console.print(sweep.render(submission, seen, console.height))
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "training 3" in told and "training 57" in told and "its time limit hit" in told
+    assert re.search(r"and \d+ more jobs: \d+ waiting", told) and len(told.splitlines()) <= 20
+    console = Console(file=io.StringIO(), width=100)
+    console.print(sweep.render(submission, seen))
+    assert all(f"training {number}" in console.file.getvalue() for number in range(60))  # type: ignore[attr-defined]
 
 
 def test_a_job_that_runs_and_one_that_waits(submission: Submission) -> None:

@@ -29,7 +29,9 @@ class Resources:
 
     def __str__(self) -> str:
         """Say it in a few words."""
-        of_each = f"{self.gpus} GPU{'s' * (self.gpus != 1)}" if self.gpus else f"{self.cpus} cores"
+        of_each = (
+            f"{self.gpus} GPU{'s' * (self.gpus != 1)}" if self.gpus else f"{self.cpus} core{'s' * (self.cpus != 1)}"
+        )
         memory = f", {self.memory_gb:g} GB" if self.memory_gb else ""
         return (f"{self.nodes} nodes of " if self.nodes > 1 else "") + of_each + memory
 
