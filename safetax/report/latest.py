@@ -25,7 +25,7 @@ def latest(runs: Sequence[Run], steps: Steps) -> tuple[list[Run], list[Run]]:
             [entry["role"], [[each["benchmark"], sorted(each["scores"])] for each in entry["evaluations"]]]
             for entry in run.record["checkpoints"]
         ]
-        told = [run.record[name] for name in ("model", "dataset", "stage", "epochs", "seed", "lrm_seed")]
+        told = [run.record.get(name) for name in ("model", "dataset", "stage", "epochs", "seed", "lrm_seed")]
         alike[json.dumps([told, config, asked], sort_keys=True)].append(run)
     newest = {id(max(group, key=lambda run: _finished(run, steps))) for group in alike.values()}
     return [run for run in runs if id(run) in newest], [run for run in runs if id(run) not in newest]
