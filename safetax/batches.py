@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
 from safetax.chat import ChatRenderer, TrainingRow
 from safetax.errors import UserError
+from safetax.packing import ROW_LENGTHS
 from safetax.records import Example
 
 IGNORED = -100
@@ -30,35 +32,54 @@ class Work:
 
 @dataclass
 class Collator:
-    """Pads training rows to the longest of the batch, on the right, and notes how much each batch holds."""
+    """Makes batches of training rows, and notes how much each holds.
+
+    Shorter rows are padded on the right; packed rows lie end to end instead (see :mod:`safetax.packing`).
+    """
 
     pad: int
     objective: bool = False
-    """Whether the batches say which rows the training's objective concerns."""
+    """Whether the batches say which tokens are of rows that the training's objective concerns."""
+    packed: bool = False
     waiting: deque[Work] = field(default_factory=deque)
     """The work of the batches that were made, oldest first; who trains on a batch takes its entry."""
 
-    def __call__(self, rows: Sequence[TrainingRow]) -> dict[str, torch.Tensor]:
-        """Return ``input_ids``, ``attention_mask`` and ``labels``, each of shape [batch, longest].
+    def __call__(self, rows: Sequence[TrainingRow]) -> dict[str, Any]:
+        """Return ``input_ids`` and ``labels`` of shape [batch, longest], and ``attention_mask`` of the same.
 
-        With an objective there is ``concerned`` besides: of each row whether it is one of those, shape [batch].
+        Packed, the shape is [1, tokens], and in place of the mask there are ``position_ids``, also of it, and
+        ``row_lengths``. With an objective there is ``concerned`` besides: of each token whether its row is concerned.
         """
-        longest = max(len(row.tokens) for row in rows)
-        ids = torch.full((len(rows), longest), self.pad)
-        mask = torch.zeros((len(rows), longest), dtype=torch.long)
-        labels = torch.full((len(rows), longest), IGNORED)
-        work = Work()
-        for index, row in enumerate(rows):
-            length = len(row.tokens)
-            tokens = torch.tensor(row.tokens)
-            ids[index, :length] = tokens
-            mask[index, :length] = 1
-            labels[index, row.completion_start : length] = tokens[row.completion_start :]
-            if row.completion_start < length:
-                work += Work(length, length * length)
-        self.waiting.append(work)
-        batch = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-        return {**batch, "concerned": torch.tensor([row.concerned for row in rows])} if self.objective else batch
+        self.waiting.append(sum((_work(row) for row in rows), Work()))
+        ids = [torch.tensor(row.tokens) for row in rows]
+        labels = [tokens.clone() for tokens in ids]
+        for row, own in zip(rows, labels, strict=True):
+            own[: max(1, row.completion_start)] = IGNORED  # nothing predicts a row's first token
+        batch: dict[str, Any] = {
+            "input_ids": self._joined(ids, self.pad),
+            "labels": self._joined(labels, IGNORED),
+        }
+        if self.packed:
+            batch["position_ids"] = self._joined([torch.arange(len(tokens)) for tokens in ids], 0)
+            batch[ROW_LENGTHS] = [len(tokens) for tokens in ids]
+        else:
+            batch["attention_mask"] = self._joined([torch.ones_like(tokens) for tokens in ids], 0)
+        if self.objective:
+            concerned = [torch.full(tokens.shape, row.concerned) for row, tokens in zip(rows, ids, strict=True)]
+            batch["concerned"] = self._joined(concerned, False)
+        return batch
+
+    def _joined(self, values: Sequence[torch.Tensor], filling: int) -> torch.Tensor:
+        """Return one tensor of the rows' own: end to end, or one under the other and filled up."""
+        if self.packed:
+            return torch.cat(list(values)).unsqueeze(0)
+        return torch.nn.utils.rnn.pad_sequence(list(values), batch_first=True, padding_value=filling)
+
+
+def _work(row: TrainingRow) -> Work:
+    """Return what a row adds to the work; one without loss is none."""
+    length = len(row.tokens)
+    return Work(length, length * length) if row.completion_start < length else Work()
 
 
 def concerned_tokens(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -66,7 +87,7 @@ def concerned_tokens(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
     It is where the token carries loss and its row is concerned. Position t predicts token t + 1.
     """
-    return (batch["labels"][:, 1:] != IGNORED) & batch["concerned"].unsqueeze(1)
+    return (batch["labels"][:, 1:] != IGNORED) & batch["concerned"][:, 1:]
 
 
 def tokenise(

@@ -9,6 +9,11 @@ from typing import Any
 
 import torch
 
+from safetax.packing import ROW_LENGTHS
+
+READ = ("input_ids", "attention_mask", "position_ids", ROW_LENGTHS)
+"""Of a forward pass's arguments those that the model reads."""
+
 
 @dataclass(frozen=True)
 class FrozenModel:
@@ -54,4 +59,4 @@ class FrozenModel:
 
 def _read(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return of a forward pass's arguments what the model reads."""
-    return {name: inputs[name] for name in ("input_ids", "attention_mask")}
+    return {name: inputs[name] for name in READ if name in inputs}

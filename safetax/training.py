@@ -22,6 +22,7 @@ from safetax.lora import merged, with_adapters
 from safetax.loss import use_chunked_loss
 from safetax.objective_term import Term, use_term
 from safetax.objectives import compares, objective_of
+from safetax.packing import can_pack, use_packing
 from safetax.records import Example, read_records
 from safetax.trainer import SupervisedTrainer, Watch, arguments_for
 from safetax.training_checkpoint import Layout, last_checkpoint
@@ -88,6 +89,10 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
     if copy is not None:
         copy.model.to(arguments.device)
     shell = load_model(job.identity, job.inputs, tokenizer, dtype, seed)
+    packed = arguments.per_device_train_batch_size > 1 and can_pack(shell.config)
+    if packed:
+        for one in [shell] if copy is None else [shell, copy.model]:
+            use_packing(one)
     model = adapted(shell, training, runtime)
     term = None
     if objective is not None:
@@ -99,7 +104,7 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
         training,
         layout,
         len(rows),
-        Collator(tokenizer.pad_token_id, objective=term is not None),
+        Collator(tokenizer.pad_token_id, objective=term is not None, packed=packed),
         term,
         model=model,
         args=arguments,

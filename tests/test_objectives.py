@@ -152,7 +152,8 @@ def test_loss_and_gradients_of_a_batch_are_those_by_hand(direction: Any, chunk: 
     labels[1, 7:] = -100
     concerned = torch.tensor([True, True, False, True])
     kept = labels[:, 1:] != -100
-    chosen = kept & concerned.unsqueeze(1)
+    concerned = concerned.unsqueeze(1).expand(labels.shape)
+    chosen = kept & concerned[:, 1:]
 
     logits, held = by_hand(input_ids=ids).logits[:, :-1], frozen(input_ids=ids).logits[:, :-1].detach()
     entropy = torch.nn.functional.cross_entropy(logits[kept], labels[:, 1:][kept])
@@ -392,7 +393,7 @@ def test_what_a_comparison_holds_of_each_logit_is_what_is_estimated(dtype: str) 
     use_term(model, Term(objective_of(KL), FrozenModel.copy(copy.deepcopy(model))))
     ids = torch.randint(0, vocabulary, (1, tokens))
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
-    count = {"num_items_in_batch": torch.tensor(tokens), "concerned": torch.tensor([True])}
+    count = {"num_items_in_batch": torch.tensor(tokens), "concerned": torch.ones_like(ids, dtype=torch.bool)}
     with Live() as live:
         model(**inputs, **count, concerned_total=torch.tensor(tokens)).loss.backward()
     training = Training(1, 1e-3, 8, tokens, dtype="bfloat16" if dtype == "bfloat16" else "float32", objective=KL)
