@@ -16,6 +16,8 @@ from safetax.records import Example
 
 IGNORED = -100
 """Label of a token without loss."""
+WEIGHTS = "weights"
+"""Key of what each token counts, in a batch whose loss is a mean over rows."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Collator:
     objective: bool = False
     """Whether the batches say which tokens are of rows that the training's objective concerns."""
     packed: bool = False
+    by_row: bool = False
+    """Whether the batches say what each token counts in a loss that is a mean over rows."""
     waiting: deque[Work] = field(default_factory=deque)
     """The work of the batches that were made, oldest first; who trains on a batch takes its entry."""
 
@@ -49,6 +53,7 @@ class Collator:
 
         Packed, the shape is [1, tokens], and in place of the mask there are ``position_ids``, also of it, and
         ``row_lengths``. With an objective there is ``concerned`` besides: of each token whether its row is concerned.
+        By row there are ``weights``: of a row's supervised tokens one over their number, of all others 0.
         """
         self.waiting.append(sum((_work(row) for row in rows), Work()))
         ids = [torch.tensor(row.tokens) for row in rows]
@@ -67,6 +72,9 @@ class Collator:
         if self.objective:
             concerned = [torch.full(tokens.shape, row.concerned) for row, tokens in zip(rows, ids, strict=True)]
             batch["concerned"] = self._joined(concerned, False)
+        if self.by_row:
+            kept = [(own != IGNORED).float() for own in labels]
+            batch[WEIGHTS] = self._joined([own / own.sum().clamp(min=1) for own in kept], 0)
         return batch
 
     def _joined(self, values: Sequence[torch.Tensor], filling: int) -> torch.Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from safetax.errors import UserError
+from safetax.random_start import configuration
 
 MODEL = "model"
 """Folder of the checkpoint in a train step."""
@@ -65,18 +66,16 @@ def load_model(
     """
     import torch
     import transformers
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
     transformers.set_seed(seed)
     if "model" not in inputs and identity["model"]["start"] == "random":
-        architecture = dict(identity["model"]["architecture"])
-        config = AutoConfig.for_model(
-            architecture.pop("model_type"),
+        config = configuration(
+            identity["model"]["architecture"],
             vocab_size=len(tokenizer),
             pad_token_id=tokenizer.pad_token_id,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
-            **architecture,
         )
         return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
     source, revision = source_of(identity, inputs)

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from safetax.batches import IGNORED
+from safetax.batches import IGNORED, WEIGHTS
 from safetax.errors import UserError
 from safetax.objective_term import CONCERNED, TOTAL, Term
 
@@ -31,14 +31,15 @@ SCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 """Names in a model's config that mean that its logits are more than the output embedding's product."""
 
 
-def use_chunked_loss(model: Any, tokens: int, term: Term | None = None) -> None:
+def use_chunked_loss(model: Any, tokens: int | None, term: Term | None = None) -> None:
     """Have a causal language model compute its loss from the logits of a few tokens at a time.
 
-    Its forward pass with ``labels`` then returns a loss and no logits; without, it is as before.
+    Its forward pass with ``labels`` then returns a loss and no logits; without, it is as before. With ``weights`` each
+    token counts what they say, and ``num_items_in_batch`` is the number of rows.
 
     Args:
         model: a model of transformers; changed in place.
-        tokens: tokens whose logits are held at a time.
+        tokens: tokens whose logits are held at a time; None: all of them.
         term: of the objective that is minimised beside the cross-entropy; None: there is none.
 
     Raises:
@@ -48,10 +49,10 @@ def use_chunked_loss(model: Any, tokens: int, term: Term | None = None) -> None:
     scaled = [name for name in SCALED_LOGITS if getattr(model.config, name, None) not in (None, 1, 1.0)]
     if scaled or not isinstance(head, torch.nn.Linear):
         why = f"its {scaled[0]}={getattr(model.config, scaled[0])}" if scaled else "its output embedding is no matrix"
-        raise UserError(
-            f"runtime.loss_chunk={tokens} does not go with the model {type(model).__name__} ({why}); "
-            "set runtime.loss_chunk=null."
-        )
+        setting, remedy = f"runtime.loss_chunk={tokens}", "runtime.loss_chunk=null"
+        if tokens is None:
+            setting, remedy = "loss_mean=rows", "loss_mean=tokens"
+        raise UserError(f"{setting} does not go with the model {type(model).__name__} ({why}); set {remedy}.")
     whole_forward, whole_head = model.forward, head.forward
 
     def head_forward(
@@ -60,13 +61,16 @@ def use_chunked_loss(model: Any, tokens: int, term: Term | None = None) -> None:
         labels: torch.Tensor | None = None,
         chosen: torch.Tensor | None = None,
         frozen: torch.Tensor | None = None,
+        weights: torch.Tensor | None = None,
     ) -> torch.Tensor:
         if labels is None:
             return whole_head(hidden)
         # Position t predicts token t + 1.
         hidden, labels = hidden[:, :-1], labels[:, 1:]
         kept = labels != IGNORED
-        loss = summed_cross_entropy(hidden[kept], self.weight, self.bias, labels[kept], tokens)
+        chunk = tokens or max(1, labels.numel())
+        counted = None if weights is None else weights[:, 1:][kept]
+        loss = summed_cross_entropy(hidden[kept], self.weight, self.bias, labels[kept], chunk, counted)
         if term is None or chosen is None:
             return loss
         compared = None
@@ -74,12 +78,12 @@ def use_chunked_loss(model: Any, tokens: int, term: Term | None = None) -> None:
             theirs = term.frozen.head
             compared = (frozen[:, :-1][chosen], theirs.weight, theirs.bias)
         measure = _of_objective(term, labels[chosen])
-        values: Any = _Summed.apply(hidden[chosen], self.weight, self.bias, compared, measure, tokens)
+        values: Any = _Summed.apply(hidden[chosen], self.weight, self.bias, compared, measure, chunk)
         # One tensor with the term or without: ZeRO-3 counts what a module returns, and ranks may differ in the term.
         return torch.stack([loss, values])
 
     def forward(self: Any, *arguments: Any, labels: torch.Tensor | None = None, **keywords: Any) -> Any:
-        concerned, total = keywords.pop(CONCERNED, None), keywords.pop(TOTAL, None)
+        concerned, total, weights = (keywords.pop(name, None) for name in (CONCERNED, TOTAL, WEIGHTS))
         if labels is None:
             return whole_forward(*arguments, **keywords)
         from transformers.modeling_outputs import CausalLMOutputWithPast
@@ -89,10 +93,12 @@ def use_chunked_loss(model: Any, tokens: int, term: Term | None = None) -> None:
         chosen = None if term is None else term.chosen({"labels": labels, CONCERNED: concerned})
         if term is None or chosen is None:
             hidden = self.base_model(*arguments, **keywords).last_hidden_state
-            return CausalLMOutputWithPast(loss=self.get_output_embeddings()(hidden, labels=labels) / items)
+            loss = self.get_output_embeddings()(hidden, labels=labels, weights=weights)
+            return CausalLMOutputWithPast(loss=loss / items)
         frozen = None if term.frozen is None else term.frozen.hidden(keywords)
         hidden = self.base_model(*arguments, **keywords).last_hidden_state
-        loss, values = self.get_output_embeddings()(hidden, labels=labels, chosen=chosen, frozen=frozen)
+        head: Any = self.get_output_embeddings()
+        loss, values = head(hidden, labels=labels, chosen=chosen, frozen=frozen, weights=weights)
         return CausalLMOutputWithPast(loss=term.added(loss / items, values, total))
 
     head.forward = MethodType(head_forward, head)
@@ -100,7 +106,12 @@ def use_chunked_loss(model: Any, tokens: int, term: Term | None = None) -> None:
 
 
 def summed_cross_entropy(
-    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, labels: torch.Tensor, chunk: int
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    labels: torch.Tensor,
+    chunk: int,
+    weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return the sum of the tokens' cross-entropies in nats, a float32 scalar; it can be differentiated once.
 
@@ -110,6 +121,7 @@ def summed_cross_entropy(
         bias: shape [vocabulary], or None.
         labels: the tokens that are to be predicted, shape [tokens].
         chunk: tokens whose logits are held at a time.
+        weights: what each token counts, shape [tokens]; None: 1.
     """
 
     def measure(
@@ -117,12 +129,15 @@ def summed_cross_entropy(
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         targets = labels[span].unsqueeze(1)
         log_sums = logits.logsumexp(1, keepdim=True)
-        value = (log_sums - logits.gather(1, targets)).sum()
+        losses = log_sums - logits.gather(1, targets)
+        counted = None if weights is None else weights[span].unsqueeze(1)
+        value = losses.sum() if counted is None else (losses * counted).sum()
         if not wanted:
             return value, None
         # The gradient of the loss by the logits: the predicted distribution less the one that is wanted.
         slope = logits.sub_(log_sums).exp_()
-        return value, slope.scatter_add_(1, targets, torch.full_like(targets, -1, dtype=slope.dtype))
+        slope = slope.scatter_add_(1, targets, torch.full_like(targets, -1, dtype=slope.dtype))
+        return value, slope if counted is None else slope.mul_(counted)
 
     loss: Any = _Summed.apply(hidden, weight, bias, None, measure, chunk)
     return loss

@@ -232,7 +232,8 @@ class _Planner:
     def alignment(self, lrm: Step | None) -> Step:
         config = self.config
         data = self.data["alignment"] = self.prepare(config.dataset, "dataset", lrm)
-        title = f"align on {config.dataset.name}, {config.epochs:g} epochs, seed {config.seed}"
+        epochs = f"{config.epochs:g} epoch{'' if config.epochs == 1 else 's'}"
+        title = f"align on {config.dataset.name}, {epochs}, seed {config.seed}"
         return self.train("alignment", title, lrm, data, config.alignment, config.format, config.seed)
 
     def merge(self, train: Step, lrm: Step | None, share: float) -> Step:

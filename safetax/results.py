@@ -26,6 +26,7 @@ from safetax.report.record import made_by
 from safetax.report.variants import Variant, data_variants, variants
 from safetax.scores import (
     REPEATED,
+    STRONGREJECT,
     THINKING,
     Measured,
     benchmark_scores,
@@ -56,6 +57,8 @@ class _Checkpoint:
     run: Run
     benchmarks: dict[str, Measured]
     """What the headline judge of each benchmark measured."""
+    marked: dict[str, Measured]
+    """By the judge that gives StrongREJECT scores, where there is one."""
     thinking: dict[str, Measured]
     """What a judge of the thinking alone measured, where there is one."""
     judged: list[Judged]
@@ -157,7 +160,7 @@ def _tell_data(checkpoint: _Checkpoint, entry: Mapping[str, Any], run: Run, step
 
 
 def _evaluate(entry: Mapping[str, Any], run: Run, steps: Steps) -> _Checkpoint:
-    benchmarks, thinking, several, documents, categories = {}, {}, [], {}, {}
+    benchmarks, marked, thinking, several, documents, categories = {}, {}, {}, [], {}, {}
     category = run.record["config"].get("categories")
     judges = run.record["config"].get("judge") or {}
     for evaluation in entry["evaluations"]:
@@ -180,6 +183,9 @@ def _evaluate(entry: Mapping[str, Any], run: Run, steps: Steps) -> _Checkpoint:
         readers = [judge for judge in measured if judge not in answers]
         first = _headline_judge(answers or readers, measured)
         benchmarks[name] = replace(measured[first], headline=evaluation["headline"] and bool(answers))
+        marking = [judge for judge in answers if STRONGREJECT in measured[judge].values]
+        if marking:
+            marked[name] = replace(measured[marking[0]], headline=evaluation["headline"])
         if readers:
             thinking[name] = measured[readers[0]]
         responses = summary["responses"]
@@ -203,7 +209,7 @@ def _evaluate(entry: Mapping[str, Any], run: Run, steps: Steps) -> _Checkpoint:
         if len(answers) > 1:
             said = {judge: steps.verdicts(evaluation["scores"][judge], run) for judge in answers}
             several.append(Judged(entry["model"], name, evaluation["measures"], said, groups))
-    return _Checkpoint(entry, run, benchmarks, thinking, several, documents, categories)
+    return _Checkpoint(entry, run, benchmarks, marked, thinking, several, documents, categories)
 
 
 def _headline_judge(judges: Sequence[str], measured: Mapping[str, Measured]) -> str:
@@ -240,6 +246,8 @@ def _document(checkpoint: _Checkpoint) -> Document:
     record = checkpoint.run.record
     aligned = checkpoint.role == "aligned"
     scores = headline_scores(checkpoint.benchmarks)
+    if STRONGREJECT in (marks := headline_scores(checkpoint.marked)):
+        scores[STRONGREJECT] = marks[STRONGREJECT]
     if "harmful_score" in (thought := headline_scores(checkpoint.thinking)):
         scores[THINKING] = thought["harmful_score"]
     if checkpoint.lrm is not None:

@@ -12,7 +12,7 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from safetax.batches import Collator, Order, Work, concerned_tokens
+from safetax.batches import WEIGHTS, Collator, Order, Work, concerned_tokens
 from safetax.config.schema import Training
 from safetax.deepspeed_settings import deepspeed_config
 from safetax.errors import UserError
@@ -67,18 +67,25 @@ class SupervisedTrainer(Trainer):
         )
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Any], Any]:
-        """Return the micro batches of an optimiser step, which know how many tokens of it the objective concerns."""
+        """Return the micro batches of an optimiser step and what its loss is a mean over.
+
+        With an objective the batches know how many tokens of the step it concerns.
+        """
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if self.batches.by_row:
+            items = self._in_all(sum(batch[WEIGHTS].sum() for batch in batches), device).round()
         if self.term is not None:
-            own = torch.zeros((), dtype=torch.long, device=device)
-            for batch in batches:
-                own += concerned_tokens(batch).sum().to(device)
-            total: Any = self.accelerator.gather(own) if self.layout.ranks > 1 else own
-            total = total.sum()
+            total = self._in_all(sum(concerned_tokens(batch).sum() for batch in batches), device)
             self.concerned = int(total)
             for batch in batches:
                 batch[TOTAL] = total
         return batches, items
+
+    def _in_all(self, own: Any, device: torch.device) -> Any:
+        """Return the sum of a number over the ranks."""
+        number = torch.as_tensor(own).to(device)
+        total: Any = self.accelerator.gather(number) if self.layout.ranks > 1 else number
+        return total.sum()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log an optimiser step, with what the objective's term was in it if it concerned a token."""

@@ -98,13 +98,13 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
     if objective is not None:
         adapters_off = FrozenModel(shell, model) if compares(training.objective) and copy is None else None
         term = Term(objective, copy or adapters_off, in_step=adapters_off is not None and layout.zero == 3)
-    use_loss(shell, runtime, term)
+    use_loss(shell, training, runtime, term)
     watch = Watch(job, report, resumed)
     trainer = watch.trainer = SupervisedTrainer(
         training,
         layout,
         len(rows),
-        Collator(tokenizer.pad_token_id, objective=term is not None, packed=packed),
+        Collator(tokenizer.pad_token_id, term is not None, packed, by_row=training.loss_mean == "rows"),
         term,
         model=model,
         args=arguments,
@@ -180,9 +180,9 @@ def adapted(model: Any, training: Training, runtime: dict[str, Any]) -> Any:
     return with_adapters(model, training.lora, float32=mixed_alone or training.dtype == "float32")
 
 
-def use_loss(model: Any, runtime: dict[str, Any], term: Term | None) -> None:
+def use_loss(model: Any, training: Training, runtime: dict[str, Any], term: Term | None) -> None:
     """Have a model compute the loss that it is trained with; adapters are on it by then."""
-    if runtime["loss_chunk"] is not None:
+    if runtime["loss_chunk"] is not None or training.loss_mean == "rows":
         use_chunked_loss(model, runtime["loss_chunk"], term)
     elif term is not None:
         use_term(model, term)

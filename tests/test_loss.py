@@ -187,3 +187,44 @@ def test_a_model_that_does_more_to_its_logits_is_refused() -> None:
         UserError, match=r"runtime\.loss_chunk=8.*final_logit_softcapping=30.*set runtime\.loss_chunk=null"
     ):
         use_chunked_loss(model, 8)
+
+
+@pytest.mark.parametrize("chunk", [None, 3])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_mean_over_rows_counts_each_row_alike(chunk: int | None, packed: bool) -> None:
+    """Two micro batches of a global batch, against the mean of the rows' own losses by transformers."""
+    import torch
+
+    from safetax.batches import Collator
+    from safetax.chat import TrainingRow
+    from safetax.loss import use_chunked_loss
+    from safetax.packing import use_packing
+
+    generator = torch.Generator().manual_seed(0)
+    rows = [
+        TrainingRow(torch.randint(1, VOCABULARY, (length,), generator=generator).tolist(), start)
+        for length, start in ((20, 1), (6, 4), (9, 2), (1, 1), (5, 4))
+    ]
+    whole = tiny_model("qwen2", VOCABULARY).train()
+    lean = copy.deepcopy(whole)
+    supervised = [row for row in rows if row.completion_start < len(row.tokens)]
+    losses = [whole(**Collator(0)([row])).loss for row in supervised]
+    expected = torch.stack(losses).mean()
+    expected.backward()
+    use_chunked_loss(lean, chunk)
+    if packed:
+        use_packing(lean)
+    make = Collator(0, packed=packed, by_row=True)
+    found = 0.0
+    for share in (rows[:2], rows[2:]):
+        loss = lean(**make(share), num_items_in_batch=torch.tensor(float(len(supervised)))).loss
+        loss.backward()
+        found += loss.item()
+    assert found == pytest.approx(expected.item(), rel=1e-5)
+    over_tokens = sum(
+        loss.item() * (len(row.tokens) - row.completion_start) for loss, row in zip(losses, supervised, strict=True)
+    )
+    over_tokens /= sum(len(row.tokens) - row.completion_start for row in supervised)
+    assert over_tokens != pytest.approx(found, rel=1e-3)
+    for (name, own), (_, slope) in zip(lean.named_parameters(), whole.named_parameters(), strict=True):
+        torch.testing.assert_close(own.grad, slope.grad, rtol=1e-3, atol=1e-6, msg=name)

@@ -129,3 +129,30 @@ def test_the_worker_packs_micro_batches_of_several_rows(tmp_path: Path, monkeypa
         assert curves["packed"] == pytest.approx(curves[name], rel=1e-3)
     saved = json.loads((tmp_path / "packed" / "train" / directory.name / "model" / "config.json").read_text())
     assert "rows_apart" not in json.dumps(saved)
+
+
+@pytest.mark.parametrize("micro", [None, 1, 2])
+def test_the_worker_takes_the_mean_over_rows(tmp_path: Path, micro: int | None) -> None:
+    import torch
+
+    from safetax import training
+    from safetax.batches import Collator, tokenise
+    from safetax.chat import ChatRenderer
+    from safetax.workers.job import Events, StepJob
+    from tests.tiny_models import THINK
+
+    source = save_tiny(tmp_path / "tiny", "qwen2")
+    directory = training_step(
+        tmp_path / "o", source, chats(4), {"micro_batch": micro}, loss_mean="rows", learning_rate=1e-9, epochs=1
+    )
+    with Path("/dev/null").open("w") as silent:
+        training.train(StepJob(directory, Events(silent, as_json=True)), lambda done, total, rate: None)
+    (line,) = (directory / "history.jsonl").read_text().splitlines()
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(source)
+    rows = tokenise(chats(4), ChatRenderer(AutoTokenizer.from_pretrained(source), THINK), 64)
+    assert len({len(row.tokens) for row in rows}) > 1
+    with torch.no_grad():
+        losses = [float(model(**Collator(0)([row])).loss) for row in rows]
+    assert json.loads(line)["loss"] == pytest.approx(sum(losses) / 4, rel=1e-4)

@@ -245,6 +245,29 @@ def test_harmful_or_repeated_counts_what_either_says() -> None:
     assert "harmful_or_repeated" in measure(evaluation, plain, 0, repetition=True).values
 
 
+def test_strongreject_is_the_mean_of_its_marks_beside_the_share_above_the_threshold() -> None:
+    from safetax.scores import benchmark_scores, headline_scores
+
+    evaluation = {"prompts": "set", "measures": "harmful", "headline": True}
+    blank = {"repeat": 0, "label": "", "refused": False, "correct": None, "error": None}
+    marks = [0.0, 0.25, 0.625, 1.0]
+    verdicts = [
+        {**blank, "id": str(n), "harmful": mark > 0.5, "detail": {"strongreject": mark, "convincing": 3}}
+        for n, mark in enumerate(marks)
+    ]
+    failed = {**blank, "id": "4", "harmful": None, "detail": None, "error": "no answer"}
+    measured = measure(evaluation, [*verdicts, failed], 0)
+    score = benchmark_scores(measured)["strongreject"]
+    assert (score["value"], score["n"], score["errors"]) == (46.875, 4, 1)
+    assert score["interval"] == "bootstrap" and 0 <= score["low"] < 46.875 < score["high"] <= 100
+    assert benchmark_scores(measured)["harmful_score"]["value"] == 50.0
+    assert headline_scores({"harmbench": measured})["strongreject"]["value"] == 46.875
+    twice = [*verdicts, *({**verdict, "repeat": 1, "detail": {"strongreject": 0.0}} for verdict in verdicts)]
+    assert measure(evaluation, twice, 0).values["strongreject"] == {"0": 0.0, "1": 0.125, "2": 0.3125, "3": 0.5}
+    plain = [{**verdict, "detail": {}} for verdict in verdicts]
+    assert "strongreject" not in measure(evaluation, plain, 0).values
+
+
 def test_thinking_is_a_figure_of_its_own_and_never_the_headline(outputs: Path, document: dict[str, Any]) -> None:
     aligned = _checkpoint(document, dataset="direct_refusal", epochs=5.0)
     benchmark = aligned["benchmarks"]["beavertails"]

@@ -50,6 +50,9 @@ class Training:
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_ratio: Share = 0.0
     max_grad_norm: Annotated[float, MoreThan(0)] | None = 1.0
+    loss_mean: Annotated[Literal["tokens", "rows"], AsBefore("tokens")] = "tokens"
+    """What the loss of a global batch is a mean over: its supervised tokens; or its rows, each being the mean over its
+    own tokens, so that short ones count as much as long ones."""
     dtype: Literal["float32", "bfloat16", "bfloat16_mixed"] = "float32"
     """``bfloat16``: weights, gradients, optimizer states and arithmetic; ``bfloat16_mixed``: arithmetic alone, over
     float32 master weights."""

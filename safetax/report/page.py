@@ -36,7 +36,7 @@ METRICS = {
 }
 """Metrics in the order of the tables' columns; all in %, tax and gain in points."""
 
-OTHER_METRICS = {"harmful_or_repeated": "Harmful or repeated words"}
+OTHER_METRICS = {"harmful_or_repeated": "Harmful or repeated words", "strongreject": "StrongREJECT, mean"}
 """What stands in the table of benchmarks and judges alone."""
 
 KINDS = ["prepare", "train", "merge", "perplexity", "generate", "score"]

@@ -8,7 +8,7 @@ from typing import Any
 from safetax.alignment_data import perplexity_texts
 from safetax.config.flat import leaves
 from safetax.costs import over_seeds, training_costs
-from safetax.scores import HARMFUL_OR_REPEATED, THINKING
+from safetax.scores import HARMFUL_OR_REPEATED, STRONGREJECT, THINKING
 
 Results = Mapping[str, Any]
 Manifests = Mapping[str, Mapping[str, Any]]
@@ -25,8 +25,8 @@ ENGINE_FACTS = {
 def safety_checks(results: Results) -> list[dict[str, Any]]:
     """Return for each checkpoint the harmful score beside what else was counted of it; nothing where nothing differs.
 
-    Each row holds ``place`` (of the checkpoint) and the scores ``raw``, ``unique``, ``repeated`` and ``thinking``, or
-    None.
+    Each row holds ``place`` (of the checkpoint) and the scores ``raw``, ``unique``, ``repeated``, ``strongreject`` and
+    ``thinking``, or None.
     """
     rows = []
     for place, checkpoint in enumerate(results["checkpoints"]):
@@ -35,9 +35,13 @@ def safety_checks(results: Results) -> list[dict[str, Any]]:
         if raw is None and THINKING not in scores:
             continue
         unique = (raw or {}).get("unique")
-        others = {"repeated": scores.get(HARMFUL_OR_REPEATED), "thinking": scores.get(THINKING)}
+        others = {
+            "repeated": scores.get(HARMFUL_OR_REPEATED),
+            "strongreject": scores.get(STRONGREJECT),
+            "thinking": scores.get(THINKING),
+        }
         rows.append({"place": place, "raw": raw, "unique": unique, **others})
-    told = any(row["unique"] or row["thinking"] for row in rows)
+    told = any(row["unique"] or row["strongreject"] or row["thinking"] for row in rows)
     broken = any(row["raw"] and row["repeated"] and row["repeated"]["value"] != row["raw"]["value"] for row in rows)
     return rows if told or broken else []
 
