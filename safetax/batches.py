@@ -16,8 +16,8 @@ from safetax.records import Example
 
 IGNORED = -100
 """Label of a token without loss."""
-WEIGHTS = "weights"
-"""Key of what each token counts, in a batch whose loss is a mean over rows."""
+ROW_TOKENS = "row_tokens"
+"""Key of how many supervised tokens each token's row has, in a batch whose loss is a mean over rows."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Collator:
     """Whether the batches say which tokens are of rows that the training's objective concerns."""
     packed: bool = False
     by_row: bool = False
-    """Whether the batches say what each token counts in a loss that is a mean over rows."""
+    """Whether the batches say what a loss that is a mean over rows needs."""
     waiting: deque[Work] = field(default_factory=deque)
     """The work of the batches that were made, oldest first; who trains on a batch takes its entry."""
 
@@ -53,7 +53,7 @@ class Collator:
 
         Packed, the shape is [1, tokens], and in place of the mask there are ``position_ids``, also of it, and
         ``row_lengths``. With an objective there is ``concerned`` besides: of each token whether its row is concerned.
-        By row there are ``weights``: of a row's supervised tokens one over their number, of all others 0.
+        By row there are ``row_tokens``: of each token how many supervised ones its row has.
         """
         self.waiting.append(sum((_work(row) for row in rows), Work()))
         ids = [torch.tensor(row.tokens) for row in rows]
@@ -73,8 +73,8 @@ class Collator:
             concerned = [torch.full(tokens.shape, row.concerned) for row, tokens in zip(rows, ids, strict=True)]
             batch["concerned"] = self._joined(concerned, False)
         if self.by_row:
-            kept = [(own != IGNORED).float() for own in labels]
-            batch[WEIGHTS] = self._joined([own / own.sum().clamp(min=1) for own in kept], 0)
+            counts = [(own != IGNORED).sum().expand(own.shape) for own in labels]
+            batch[ROW_TOKENS] = self._joined(counts, 0)
         return batch
 
     def _joined(self, values: Sequence[torch.Tensor], filling: int) -> torch.Tensor:
@@ -82,6 +82,11 @@ class Collator:
         if self.packed:
             return torch.cat(list(values)).unsqueeze(0)
         return torch.nn.utils.rnn.pad_sequence(list(values), batch_first=True, padding_value=filling)
+
+
+def supervised_rows(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Return how many rows of a batch that was made by row carry loss, a float32 scalar."""
+    return (1.0 / batch[ROW_TOKENS][batch["labels"] != IGNORED]).sum().round()
 
 
 def _work(row: TrainingRow) -> Work:

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from safetax.batches import IGNORED, WEIGHTS
+from safetax.batches import IGNORED, ROW_TOKENS
 from safetax.errors import UserError
 from safetax.objective_term import CONCERNED, TOTAL, Term
 
@@ -34,8 +34,8 @@ SCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 def use_chunked_loss(model: Any, tokens: int | None, term: Term | None = None) -> None:
     """Have a causal language model compute its loss from the logits of a few tokens at a time.
 
-    Its forward pass with ``labels`` then returns a loss and no logits; without, it is as before. With ``weights`` each
-    token counts what they say, and ``num_items_in_batch`` is the number of rows.
+    Its forward pass with ``labels`` then returns a loss and no logits; without, it is as before. With ``row_tokens``
+    each token counts one part in so many, and ``num_items_in_batch`` is the number of rows.
 
     Args:
         model: a model of transformers; changed in place.
@@ -61,7 +61,7 @@ def use_chunked_loss(model: Any, tokens: int | None, term: Term | None = None) -
         labels: torch.Tensor | None = None,
         chosen: torch.Tensor | None = None,
         frozen: torch.Tensor | None = None,
-        weights: torch.Tensor | None = None,
+        row_tokens: torch.Tensor | None = None,
     ) -> torch.Tensor:
         if labels is None:
             return whole_head(hidden)
@@ -69,8 +69,8 @@ def use_chunked_loss(model: Any, tokens: int | None, term: Term | None = None) -
         hidden, labels = hidden[:, :-1], labels[:, 1:]
         kept = labels != IGNORED
         chunk = tokens or max(1, labels.numel())
-        counted = None if weights is None else weights[:, 1:][kept]
-        loss = summed_cross_entropy(hidden[kept], self.weight, self.bias, labels[kept], chunk, counted)
+        weights = None if row_tokens is None else 1.0 / row_tokens[:, 1:][kept]
+        loss = summed_cross_entropy(hidden[kept], self.weight, self.bias, labels[kept], chunk, weights)
         if term is None or chosen is None:
             return loss
         compared = None
@@ -83,7 +83,7 @@ def use_chunked_loss(model: Any, tokens: int | None, term: Term | None = None) -
         return torch.stack([loss, values])
 
     def forward(self: Any, *arguments: Any, labels: torch.Tensor | None = None, **keywords: Any) -> Any:
-        concerned, total, weights = (keywords.pop(name, None) for name in (CONCERNED, TOTAL, WEIGHTS))
+        concerned, total, row_tokens = (keywords.pop(name, None) for name in (CONCERNED, TOTAL, ROW_TOKENS))
         if labels is None:
             return whole_forward(*arguments, **keywords)
         from transformers.modeling_outputs import CausalLMOutputWithPast
@@ -93,12 +93,12 @@ def use_chunked_loss(model: Any, tokens: int | None, term: Term | None = None) -
         chosen = None if term is None else term.chosen({"labels": labels, CONCERNED: concerned})
         if term is None or chosen is None:
             hidden = self.base_model(*arguments, **keywords).last_hidden_state
-            loss = self.get_output_embeddings()(hidden, labels=labels, weights=weights)
+            loss = self.get_output_embeddings()(hidden, labels=labels, row_tokens=row_tokens)
             return CausalLMOutputWithPast(loss=loss / items)
         frozen = None if term.frozen is None else term.frozen.hidden(keywords)
         hidden = self.base_model(*arguments, **keywords).last_hidden_state
         head: Any = self.get_output_embeddings()
-        loss, values = head(hidden, labels=labels, chosen=chosen, frozen=frozen, weights=weights)
+        loss, values = head(hidden, labels=labels, chosen=chosen, frozen=frozen, row_tokens=row_tokens)
         return CausalLMOutputWithPast(loss=term.added(loss / items, values, total))
 
     head.forward = MethodType(head_forward, head)

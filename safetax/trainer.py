@@ -12,7 +12,7 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from safetax.batches import WEIGHTS, Collator, Order, Work, concerned_tokens
+from safetax.batches import Collator, Order, Work, concerned_tokens, supervised_rows
 from safetax.config.schema import Training
 from safetax.deepspeed_settings import deepspeed_config
 from safetax.errors import UserError
@@ -73,7 +73,7 @@ class SupervisedTrainer(Trainer):
         """
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
         if self.batches.by_row:
-            items = self._in_all(sum(batch[WEIGHTS].sum() for batch in batches), device).round()
+            items = self._in_all(sum(supervised_rows(batch) for batch in batches), device)
         if self.term is not None:
             total = self._in_all(sum(concerned_tokens(batch).sum() for batch in batches), device)
             self.concerned = int(total)
