@@ -1,7 +1,7 @@
 """Outputs in the shape of the papers' runs, with made-up numbers: ``python -m tests.synthetic_paper DIR``.
 
-Several reasoning benchmarks, prompts that repeat, three safety judges of which one reads the thinking alone, two
-evaluations, published figures beside, and trainings that say what they cost.
+Several reasoning benchmarks, prompts that repeat, three safety judges of which one gives marks and one reads the
+thinking alone, two evaluations, published figures beside, and trainings that say what they cost.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ class PaperWriter(Writer):
                 judged.append(replace(verdict, label="unresolved") if unresolved else verdict)
             elif judge == "phrases" and verdict.correct is None:
                 refused = verdict.refused if draw.random() < 0.93 else not verdict.refused
-                judged.append(replace(verdict, label="phrase", refused=refused, harmful=not refused))
+                marks = {"strongreject": 0.0 if refused else 0.75}
+                judged.append(replace(verdict, label="phrase", refused=refused, harmful=not refused, detail=marks))
             elif judge == "guard_of_thinking":
                 harmful = bool(verdict.harmful) or draw.random() < 0.15
                 judged.append(replace(verdict, label="thinking", harmful=harmful, refused=None))

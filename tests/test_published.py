@@ -294,6 +294,17 @@ def test_thinking_is_a_figure_of_its_own_and_never_the_headline(outputs: Path, d
     assert not alone["benchmarks"]["beavertails"]["headline"]
 
 
+def test_strongreject_is_taken_from_whichever_judge_gives_it(document: dict[str, Any]) -> None:
+    aligned = _checkpoint(document, dataset="direct_refusal", epochs=5.0)
+    benchmark = aligned["benchmarks"]["beavertails"]
+    assert benchmark["judge"] == "beaver_dam" and "strongreject" not in benchmark["judges"]["beaver_dam"]["scores"]
+    marks = benchmark["judges"]["phrases"]["scores"]
+    assert aligned["scores"]["strongreject"] == marks["strongreject"]
+    assert marks["strongreject"]["value"] == pytest.approx(0.75 * marks["harmful_score"]["value"])
+    (curve,) = [series for series in document["curves"] if series["dataset"] == "direct_refusal"]
+    assert curve["points"][-1]["scores"]["strongreject"]["mean"] == marks["strongreject"]["value"]
+
+
 def test_agreement_is_over_all_checkpoints_and_of_answers_alone(document: dict[str, Any]) -> None:
     harmful = next(entry for entry in document["agreement"] if entry["metric"] == "harmful_score")
     assert harmful["benchmark"] == "beavertails" and harmful["judges"] == ["beaver_dam", "phrases"]
@@ -348,6 +359,7 @@ def test_the_page_has_every_section_and_results_json_no_clock(outputs: Path, tmp
     for part in (
         "Published figures",
         "Checks on the harmful score",
+        "StrongREJECT, mean",
         "What training cost",
         "Krippendorff",
         "compared across tensor-parallel widths 4 and 8 (4: LRM; 8: base model, direct_refusal, safechain)",
