@@ -368,6 +368,9 @@ def test_the_page_has_every_section_and_results_json_no_clock(outputs: Path, tmp
     ):
         assert part in page, part
     assert "engine versions" not in page
+    # No answer of these outputs repeats a word, so that the column would be empty.
+    assert not [each for each in collect([outputs]).document["checkpoints"] if "harmful_or_repeated" in each["scores"]]
+    assert '<th scope="col" class="number">Harmful or repeated words' not in page
     rows = list(csv.DictReader((tmp_path / "report" / "cost.csv").open()))
     (row,) = [row for row in rows if (row["dataset"], row["epochs"]) == ("safechain", "5.0")]
     assert (row["seconds"], row["device_hours"], row["peak_memory_gb"]) == ("28750.0", "63.888889", "118.6")
