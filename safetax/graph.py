@@ -19,7 +19,10 @@ from safetax.threads import usable_cores
 from safetax.worker_process import WorkerProcess
 
 PRIORITY = {"prepare": 0, "generate": 1, "score": 2, "perplexity": 3, "merge": 4, "train": 5}
-"""What is done first of the steps that are ready: results come early, and the prompts of a checkpoint together."""
+"""What is done first of the steps that are ready: results come early, and the prompts of a checkpoint together.
+
+Of trainings see :meth:`GraphRunner._urgency`.
+"""
 
 
 class View(Protocol):
@@ -114,6 +117,7 @@ class GraphRunner:
         self.wanted: set[str] = set()
         """Steps whose outputs are read by steps that are to be made."""
         self.complete: set[str] = set()
+        self.trainings_behind: Mapping[str, int] = {}
         self.outcome = Outcome()
 
     def run(self, steps: Sequence[Step]) -> Outcome:
@@ -121,6 +125,7 @@ class GraphRunner:
         self.view.begin(len(steps))
         self.waiting = {step.key: step for step in steps}
         self.wanted = self.store.wanted(steps)
+        self.trainings_behind = trainings_behind(steps)
         try:
             while True:
                 self._settle()
@@ -187,7 +192,7 @@ class GraphRunner:
         """Return ready steps that one request takes: of one checkpoint, or of one component."""
         ready = [step for step in self.waiting.values() if self._is_ready(step)]
         busy = any(slot.batch for slot in self.slots)
-        for first in sorted(ready, key=lambda step: PRIORITY[step.kind]):
+        for first in sorted(ready, key=self._urgency):
             if first.kind in ("train", "merge"):
                 return [first]
             together = [
@@ -204,6 +209,18 @@ class GraphRunner:
                 continue  # the rest of this checkpoint's prompts are being made; one start of the engine serves all
             return batch
         return []
+
+    def _urgency(self, step: Step) -> tuple[int, int, float]:
+        """Return by what a ready step is chosen, the least first; what is equal keeps the plan's order.
+
+        Where several workers share the trainings, those that others wait for go first, and then the longest: begun at
+        the end, a long one would run alone.
+        """
+        if step.kind != "train" or len(self.slots) == 1:
+            return PRIORITY[step.kind], 0, 0.0
+        data = self.store.manifest(step.inputs["data"]) or {"outputs": {}}
+        size = sum(output["size"] for output in data["outputs"].values())
+        return PRIORITY["train"], -self.trainings_behind[step.key], -size * step.identity["training"]["epochs"]
 
     def _listen(self, slot: _Slot, worker: WorkerProcess, kind: str, directories: Sequence[Path]) -> None:
         try:
@@ -284,6 +301,20 @@ class GraphRunner:
             if any(source.key in doomed for source in step.inputs.values()):
                 self.outcome.skipped[step.key] = self.waiting.pop(step.key)
                 self.view.note(f"not done, since an input failed: {step.title}")
+
+
+def trainings_behind(steps: Sequence[Step]) -> dict[str, int]:
+    """Return for each step how many trainings need it, directly or through others.
+
+    Args:
+        steps: a graph, inputs before what uses them.
+    """
+    behind: dict[str, set[str]] = {step.key: set() for step in steps}
+    for step in reversed(steps):
+        through = behind[step.key] | ({step.key} if step.kind == "train" else set())
+        for source in step.inputs.values():
+            behind[source.key] |= through
+    return {key: len(found) for key, found in behind.items()}
 
 
 def _has_model(step: Step, complete: set[str]) -> bool:

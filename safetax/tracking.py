@@ -7,6 +7,7 @@ was written stands in ``tracked.json`` beside the record, so that tracking an un
 from __future__ import annotations
 
 import fcntl
+import gc
 import hashlib
 import os
 import sqlite3
@@ -55,13 +56,17 @@ def track(run_directories: Sequence[Path], outputs: Path, sweep: Path | None, re
 
         writer = Writer(place.uri, place.artifacts, EXPERIMENT)
         above = None
-        for entry in everything:
-            if not place.holds(entry, above):
-                run = writer.write(entry)
-                tracked = {"digest": entry.digest, "place": place.identity, "run": run, "sweep": entry.sweep}
-                write_json(entry.directory / TRACKED, {**tracked, "parent": above})
-            if entry is parent:
-                above = (read_json(entry.directory / TRACKED) or {}).get("run")
+        gc.freeze()  # mlflow's own many objects stay; looking through them took a sixth of the time of a large sweep
+        try:
+            for entry in everything:
+                if not place.holds(entry, above):
+                    run = writer.write(entry)
+                    tracked = {"digest": entry.digest, "place": place.identity, "run": run, "sweep": entry.sweep}
+                    write_json(entry.directory / TRACKED, {**tracked, "parent": above})
+                if entry is parent:
+                    above = (read_json(entry.directory / TRACKED) or {}).get("run")
+        finally:
+            gc.unfreeze()
 
 
 @dataclass(frozen=True)

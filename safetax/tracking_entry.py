@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,14 +16,16 @@ from safetax.report.record import steps_of
 
 REPORT = "report.html"
 TRACKED = "tracked.json"
+CURVE_POINTS = 100
+"""Most points of a curve that MLflow is given; a training's ``history.jsonl`` has all."""
 
 
 @dataclass(frozen=True)
 class Entry:
     """What MLflow is to hold of one run or sweep.
 
-    ``curves`` are points ``(metric, value, time in ms, step)``; ``metrics`` stand at the run's end. ``sweep`` is the
-    id of the sweep that the run belongs to.
+    ``curves`` are points ``(metric, value, time in ms, step)``, at most CURVE_POINTS for each training; ``metrics``
+    stand at the run's end. ``sweep`` is the id of the sweep that the run belongs to.
     """
 
     directory: Path
@@ -133,7 +135,7 @@ def _curves(
         provenance = manifests[step].get("provenance", {"finished": "1970-01-01T00:00:00+00:00", "seconds": 0.0})
         # The history has no clock. Times spread evenly over the step's own are the same whenever they are written.
         start = _milliseconds(provenance["finished"]) - 1000 * provenance["seconds"]
-        for row in rows:
+        for row in spread(rows, CURVE_POINTS):
             now = round(start + 1000 * provenance["seconds"] * row["step"] / rows[-1]["step"])
             points += [
                 (f"train/{checkpoint['role']}/{name}", float(value), now, row["step"])
@@ -141,6 +143,18 @@ def _curves(
                 if name not in ("step", "epoch") and value is not None
             ]
     return points
+
+
+def spread(rows: Sequence[Any], most: int) -> Sequence[Any]:
+    """Return at most so many rows, evenly spread, the first and the last among them.
+
+    Args:
+        rows: the rows.
+        most: how many, at least 2.
+    """
+    if len(rows) <= most:
+        return rows
+    return [rows[round(place * (len(rows) - 1) / (most - 1))] for place in range(most)]
 
 
 def _milliseconds(moment: str) -> int:

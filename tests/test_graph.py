@@ -18,7 +18,7 @@ import pytest
 
 from safetax.config.runtime import Runtime
 from safetax.errors import StepError, UserError
-from safetax.graph import GraphRunner, Outcome
+from safetax.graph import GraphRunner, Outcome, trainings_behind
 from safetax.locks import is_locked, locked
 from safetax.manifest import clear, outputs_digest, read_json, write_json
 from safetax.step import Step, in_order
@@ -104,6 +104,11 @@ def keys(steps: Sequence[Step]) -> set[str]:
 def scored(samples: int = 3, salt: int = 0) -> Step:
     source = prompts(samples)
     return judged(source, answered(source, salt))
+
+
+def trained(data: Step, epochs: float, model: Step | None = None) -> Step:
+    inputs = {"data": data} if model is None else {"data": data, "model": model}
+    return Step("train", f"train on {data.title}, {epochs} epochs", {"training": {"epochs": epochs}}, inputs)
 
 
 def small_graph(store: Store) -> list[Step]:
@@ -514,3 +519,19 @@ def descendants(pid: int) -> list[int]:
             for child in map(int, path.read_text().split()):
                 found += [child, *descendants(child)]
     return found
+
+
+def test_trainings_that_others_wait_for_go_first_and_then_the_longest_where_workers_share_them(store: Store) -> None:
+    few, many = chats(4), chats(40)
+    make(store, few, many)
+    short, long, longer = trained(few, 1.0), trained(few, 5.0), trained(many, 1.0)
+    first = trained(few, 0.5)
+    steps = in_order([short, long, longer, trained(few, 2.0, model=first)])
+
+    def order(workers: int) -> list[Step]:
+        runner = GraphRunner(store, Recorder(), Runtime(str(store.root), workers=workers))
+        runner.trainings_behind = trainings_behind(steps)
+        return sorted([short, long, longer, first], key=runner._urgency)
+
+    assert order(workers=2) == [first, longer, long, short]
+    assert order(workers=1) == [short, long, longer, first]  # the plan's own

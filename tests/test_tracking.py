@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,21 @@ def test_a_run_has_its_settings_curves_scores_and_report(world: World) -> None:
     (artifact,) = client.list_artifacts(run.info.run_id)
     assert artifact.path == "report.html"
     assert next((world.outputs / "mlartifacts").rglob("report.html")).read_text().startswith("<h1>")
+
+
+def test_a_long_curve_is_given_in_points_spread_over_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("safetax.tracking_entry.CURVE_POINTS", 4)
+    world.track()
+    aligned = next(entry for entry in world.results["checkpoints"] if entry["role"] == "aligned")
+    history = [json.loads(line) for line in (world.outputs / "train" / aligned["id"] / "history.jsonl").open()]
+    (run,) = world.logged(run=record(next(path for path in world.runs if record(path)["epochs"]))["id"])
+    curve = connect(world.outputs).get_metric_history(run.info.run_id, "train/aligned/loss")
+    rows = [next(row for row in range(len(history)) if history[row]["step"] == point.step) for point in curve]
+    assert len(rows) == 4 < len(history)
+    assert (rows[0], rows[-1]) == (0, len(history) - 1)
+    gaps = [after - before for before, after in pairwise(rows)]
+    assert max(gaps) - min(gaps) <= 1
+    assert [point.value for point in curve] == [history[row]["loss"] for row in rows]
 
 
 def test_an_unchanged_run_is_not_written_again_and_mlflow_not_imported(world: World) -> None:
