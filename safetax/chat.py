@@ -51,7 +51,7 @@ class ChatRenderer:
         """
         markup = self.markup
         closed = "" if thinking else markup.before_thinking + markup.close_thinking
-        return self.header(messages, assistant_header) + self.encode(markup.open_thinking) + self.encode(closed)
+        return self.header(messages, assistant_header) + self._opening + self.encode(closed)
 
     def header(self, messages: Sequence[Message], assistant_header: bool = True) -> list[int]:
         """Return the token ids of ``prompt_text``.
@@ -111,9 +111,9 @@ class ChatRenderer:
         header = self.header(example.messages)
         written = self.completion_text(example.thinking, example.answer or "")
         opening = self.markup.open_thinking
-        parts = [opening, written.removeprefix(opening)] if opening and written.startswith(opening) else [written]
-        completion = [token for part in parts for token in self.encode(part)]
-        return TrainingRow(header + completion + self.encode(self.end_text), len(header))
+        opened = bool(opening) and written.startswith(opening)
+        completion = self._opening + self.encode(written.removeprefix(opening)) if opened else self.encode(written)
+        return TrainingRow(header + completion + self._end, len(header))
 
     def _row_of_start(self, example: Example) -> TrainingRow:
         """Return a row that ends in the start of the thinking; the prompt opens the thinking, so that has no loss."""
@@ -131,22 +131,25 @@ class ChatRenderer:
         thinking = example.thinking or ""
         return self.markup.before_thinking + (thinking if self.markup.keep_whitespace else thinking.strip())
 
-    def parts(self, example: Example) -> list[Part | None]:
-        """Return for each token of ``row(example)`` the part that it writes; None: prompt, markup, end of the turn.
+    def parts(self, example: Example, row: TrainingRow) -> list[Part | None]:
+        """Return for each token of an example's row the part that it writes; None: prompt, markup, end of the turn.
 
         A token is of a part if a character of it is, also where it goes on into the markup behind the part.
 
+        Args:
+            example: the example.
+            row: what ``row`` made of it.
+
         Raises:
-            ValueError: as ``row`` does.
             UserError: the tokenizer cannot say which characters a token stands for.
         """
-        row, markup = self.row(example), self.markup
+        markup = self.markup
         opening, begin = markup.open_thinking, len(markup.open_thinking + markup.before_thinking)
         thinking, answer = self._kept(example.thinking or ""), self._kept(example.answer or "")
         if example.supervised == "thinking_start":
             written, answer, end = opening + self._thinking_start(example), "", 0
         else:
-            written, end = self.completion_text(example.thinking, answer), len(self.encode(self.end_text))
+            written, end = self.completion_text(example.thinking, answer), len(self._end)
         if example.thinking is None or not opening:
             thinking = ""
         spans: dict[Part, tuple[int, int]] = {
@@ -194,9 +197,17 @@ class ChatRenderer:
         return text.rpartition(written)[2] or self.tokenizer.eos_token
 
     @cached_property
+    def _opening(self) -> list[int]:
+        return self.encode(self.markup.open_thinking)
+
+    @cached_property
+    def _end(self) -> list[int]:
+        return self.encode(self.end_text)
+
+    @cached_property
     def ends(self) -> list[list[int]]:
         """What ends a response when it is generated: the end of the turn, which may be several tokens, and eos."""
-        turn = self.encode(self.end_text)
+        turn = self._end
         special = {*self.tokenizer.all_special_ids, *self.tokenizer.get_added_vocab().values()}
         single = next(([token] for token in turn if token in special), None)
         eos = self.tokenizer.eos_token_id

@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -169,13 +171,25 @@ class _Splits:
 
 
 def _evaluate(model: Any, loaded: Any, limit: int | None) -> dict[str, Any]:
+    from lm_eval import utils
     from lm_eval.evaluator import evaluate
 
-    results = evaluate(
-        lm=model, task_dict=loaded, limit=limit, apply_chat_template=True, bootstrap_iters=0, log_samples=True
-    )
+    with _compiled_once(utils.env):
+        results = evaluate(
+            lm=model, task_dict=loaded, limit=limit, apply_chat_template=True, bootstrap_iters=0, log_samples=True
+        )
     assert results is not None
     return dict(results)
+
+
+@contextmanager
+def _compiled_once(environment: Any) -> Iterator[None]:
+    """Have a Jinja environment keep the templates that it compiles; lm-eval's would be compiled for each document."""
+    environment.from_string = lru_cache(maxsize=64)(environment.from_string)
+    try:
+        yield
+    finally:
+        del environment.from_string  # the class's own is there again
 
 
 def _language_model(answers: Sequence[str] | None = None) -> Any:

@@ -75,7 +75,7 @@ def rows_of(
             row = renderer.row(example)
             if len(row.tokens) > max_tokens:
                 raise ValueError(f"it has {len(row.tokens)} tokens, more than max_tokens={max_tokens}")
-            rows.append(Row(example.id, row, renderer.parts(example)))
+            rows.append(Row(example.id, row, renderer.parts(example, row)))
         except ValueError as error:
             message = f"Row {index} ({example.id}) of the data cannot be measured: {error}"
             if skipped is None:

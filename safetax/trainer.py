@@ -97,6 +97,10 @@ class SupervisedTrainer(Trainer):
                 logs[self.term.objective.name] = float(value)
         super().log(logs, start_time)
 
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Return 0: what a training costs is counted once, from its work, in :mod:`safetax.training_cost`."""
+        return 0
+
     def training_step(self, *arguments: Any, **keywords: Any) -> torch.Tensor:
         """Train on one micro batch."""
         self.work += self.batches.waiting.popleft()

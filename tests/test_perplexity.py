@@ -62,7 +62,8 @@ def lab() -> ChatRenderer:
 def test_the_tokens_of_a_part_hold_its_text_and_little_more(family: str, name: str, row: str) -> None:
     here = ChatRenderer(FAMILIES[family], markup(name))
     example = ROWS[row]
-    parts, tokens = here.parts(example), here.row(example).tokens
+    made = here.row(example)
+    parts, tokens = here.parts(example, made), made.tokens
     assert len(parts) == len(tokens)
     keep = here.markup.keep_whitespace
     wanted = {"thinking": example.thinking if here.markup.open_thinking else None, "answer": example.answer}
@@ -88,7 +89,7 @@ def part_of_close(here: ChatRenderer, text: str) -> bool:
 def test_literal_parts_of_a_row_of_the_lab(lab: ChatRenderer) -> None:
     example = Example("row", [{"role": "user", "content": "how do i"}], "i should not", "i can not help .")
     row = lab.row(example)
-    told = [(lab.decode([token]), part) for token, part in zip(row.tokens, lab.parts(example), strict=True)]
+    told = [(lab.decode([token]), part) for token, part in zip(row.tokens, lab.parts(example, row), strict=True)]
     assert told[row.completion_start :] == [
         ("<think>", None),
         ("i", "thinking"),
@@ -108,7 +109,8 @@ def test_literal_parts_of_a_row_of_the_lab(lab: ChatRenderer) -> None:
 def test_a_start_of_thinking_is_thinking_alone(family: str, name: str) -> None:
     here = ChatRenderer(FAMILIES[family], markup(name))
     example = replace(ROWS["plain"], answer=None, supervised="thinking_start")
-    row, parts = here.row(example), here.parts(example)
+    row = here.row(example)
+    parts = here.parts(example, row)
     assert here.decode([t for t, part in zip(row.tokens, parts, strict=True) if part == "thinking"]).strip() == (
         "First, 4 rows of 12 rolls."
     )
@@ -120,7 +122,8 @@ def test_a_marker_within_a_token_goes_with_the_part() -> None:
     tokenizer = qwen_like()
     assert tokenizer.add_tokens([".\n"]) == 1
     here = ChatRenderer(tokenizer, markup("think_tags"))
-    row, parts = here.row(ROWS["plain"]), here.parts(ROWS["plain"])
+    row = here.row(ROWS["plain"])
+    parts = here.parts(ROWS["plain"], row)
     thinking = here.decode([token for token, part in zip(row.tokens, parts, strict=True) if part == "thinking"])
     assert thinking == "First, 4 rows of 12 rolls.\n"
 
@@ -130,7 +133,8 @@ def test_a_marker_within_a_token_goes_with_the_part() -> None:
 
 def plain_sums(model: Any, renderer: ChatRenderer, example: Example) -> dict[str, tuple[int, float]]:
     """The same by the whole row's logits, one row at a time."""
-    row, parts = renderer.row(example), renderer.parts(example)
+    row = renderer.row(example)
+    parts = renderer.parts(example, row)
     with torch.no_grad():
         logits = model(torch.tensor([row.tokens])).logits[0].double()
     nll = -logits.log_softmax(-1)[:-1].gather(1, torch.tensor(row.tokens[1:]).unsqueeze(1)).squeeze(1)

@@ -461,6 +461,21 @@ def test_two_ranks_and_two_nodes_train_as_one_does(tmp_path: Path) -> None:
     assert subprocess.run(command, env={**os.environ, "NODE_RANK": "1"}, timeout=60).returncode == 0
 
 
+@pytest.mark.slow
+def test_the_mean_over_rows_is_that_of_all_ranks(tmp_path: Path) -> None:
+    """In the last step of each epoch one rank has no row; over its own rows alone the mean would be another."""
+    start = save_tiny(tmp_path / "start", "qwen3", tie_word_embeddings=True)
+    values = {"global_batch": 4, "epochs": 2, "loss_mean": "rows"}
+    alone = training_step(tmp_path / "alone", start, chats(13), **values)
+    ranks = training_step(tmp_path / "ranks", start, chats(13), {"devices": 2}, **values)
+    by_token = training_step(tmp_path / "token", start, chats(13), **values | {"loss_mean": "tokens"})
+    assert in_process(alone) == in_process(by_token) == 0
+    done = train_by_hand(ranks)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert losses(ranks) == pytest.approx(losses(alone), rel=1e-5)
+    assert losses(by_token) != pytest.approx(losses(alone), rel=1e-3)
+
+
 def free_port() -> int:
     import socket
 
@@ -542,7 +557,7 @@ def test_a_checkpoint_of_another_layout_is_not_resumed(tmp_path: Path) -> None:
             "llama",
             True,
             # Decay decides much here: inside the gradient, as another Adam has it, the losses would be others.
-            {"dtype": "bfloat16_mixed", "offload": "optimizer", "weight_decay": 30.0},
+            {"dtype": "bfloat16_mixed", "offload": "optimizer", "weight_decay": 30.0, "loss_mean": "rows"},
             {"weights": "bfloat16", "masters": "float32", "optimizer": "float32"},
         ),
     ],
@@ -560,6 +575,7 @@ def test_zero_in_bfloat16_with_everything_that_saves_memory(
     lora = Lora(**values["lora"]) if "lora" in values else None
     offload, decay = values.get("offload", "none"), values.get("weight_decay", 0.0)
     settings = {"dtype": values["dtype"], "lora": lora, "learning_rate": 3e-3, "epochs": 3, "weight_decay": decay}
+    settings |= {"loss_mean": values.get("loss_mean", "tokens")}
     spread = {"devices": 2, "zero": zero, "micro_batch": 1, "loss_chunk": 8, "gradient_checkpointing": True}
     spread |= {"offload": offload}
     step = training_step(tmp_path / "o", start, chats(9), spread, **settings)
