@@ -115,6 +115,25 @@ def test_worked_examples_are_the_same_each_time_and_no_part_of_the_scoring(folde
         assert {verdict.correct for verdict in verdicts} == {expected}
 
 
+def test_a_template_is_compiled_once_for_all_documents(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """lm-eval itself compiles it for each; its environment is as it was afterwards."""
+    from lm_eval.utils import env
+
+    compiled: list[str] = []
+    compile_one = type(env).compile
+
+    def counted(self: object, source: str, *arguments: object, **keywords: object) -> object:
+        compiled.append(source)
+        return compile_one(self, source, *arguments, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(env), "compile", counted)
+    examples = record("shuffled", folder, {}, None)
+    grade("shuffled", folder, {}, None, examples, answered(examples, 1, 1))
+    assert {"{{question}}", "{{answer}}"} <= set(compiled)
+    assert len(compiled) < 10 < len(examples)
+    assert "from_string" not in vars(env)
+
+
 def test_metric_that_the_task_lacks_is_named(folder: str) -> None:
     examples = record("shuffled", folder, {}, 2)
     with pytest.raises(UserError, match=r"grader\.metric=f1: task shuffled has exact_match"):
