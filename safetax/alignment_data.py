@@ -24,7 +24,7 @@ def data_of(step: str, run: Run, steps: Steps) -> Document:
     that of the data themselves or else the only one. ``fallback`` is None where no row was refined; else ``n`` rows
     were to be, of which no sample of the LRM passed for ``kept``, whose original stands in the data, and ``dropped``;
     ``rate`` is the share of the two in %, with Wilson's interval. It is that of the whole refined data set, also where
-    a part of it was taken.
+    a part of it was taken. Refined data themselves say which data they were ``refined_from``.
 
     Args:
         step: key of the prepare step.
@@ -34,6 +34,8 @@ def data_of(step: str, run: Run, steps: Steps) -> Document:
     made_of = _made_of(step, run, steps)
     draws = {source: draw for source, summary in made_of.items() if (draw := summary.get("draw")) is not None}
     only = next(iter(draws.values())) if len(draws) == 1 else None
+    manifest = steps.manifest(step, run)
+    source = manifest["inputs"].get("source") if manifest["summary"].get("fallback") else None
     return {
         "step": step,
         "examples": made_of[step]["examples"],
@@ -41,6 +43,7 @@ def data_of(step: str, run: Run, steps: Steps) -> Document:
         "draw": draws.get(step, only),
         "draws": list(draws.values()),
         "fallback": _fallback(list(_fallbacks(step, run, steps))),
+        **({"refined_from": source["step"]} if source else {}),
     }
 
 

@@ -35,6 +35,7 @@ from safetax.scores import (
     measure,
 )
 from safetax.statistics import CONFIDENCE
+from safetax.step import fingerprint_of
 
 ROLES = ("base", "lrm", "aligned")
 
@@ -258,6 +259,7 @@ def _document(checkpoint: _Checkpoint) -> Document:
         config = record["config"]
         categories["trained_on"] = trained_on(config["dataset"], config["categories"])
     method = {"method": record["config"].get("method"), "data": checkpoint.data, "shift": checkpoint.shift}
+    method["recipe"] = fingerprint_of([record["config"].get("alignment"), between])  # how it was trained, not on what
     return {
         "id": checkpoint.id,
         "role": checkpoint.role,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SLURM = "slurm"
 """The option of ``hydra/launcher`` that submits to a cluster."""
-REPORT_VERSION = 4
+REPORT_VERSION = 5
 """Raised when the report begins to show something else for the same results."""
 
 

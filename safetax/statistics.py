@@ -1,4 +1,5 @@
-"""Intervals: Wilson for one proportion, a bootstrap over prompts for means and differences, the spread over seeds.
+"""Intervals: Wilson for one proportion, a bootstrap over prompts for means and differences, the spread over seeds, and
+Student's t for a mean over them.
 
 All values here are shares (0 to 1), not percent. Everything is a function of its arguments: the bootstrap draws from a
 generator that is seeded by the prompts' ids, so the same data always gives the same interval, on any machine.
@@ -122,6 +123,21 @@ def spread(values: Sequence[float]) -> Spread:
     mean = math.fsum(values) / len(values)
     sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)) if len(values) > 1 else None
     return Spread(mean, sd, min(values), max(values))
+
+
+def mean_over_runs(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate | None:
+    """Return the mean of a value that each run has one of, with Student's t interval.
+
+    None where that says nothing: of fewer than two runs, or where all agree, which tells how few they are and not how
+    sure the mean is.
+    """
+    over = spread(values)
+    if over.sd is None or over.high - over.low < 1e-12:
+        return None
+    from scipy.stats import t  # slow to import, and only some reports have such values
+
+    half = float(t.ppf((1 + confidence) / 2, len(values) - 1)) * over.sd / math.sqrt(len(values))
+    return Estimate(over.mean, over.mean - half, over.mean + half)
 
 
 def _interval(

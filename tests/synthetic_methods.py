@@ -70,9 +70,12 @@ class Methods(Writer):
         summary: dict[str, Any] = {"examples": self.total or distinct}
         if self.limit:
             summary |= {"distinct": distinct, "draw": self.draw}
+        inputs = {}
         if before:
             summary["fallback"] = {"rows": 1000, "fallen_back": draw.randrange(20, 120), "reasons": {}}
-        self.manifest("prepare", fingerprint, f"data {dataset}", {"dataset": dataset}, {}, summary, [])
+            plain = self.about_data(dataset.removeprefix("dgr_"), seed)["data"]
+            inputs = {"source": {"step": plain, "outputs": "0" * 64}}
+        self.manifest("prepare", fingerprint, f"data {dataset}", {"dataset": dataset}, inputs, summary, [])
         if self.replayed:
             fingerprint = self.mixture(fingerprint, dataset, distinct, summary["examples"])
         shift = {"after": self.perplexity(fingerprint, after * math.exp(draw.gauss(0, 0.02)) if before else after)}

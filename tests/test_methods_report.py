@@ -23,6 +23,7 @@ from safetax.plots import wanted_plots
 from safetax.plots.paths import paths, told
 from safetax.plots.style import DARK, LIGHT, themed
 from safetax.rank_correlation import rank_correlation, spearman
+from safetax.refinement import FILE, refinement_effects, write_refinement
 from safetax.report.category_tables import category_tables
 from safetax.report.headline import sentences
 from safetax.report.page import write_page
@@ -380,6 +381,34 @@ def test_the_table_of_methods_holds_every_method_and_its_front(few: dict[str, An
     assert "$\\rightarrow$" in tex and "self\\_kl" in tex
     assert write_method_tables(_plain(few, "data", "shift", "method"), tmp_path) == []
     assert not any(path.exists() for path in paths)
+
+
+def test_a_refined_method_is_compared_with_its_source_run_by_run(few: dict[str, Any], tmp_path: Path) -> None:
+    effects = refinement_effects(few)
+    assert [(each.refined, each.plain, each.epochs) for each in effects] == [
+        ("dgr_direct_refusal", "direct_refusal", epochs) for epochs in (1.0, 5.0)
+    ]
+    scores = {
+        (each["dataset"], each["seed"]): each["scores"]["safety_tax"]["value"]
+        for each in few["checkpoints"]
+        if each["epochs"] == 5 and each["role"] == "aligned"
+    }
+    by_hand = [scores["dgr_direct_refusal", seed] - scores["direct_refusal", seed] for seed in (0, 1)]
+    change = effects[1].changes["safety_tax"]
+    assert change.values == pytest.approx(by_hand) and effects[1].pairs == 2
+    assert change.mean == pytest.approx(sum(by_hand) / 2)
+    half = 12.7062 * abs(by_hand[0] - by_hand[1]) / 2  # t of one degree of freedom; the sd of two over their root
+    assert change.interval is not None
+    reach = (max(-100.0, change.mean - half), min(100.0, change.mean + half))
+    assert (change.interval.low, change.interval.high) == pytest.approx(reach, rel=1e-4)
+    write_refinement(few, tmp_path)
+    (first, last) = csv.DictReader((tmp_path / FILE).read_text().splitlines())
+    assert (first["epochs"], last["refined"], last["pairs"]) == ("1", "dgr_direct_refusal", "2")
+    assert float(last["safety_tax"]) == pytest.approx(change.mean, abs=1e-6)
+    alone = {**few, "checkpoints": [each for each in few["checkpoints"] if each["dataset"] != "direct_refusal"]}
+    alone["curves"] = [curve for curve in few["curves"] if curve["dataset"] != "direct_refusal"]
+    write_refinement(alone, tmp_path)
+    assert refinement_effects(alone) == [] and not (tmp_path / FILE).exists()
 
 
 def test_a_document_that_knows_nothing_of_data_makes_the_report_it_made(tmp_path: Path) -> None:

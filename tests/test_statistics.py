@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from safetax.statistics import mean_of_benchmarks, paired_difference, spread, wilson
+from safetax.statistics import mean_of_benchmarks, mean_over_runs, paired_difference, spread, wilson
 
 
 def _values(results: list[float], prefix: str = "p") -> dict[str, float]:
@@ -104,3 +104,14 @@ def test_the_spread_over_seeds_is_mean_and_sample_deviation() -> None:
     assert (result.mean, result.low, result.high) == (5.0, 2.0, 9.0)
     assert result.sd == pytest.approx(math.sqrt(32 / 7))
     assert spread([3.0]).sd is None
+
+
+def test_a_mean_over_runs_has_students_interval_where_there_is_one() -> None:
+    found = mean_over_runs([1.0, 2.0, 3.0])
+    assert found is not None
+    half = 4.302653 / math.sqrt(3)  # t of two degrees of freedom
+    assert (found.value, found.low, found.high) == pytest.approx((2.0, 2.0 - half, 2.0 + half))
+    narrower = mean_over_runs([1.0, 2.0, 3.0], confidence=0.5)
+    assert narrower is not None and narrower.high - 2.0 == pytest.approx(0.816497 / math.sqrt(3))
+    assert mean_over_runs([1.0]) is None
+    assert mean_over_runs([1.0, 1.0, 1.0]) is None

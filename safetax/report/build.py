@@ -7,6 +7,7 @@ from pathlib import Path
 
 from safetax.costs import write_costs
 from safetax.method_table import write_method_tables
+from safetax.refinement import write_refinement
 from safetax.results import collect, write_results
 from safetax.tables import write_tables
 
@@ -23,6 +24,7 @@ def build_report(directories: Sequence[Path], out: Path) -> Path:
     write_results(results, out)
     write_tables(results.document, out)
     write_method_tables(results.document, out)
+    write_refinement(results.document, out)
     write_costs(results.provenance["training"], out)
 
     from safetax.plots import draw_plots

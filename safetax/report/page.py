@@ -18,6 +18,8 @@ from safetax.method_rows import METRICS as METHOD_METRICS
 from safetax.method_rows import last_rows, method_rows
 from safetax.method_table import front_text, samples_text
 from safetax.plots import crowded_figures
+from safetax.refinement import METRICS as REFINEMENT_METRICS
+from safetax.refinement import refinement_effects
 from safetax.report import headline, record, samples, sections
 from safetax.report.category_tables import category_tables
 from safetax.report.reader import Run, Steps, find_runs, read_json
@@ -81,6 +83,8 @@ def write_page(results: Mapping[str, Any], directories: Sequence[Path], figures:
         crowded=crowded_figures(without_fewer(results)["curves"]),
         methods=last_rows(method_rows(results)),
         method_metrics=METHOD_METRICS,
+        refinements=refinement_effects(results),
+        refinement_metrics=REFINEMENT_METRICS,
         categories=category_tables(results),
         notes=list(dict.fromkeys(note for run in found.values() if (note := run.record["config"].get("note")))),
         lab=any(run.record.get("world") == "lab" for run in found.values()),
