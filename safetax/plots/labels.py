@@ -16,6 +16,8 @@ _DISTANCES = (1.0, 1.35, 1.8)
 _FAR = (2.4, 3.2, 4.2, 5.4, 6.8, 8.4, 10.2)
 """Distances at which a line leads from a name to its point."""
 _LED = 2.0
+_MISREAD = 4.0
+"""Cost, in lines crossed, of a place that is nearer to another marker than to the text's own."""
 
 Box = tuple[float, float, float, float]
 Segment = tuple[tuple[float, float], tuple[float, float]]
@@ -59,7 +61,7 @@ def place_labels(
     dropped = 0
     # Names first, then numbers from the freest point to the most crowded one, where dropping one costs least.
     for label in sorted(labels, key=lambda label: (label.room <= 1.0, -_freedom(axes, label, places))):
-        spot = _best_place(axes, label, size * scale, half, taken, drawn)
+        spot = _best_place(axes, label, size * scale, half, taken, drawn, places)
         if spot is None:
             dropped += 1
             continue
@@ -83,11 +85,18 @@ def place_labels(
 
 
 def _best_place(
-    axes: Axes, label: Label, size: float, half: float, taken: Sequence[Box], drawn: Sequence[Any]
+    axes: Axes,
+    label: Label,
+    size: float,
+    half: float,
+    taken: Sequence[Box],
+    drawn: Sequence[Any],
+    places: Sequence[tuple[float, ...]],
 ) -> tuple[tuple[float, float], Box, bool] | None:
     """Return offset from the point and box, in pixels, of the place that the fewest lines cross, near first.
 
-    Also whether a line must lead there.
+    Also whether a line must lead there. Places at which the text would be read as that of another of the markers, at
+    ``places`` in pixels, come late.
     """
     x, y = axes.transData.transform((label.x, label.y))
     # Digits and points are narrower than the letters of a name.
@@ -107,6 +116,8 @@ def _best_place(
             if not inside or any(_overlap(box, other) for other in taken):
                 continue
             cost = sum(_crosses(segment, box) for segment in drawn) + 2 * (distance - 1)
+            own = _distance((x, y), box)
+            cost += _MISREAD * any(_distance(other, box) < own - 1 for other in places)
             if led:
                 cost += 3 + sum(_crosses(((x, y), (x + dx, y + dy)), other) for other in taken[:-1])
             if best is None or cost < best[0] - 1e-9:
@@ -136,6 +147,12 @@ def _freedom(axes: Axes, label: Label, places: Sequence[tuple[float, ...]]) -> f
     """Return the distance to the three nearest other points, in pixels."""
     place = tuple(axes.transData.transform((label.x, label.y)))
     return sum(sorted(math.dist(place, other) for other in places)[1:4])
+
+
+def _distance(place: Sequence[float], box: Box) -> float:
+    """Return how far a place lies from a box; 0 within it."""
+    x, y = place[0], place[1]
+    return math.hypot(max(box[0] - x, 0.0, x - box[2]), max(box[1] - y, 0.0, y - box[3]))
 
 
 def _overlap(one: Box, other: Box) -> bool:
