@@ -465,10 +465,9 @@ def test_two_ranks_and_two_nodes_train_as_one_does(tmp_path: Path) -> None:
 def test_the_mean_over_rows_is_that_of_all_ranks(tmp_path: Path) -> None:
     """In the last step of each epoch one rank has no row; over its own rows alone the mean would be another."""
     start = save_tiny(tmp_path / "start", "qwen3", tie_word_embeddings=True)
-    values: dict[str, Any] = {"global_batch": 4, "epochs": 2, "loss_mean": "rows"}
-    alone = training_step(tmp_path / "alone", start, chats(13), **values)
-    ranks = training_step(tmp_path / "ranks", start, chats(13), {"devices": 2}, **values)
-    by_token = training_step(tmp_path / "token", start, chats(13), **values | {"loss_mean": "tokens"})
+    alone = training_step(tmp_path / "alone", start, chats(13), loss_mean="rows")
+    ranks = training_step(tmp_path / "ranks", start, chats(13), {"devices": 2}, loss_mean="rows")
+    by_token = training_step(tmp_path / "token", start, chats(13))
     assert in_process(alone) == in_process(by_token) == 0
     done = train_by_hand(ranks)
     assert done.returncode == 0, done.stdout + done.stderr
