@@ -36,17 +36,19 @@ def main() -> int:
     requests: Requests = queue.Queue()
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
     served: set[str] = set()
+    new = False  # whether the last request was the first of its kind
     while (request := requests.get()) is not None:
+        if new:
+            # The libraries that it loaded stay; looking through them again and again took 5 % of a small training.
+            gc.collect()
+            gc.freeze()
+        new = request["kind"] not in served
+        served.add(request["kind"])
         module = importlib.import_module(f"safetax.workers.{request['kind']}")
         directories = [Path(directory) for directory in request["directories"]]
         work_on(directories, module.work, events, getattr(module, "TOGETHER", False), _log_to)
         requests.task_done()
         events.send("done")
-        if request["kind"] not in served:
-            served.add(request["kind"])
-            # Libraries that were loaded for it stay; looking through them again and again took 5 % of a small training.
-            gc.collect()
-            gc.freeze()
     return 0
 
 
