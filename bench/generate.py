@@ -26,8 +26,8 @@ def main() -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from safetax.chat import ChatRenderer
     from safetax.config.schema import Format
+    from safetax.data.chat import ChatRenderer
 
     torch.set_num_threads(options.threads)
     found = [
@@ -59,9 +59,9 @@ def main() -> None:
 
 
 def run_engine(model: Any, tokenizer: Any, renderer: Any, prompts: list[list[int]], batch: int) -> float:
-    from safetax.engines import Prompt
-    from safetax.engines.hf import HfEngine
-    from safetax.prompting import markers_of
+    from safetax.evaluation.engines import Prompt
+    from safetax.evaluation.engines.hf import HfEngine
+    from safetax.evaluation.prompting import markers_of
 
     asked = [Prompt(tokens, THINKING, ANSWER, 0.0, 1.0, 0) for tokens in prompts]
     started = time.monotonic()

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from safetax.graders.algebra import Algebra
-from safetax.graders.equality import cleaned
-from safetax.graders.sound import Grade, grade
+from safetax.evaluation.graders.algebra import Algebra
+from safetax.evaluation.graders.equality import cleaned
+from safetax.evaluation.graders.sound import Grade, grade
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SIZES = {"aime24": 30, "math500": 500, "gsm8k": 1319}

@@ -58,8 +58,8 @@ def timed(overrides: list[str], outputs: Path, cached: bool = False) -> float:
 def planner_seconds() -> float:
     """Return the seconds that the planner itself takes over 36 composed runs."""
     from safetax.config.compose import Composer
-    from safetax.plan import plan
-    from safetax.resolve import Resolver
+    from safetax.plan.planner import plan
+    from safetax.plan.resolve import Resolver
 
     overrides = ["dataset=direct_refusal,safechain", "epochs=0,1,2,3,4,5", "seed=0,1,2"]
     jobs = Composer().jobs(overrides, multirun=True)

@@ -50,7 +50,7 @@ def once(vocabulary: int, hidden: int, tokens: int, chunk: int) -> tuple[float, 
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from safetax.loss import use_chunked_loss
+    from safetax.training.loss import use_chunked_loss
 
     torch.manual_seed(0)
     torch.set_num_threads(1)

@@ -13,8 +13,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from safetax.agreement import kappa
-from safetax.refusals import read
+from safetax.evaluation.judging.refusals import read
+from safetax.results.agreement import kappa
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -26,10 +26,10 @@ def main() -> None:
 
     torch.set_num_threads(options.threads)
     from safetax.config.compose import Composer
-    from safetax.plan import plan
-    from safetax.resolve import Resolver
-    from safetax.store import Store
-    from safetax.workers.job import Events, StepJob
+    from safetax.plan.planner import plan
+    from safetax.plan.resolve import Resolver
+    from safetax.store.job import Events, StepJob
+    from safetax.store.status import Store
 
     (job,) = Composer().jobs(["epochs=1"], multirun=False)
     graph = plan([(Resolver().resolve(job.config), job.overrides)])
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def run_worker(job: Any) -> float:
-    from safetax.training import train
+    from safetax.training.sft import train
 
     return float(train(job, lambda done, total, rate: job.progress(done, total, "steps", rate))["tokens_per_second"])
 
@@ -77,14 +77,14 @@ def run_bare(job: Any) -> float:
 
     import torch
 
-    from safetax.batches import Collator, tokenise
-    from safetax.chat import ChatRenderer
-    from safetax.checkpoint import load_model, load_tokenizer
     from safetax.config.identity import restore_node
     from safetax.config.schema import Format, Training
-    from safetax.optimizers import make_optimizer
+    from safetax.data.chat import ChatRenderer
+    from safetax.models.checkpoint import load_model, load_tokenizer
     from safetax.records import Example, read_records
-    from safetax.trainer import optimizer_steps
+    from safetax.training.batches import Collator, tokenise
+    from safetax.training.optimizers import make_optimizer
+    from safetax.training.trainer import optimizer_steps
 
     training = restore_node(Training, job.identity["training"])
     tokenizer = load_tokenizer(job.identity, job.inputs)

@@ -44,10 +44,10 @@ def command(arguments: Sequence[str]) -> int:
     parsed = parse(arguments)
     if parsed.shell_completion:
         return through_hydra(list(arguments))
-    from safetax import session as sessions
     from safetax.config.compose import Composer
-    from safetax.run_record import sweep_folder
-    from safetax.terminal import standard_console
+    from safetax.plan.record import sweep_folder
+    from safetax.run import session as sessions
+    from safetax.run.terminal import standard_console
 
     composer = Composer(parsed.config_dir, parsed.config_name or "config")
     jobs = composer.jobs(parsed.overrides, parsed.multirun)
@@ -61,13 +61,13 @@ def command(arguments: Sequence[str]) -> int:
     graph = session.plan(jobs)
     outputs = sessions.outputs_of(jobs[0].config.runtime)
     if any(job.config.plan for job in jobs):
-        from safetax.plan_table import print_plan
-        from safetax.store import Store
+        from safetax.plan.table import print_plan
+        from safetax.store.status import Store
 
         store = Store(outputs, jobs[0].config.runtime.retry_errors)
         print_plan(graph, store, session.console)
         if composer.launcher == sessions.SLURM:
-            from safetax.cluster.table import print_jobs
+            from safetax.run.slurm.table import print_jobs
 
             print_jobs(graph, store, session.console)
         if session.resolver.unknown:
@@ -79,7 +79,7 @@ def command(arguments: Sequence[str]) -> int:
     elsewhere = composer.launcher == sessions.SLURM or jobs[0].config.stage.name == "prefetch"
     session.check_ready(graph, outputs, here=not elsewhere)
     if composer.launcher == sessions.SLURM:
-        from safetax.cluster.submit import check_cluster
+        from safetax.run.slurm.submit import check_cluster
 
         check_cluster()
     sessions.current = session
@@ -188,7 +188,7 @@ def job(_: object) -> None:
     """Hydra's task function: run the one job of this process."""
     from hydra.core.hydra_config import HydraConfig
 
-    from safetax import session as sessions
+    from safetax.run import session as sessions
 
     overrides = HydraConfig.get().overrides.task
     if sessions.current is not None:
@@ -196,7 +196,7 @@ def job(_: object) -> None:
         return
     # A launcher of another package, such as submitit_slurm, calls this in a process of its own.
     from safetax.config.compose import Composer
-    from safetax.terminal import standard_console
+    from safetax.run.terminal import standard_console
 
     sources = HydraConfig.get().runtime.config_sources
     own = next((source.path for source in sources if source.provider == "command-line"), None)

@@ -14,17 +14,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from safetax.cluster.register import living
 from safetax.config.build import nearest
 from safetax.config.flat import flatten
 from safetax.errors import UserError
-from safetax.locks import owner, unused
-from safetax.manifest import ATTEMPT, LOG, STEP, read_json, read_manifest
-from safetax.prune import Doomed, RunRecord, dropped_runs, find_doomed, read_runs, remove, size_of, step_folders
-from safetax.step import VERSIONS, fingerprint_of
-from safetax.store import Store, most_similar
-from safetax.terminal import standard_console
-from safetax.view import clock
+from safetax.run.prune import Doomed, RunRecord, dropped_runs, find_doomed, read_runs, remove, size_of, step_folders
+from safetax.run.terminal import standard_console
+from safetax.run.view import clock
+from safetax.store.claims import living
+from safetax.store.locks import owner, unused
+from safetax.store.manifest import ATTEMPT, LOG, STEP, read_json, read_manifest
+from safetax.store.status import Store, most_similar
+from safetax.store.step import VERSIONS, fingerprint_of
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetax.cluster.record import Submission, load, load_plan
-from safetax.cluster.slurm import cancel, check_slurm, queue
-from safetax.cluster.watch import Seen, look, remaining, tail
 from safetax.errors import StepError, UserError
-from safetax.manifest import read_manifest
-from safetax.terminal import standard_console
-from safetax.view import clock
+from safetax.run.slurm.record import Submission, load, load_plan
+from safetax.run.slurm.watch import Seen, look, remaining, tail
+from safetax.run.terminal import standard_console
+from safetax.run.view import clock
+from safetax.store.manifest import read_manifest
+from safetax.store.slurm import cancel, check_slurm, queue
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -156,10 +156,10 @@ def look_again(submission: Submission, before: Sequence[Seen]) -> tuple[Sequence
 
 def run(chosen: argparse.Namespace, console: Console) -> int:
     """Do what the command line asks for."""
-    from safetax.cluster.outcome import outcome_of
-    from safetax.cluster.submit import submit
     from safetax.config.compose import Composer
-    from safetax.session import Session
+    from safetax.run.session import Session
+    from safetax.run.slurm.outcome import outcome_of
+    from safetax.run.slurm.submit import submit
 
     target = chosen.folder.absolute()
     submission = load(target)

@@ -26,7 +26,7 @@ def run_lab(outputs: Path, *overrides: str, sweep: bool = False) -> str:
     from rich.console import Console
 
     from safetax.config.compose import Composer
-    from safetax.session import Session
+    from safetax.run.session import Session
 
     text = io.StringIO()
     composer = Composer()

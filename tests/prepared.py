@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from safetax.config.compose import Composer
-from safetax.plan import plan
+from safetax.plan.planner import plan
+from safetax.plan.resolve import Resolver
 from safetax.records import Example, read_records
-from safetax.resolve import Resolver
-from safetax.step import Step, in_order
-from safetax.store import Store
+from safetax.store.job import Events, work_on
+from safetax.store.status import Store
+from safetax.store.step import Step, in_order
 from safetax.workers import prepare
-from safetax.workers.job import Events, work_on
 
 
 @cache

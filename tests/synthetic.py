@@ -1,6 +1,6 @@
 """Outputs folders as runs leave them, with made-up numbers: for tests of results, tables, plots and the page.
 
-``python -m tests.synthetic DIR`` writes one to look at. The figures that ``safetax.plots`` draws are ``epochs``,
+``python -m tests.synthetic DIR`` writes one to look at. The figures that ``safetax.report.plots`` draws are ``epochs``,
 ``tradeoff`` and ``refusal``: each as ``NAME.svg``, ``NAME.pdf``, ``NAME.png`` and ``NAME-dark.svg``; their titles,
 captions and alternative texts are in ``figures.json`` beside them.
 """

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from safetax.records import Example, write_records
-from safetax.results import collect
+from safetax.results.collect import collect
 from tests.synthetic import Writer, _fingerprint, write_runs
 
 # How fast a method lowers harm and accuracy and raises refusal of benign requests (rates per epoch), where accuracy
@@ -162,9 +162,9 @@ def category_outputs(path: Path, method: str = "direct_refusal", prompts: int = 
 
 
 if __name__ == "__main__":
-    from safetax.plots import draw_plots
     from safetax.report.page import write_page
-    from safetax.tables import write_tables
+    from safetax.report.plots import draw_plots
+    from safetax.report.tables import write_tables
 
     for make in (methods_outputs, samples_outputs, category_outputs):
         folder = Path(sys.argv[1]) / make.__name__.partition("_")[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from safetax.agreement import agreement, alpha, kappa
+from safetax.results.agreement import agreement, alpha, kappa
 
 RELIABILITY = (
     (1, 1, None, 1),

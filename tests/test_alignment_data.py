@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from safetax.alignment_data import data_of, perplexity_texts
-from safetax.cluster.jobs import jobs_of
-from safetax.estimate import estimates
-from safetax.manifest import MANIFEST
-from safetax.plan import Plan, Run, plan, unneeded
-from safetax.plan_table import stage_lines
+from safetax.plan.estimate import estimates
+from safetax.plan.planner import Plan, Run, plan, unneeded
+from safetax.plan.resolve import Resolver
+from safetax.plan.table import stage_lines
 from safetax.records import Example, write_records
-from safetax.report.reader import Run as Written
-from safetax.report.reader import Steps
-from safetax.resolve import Resolver
-from safetax.results import collect
-from safetax.step import Step
-from safetax.store import Store
+from safetax.results.alignment_data import data_of, perplexity_texts
+from safetax.results.collect import collect
+from safetax.results.reader import Run as Written
+from safetax.results.reader import Steps
+from safetax.run.slurm.jobs import jobs_of
+from safetax.store.manifest import MANIFEST
+from safetax.store.status import Store
+from safetax.store.step import Step
 from tests.conftest import run_lab
 from tests.prepared import composer
 

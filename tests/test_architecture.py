@@ -28,11 +28,11 @@ HEAVY = {
     "numpy",
 }
 ONE_PLACE = {
-    "deepspeed": "safetax.deepspeed_settings",  # otherwise transformers' Trainer starts it
-    "lm_eval": "safetax.lm_eval_tasks",
-    "mlflow": "safetax.mlflow_writer",
-    "openai": "safetax.llm_client",
-    "vllm": "safetax.engines._vllm_replica",
+    "deepspeed": "safetax.training.deepspeed_settings",  # otherwise transformers' Trainer starts it
+    "lm_eval": "safetax.data.lm_eval.tasks",
+    "mlflow": "safetax.report.mlflow.writer",
+    "openai": "safetax.evaluation.llm.client",
+    "vllm": "safetax.evaluation.engines._vllm_replica",
 }
 """Libraries that one module each may import; a module that is not there yet is where its library will be."""
 
@@ -51,7 +51,7 @@ ORCHESTRATION = {
 }
 """What decides which steps run; workers know nothing of it, nor of the results that are read from their steps."""
 
-PLANNING = ("safetax.__main__", "safetax.session", "safetax.plan_table", "safetax.config.compose")
+PLANNING = ("safetax.__main__", "safetax.run.session", "safetax.plan.table", "safetax.config.compose")
 """Where the way from the command to a printed plan begins."""
 
 
@@ -145,11 +145,13 @@ COMPONENTS = [
 
 def test_there_is_something_to_check() -> None:
     assert {"safetax.workers.train", "safetax.workers.generate", "safetax.workers.score"} <= set(WORKERS)
-    assert {"safetax.engines.hf", "safetax.judges.lab", "safetax.datasets.safechain"} <= set(COMPONENTS)
-    assert Import("torch", "", False) in imports_of("safetax.workers.job") or any(
+    assert {"safetax.evaluation.engines.hf", "safetax.evaluation.judges.lab", "safetax.data.datasets.safechain"} <= set(
+        COMPONENTS
+    )
+    assert Import("torch", "", False) in imports_of("safetax.store.job") or any(
         entry.top == "torch" for name in sources() for entry in imports_of(name)
     )
-    assert "safetax.config.schema" in reached("safetax.plan")
+    assert "safetax.config.schema" in reached("safetax.plan.planner")
     assert len(tracked()) > 50
 
 
@@ -160,7 +162,7 @@ def test_workers_know_nothing_of_each_other_or_of_the_plan(worker: str) -> None:
             parts = name.split(".")
             if parts[1:2] == ["workers"]:
                 # job is what they have in common, serve is the process that holds several of them
-                assert worker.endswith(".serve") or name in ("safetax.workers", "safetax.workers.job"), name
+                assert worker.endswith(".serve") or name in ("safetax.workers", "safetax.store.job"), name
             else:
                 assert parts[1] not in ORCHESTRATION, f"{worker} imports {name}"
                 assert parts[1] not in {"report", "results", "tables", "plots", "tracking", "mlflow_writer"}, name
@@ -175,7 +177,9 @@ def test_components_know_nothing_of_workers_or_of_the_plan(module: str) -> None:
             )
 
 
-@pytest.mark.parametrize("module", ["safetax.plan", "safetax.step", "safetax.resolve", "safetax.config.build"])
+@pytest.mark.parametrize(
+    "module", ["safetax.plan.planner", "safetax.store.step", "safetax.plan.resolve", "safetax.config.build"]
+)
 def test_the_plan_knows_nothing_of_how_steps_run(module: str) -> None:
     """And the configuration nothing of the plan: data flows one way."""
     below = {"workers", "graph", "worker_process", "store", "view", "session", "results", "report"}
@@ -186,13 +190,13 @@ def test_the_plan_knows_nothing_of_how_steps_run(module: str) -> None:
 
 
 def test_the_plan_touches_no_disk_and_no_network() -> None:
-    for module in ("safetax.plan", "safetax.step"):
+    for module in ("safetax.plan.planner", "safetax.store.step"):
         names = {entry.top for entry in imports_of(module)}
         assert not names & {"os", "io", "pathlib", "shutil", "socket", "urllib", "subprocess", "huggingface_hub"}
         assert "open(" not in sources()[module].read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("start", [*PLANNING, *(name for name in COMPONENTS if name != "safetax.lab.tasks")])
+@pytest.mark.parametrize("start", [*PLANNING, *(name for name in COMPONENTS if name != "safetax.data.lab.tasks")])
 def test_planning_imports_nothing_heavy(start: str) -> None:
     """Components too: their light schema is read at composition."""
     for module in reached(start):

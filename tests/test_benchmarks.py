@@ -13,16 +13,16 @@ import pytest
 
 from bench.graders import SIZES, measure, problems
 from safetax.config.compose import Composer
-from safetax.datasets import Context as DataContext
-from safetax.datasets import lm_eval_task
+from safetax.data.datasets import Context as DataContext
+from safetax.data.datasets import lm_eval_task
 from safetax.errors import ConfigError, UserError
-from safetax.graders.algebra import Algebra
-from safetax.judges import Context, paper_grader, sound
-from safetax.plan import Plan, plan
+from safetax.evaluation.graders.algebra import Algebra
+from safetax.evaluation.judges import Context, paper_grader, sound
+from safetax.plan.planner import Plan, plan
+from safetax.plan.resolve import Resolver
 from safetax.records import Example, Response
-from safetax.resolve import Resolver
-from safetax.scores import benchmark_scores
-from safetax.scores import measure as measured
+from safetax.results.scores import benchmark_scores
+from safetax.results.scores import measure as measured
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -201,7 +201,7 @@ def test_a_run_of_a_real_model(tmp_path: Path) -> None:
     from rich.console import Console
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    from safetax.session import Session
+    from safetax.run.session import Session
     from tests.tokenizers_like import qwen_like
 
     torch.manual_seed(0)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from safetax.chat import ChatRenderer
 from safetax.config.build import build
 from safetax.config.compose import conf_directory
 from safetax.config.schema import Format
+from safetax.data.chat import ChatRenderer
+from safetax.data.lab.tokenizer import build_tokenizer
 from safetax.errors import UserError
-from safetax.lab.tokenizer import build_tokenizer
 from safetax.records import Example
 from tests.tokenizers_like import QWEN_SYSTEM, deepseek_like, llama_like, qwen_like
 

@@ -16,22 +16,22 @@ from rich.console import Console
 from submitit.slurm.slurm import SlurmJobEnvironment
 
 from safetax import sweep
-from safetax.cluster import slurm as slurm_commands
-from safetax.cluster.jobs import Job, jobs_of
-from safetax.cluster.record import Submission, Submitted, load, save, state_path
-from safetax.cluster.slurm import Queued
-from safetax.cluster.submit import cluster_jobs, submit
-from safetax.cluster.watch import SILENT, Seen, look, remaining, tail
-from safetax.cluster.work import leave_requeue_to_script
 from safetax.config.compose import Composer
 from safetax.errors import UserError
-from safetax.manifest import release, write_json
-from safetax.plan import Plan, plan
-from safetax.plan_table import rows_of
-from safetax.resolve import Resolver
-from safetax.session import Session
-from safetax.step import Step
-from safetax.store import Store
+from safetax.plan.planner import Plan, plan
+from safetax.plan.resolve import Resolver
+from safetax.plan.table import rows_of
+from safetax.run.session import Session
+from safetax.run.slurm.jobs import Job, jobs_of
+from safetax.run.slurm.record import Submission, Submitted, load, save, state_path
+from safetax.run.slurm.submit import cluster_jobs, submit
+from safetax.run.slurm.watch import SILENT, Seen, look, remaining, tail
+from safetax.run.slurm.work import leave_requeue_to_script
+from safetax.store import slurm as slurm_commands
+from safetax.store.manifest import release, write_json
+from safetax.store.slurm import Queued
+from safetax.store.status import Store
+from safetax.store.step import Step
 from tests.tiny_steps import put_manifest
 
 

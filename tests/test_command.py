@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 import safetax.__main__ as command_module
-from safetax import session as sessions
 from safetax.config.schema import Config
-from safetax.plan import Plan
-from safetax.session import Session
-from safetax.view import clock
+from safetax.plan.planner import Plan
+from safetax.run import session as sessions
+from safetax.run.session import Session
+from safetax.run.view import clock
 
 HEAVY = ("torch", "transformers", "datasets", "lm_eval", "mlflow", "deepspeed", "matplotlib", "tokenizers", "numpy")
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from safetax.data.sources import load_rows
+from safetax.data.sources.file import Config, resolve
 from safetax.errors import ConfigError, UserError
-from safetax.rows import load_rows
-from safetax.rows.file import Config, resolve
-from safetax.store import Store
+from safetax.store.status import Store
 from tests.prepared import failure, from_file, planned, prepared, rows_file, work
 
 ROWS = [

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from safetax.data.hub import UnreachableError, model_facts
 from safetax.errors import ConfigError
-from safetax.hub import UnreachableError, model_facts
 from tests.hub_stand_in import Hub, running
 
 LOADS = """
 import json, sys
 from safetax.errors import UserError
-from safetax.rows import hub
+from safetax.data.sources import hub
 for settings in json.loads(sys.stdin.read()):
     try:
         print(json.dumps(len(hub.load(hub.Config("hub", **settings)))))
@@ -26,7 +26,7 @@ for settings in json.loads(sys.stdin.read()):
 PLANS = """
 import sys
 from pathlib import Path
-from safetax.store import Store
+from safetax.store.status import Store
 from tests.prepared import planned
 step = planned("world=paper", "dataset=limo", "world.limo.columns={solution: trace}", *sys.argv[2:])
 print(Store(Path(sys.argv[1])).freeze(step))

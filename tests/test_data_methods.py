@@ -12,13 +12,13 @@ import pytest
 
 from safetax.config.compose import Composer
 from safetax.config.identity import identity
-from safetax.datasets import Context, refined, subset, unmet
-from safetax.datasets.refined import Checks, copied
-from safetax.datasets.subset import original_of
+from safetax.data.datasets import Context, refined, subset, unmet
+from safetax.data.datasets.refined import Checks, copied
+from safetax.data.datasets.subset import original_of
 from safetax.errors import ConfigError, UserError
-from safetax.plan import on_policy
+from safetax.plan.planner import on_policy
 from safetax.records import EndOfAnswer, EndOfThinking, Example, Response, Verdict, write_records
-from safetax.step import in_order
+from safetax.store.step import in_order
 from tests.prepared import composer, failure, planned, prepared
 
 SMALL = ("world.direct_refusal.samples=40", "dataset.source=direct_refusal")

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from safetax.chat import ChatRenderer
 from safetax.config.build import build
 from safetax.config.compose import conf_directory
 from safetax.config.schema import Format
+from safetax.data.chat import ChatRenderer
 from safetax.errors import ConfigError
 from tests.prepared import failure, from_file, planned, prepared, rows_file
 from tests.tokenizers_like import deepseek_like, qwen_like

@@ -24,20 +24,20 @@ import pytest
 from launchers import judge_server
 from safetax.config.identity import identity
 from safetax.config.schema import Format, Sampling
-from safetax.engines import Generated, Markers, Prompt, Source
-from safetax.engines._vllm_placement import Placement, Size, place, size_of
-from safetax.engines.hf import Config as HfConfig
-from safetax.engines.hf import HfEngine
-from safetax.engines.hf import start as start_hf
-from safetax.engines.openai import Config as OpenAIConfig
-from safetax.engines.openai import OpenAIEngine
-from safetax.engines.openai import start as start_client
 from safetax.errors import UserError
-from safetax.gpus import Gpu, parse, visible_gpus
+from safetax.evaluation.engines import Generated, Markers, Prompt, Source
+from safetax.evaluation.engines._vllm_placement import Placement, Size, place, size_of
+from safetax.evaluation.engines.hf import Config as HfConfig
+from safetax.evaluation.engines.hf import HfEngine
+from safetax.evaluation.engines.hf import start as start_hf
+from safetax.evaluation.engines.openai import Config as OpenAIConfig
+from safetax.evaluation.engines.openai import OpenAIEngine
+from safetax.evaluation.engines.openai import start as start_client
+from safetax.models.gpus import Gpu, parse, visible_gpus
 from safetax.records import Example, Response, read_records, write_records
-from safetax.step import Step
-from safetax.store import Store
-from safetax.worker_process import WorkerProcess
+from safetax.run.worker_process import WorkerProcess
+from safetax.store.status import Store
+from safetax.store.step import Step
 from safetax.workers.generate import read_partial
 from tests.llm_server import serving
 from tests.tiny_steps import put_manifest
@@ -240,7 +240,7 @@ def test_sizes_come_from_the_configuration_alone(tiny: tuple[Path, Any, Any]) ->
 
 
 def placed(tiny: tuple[Path, Any, Any], replicas: int, batch: int = 8) -> Any:
-    from safetax.engines.vllm import Config, VllmEngine
+    from safetax.evaluation.engines.vllm import Config, VllmEngine
 
     directory, _, tokenizer = tiny
     size = size_of(str(directory), None, "float32")
@@ -380,7 +380,7 @@ def test_the_others_do_what_a_dead_replica_had_under_way(tiny: tuple[Path, Any, 
 @pytest.mark.slow
 def test_too_little_memory_is_said_as_such(tiny: tuple[Path, Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr("safetax.engines.vllm.VllmEngine._host_cache", lambda self: 1000)
+    monkeypatch.setattr("safetax.evaluation.engines.vllm.VllmEngine._host_cache", lambda self: 1000)
     engine = placed(tiny, 1)
     try:
         with pytest.raises(UserError, match=r"too little memory.*runtime\.engine_memory=0\.5"):
@@ -393,7 +393,7 @@ def test_too_little_memory_is_said_as_such(tiny: tuple[Path, Any, Any], monkeypa
 @pytest.mark.vllm
 def test_settings_that_this_machine_cannot_follow_are_refused(tiny: tuple[Path, Any, Any]) -> None:
     """Through the engine's own start, where there is no GPU."""
-    from safetax.engines.vllm import Config, installed_version, start
+    from safetax.evaluation.engines.vllm import Config, installed_version, start
 
     if visible_gpus() or not installed_version().endswith("+cpu"):
         pytest.skip("has GPUs")

@@ -17,17 +17,24 @@ import pytest
 from safetax.config.compose import Composer
 from safetax.config.runtime import Runtime
 from safetax.config.schema import Config, Lora, Shape, Training
-from safetax.estimate import Estimates, estimates, resolve_offload
-from safetax.estimate.memory import GIB, Placement, activation_parts, checkpoint_bytes, parameters_in, training_memory
-from safetax.estimate.remedies import remedies
-from safetax.estimate.serving import serving
-from safetax.estimate.shapes import shape_in
-from safetax.estimate.training import flops_per_token
-from safetax.estimate.workload import prompts_of, training_rows
-from safetax.manifest import MANIFEST, write_json
-from safetax.plan import Plan, plan
-from safetax.resolve import Resolver
-from safetax.store import Store
+from safetax.plan.estimate import Estimates, estimates, resolve_offload
+from safetax.plan.estimate.memory import (
+    GIB,
+    Placement,
+    activation_parts,
+    checkpoint_bytes,
+    parameters_in,
+    training_memory,
+)
+from safetax.plan.estimate.remedies import remedies
+from safetax.plan.estimate.serving import serving
+from safetax.plan.estimate.shapes import shape_in
+from safetax.plan.estimate.training import flops_per_token
+from safetax.plan.estimate.workload import prompts_of, training_rows
+from safetax.plan.planner import Plan, plan
+from safetax.plan.resolve import Resolver
+from safetax.store.manifest import MANIFEST, write_json
+from safetax.store.status import Store
 
 LARGE = Shape(layers=64, hidden=5120, intermediate=27648, heads=40, kv_heads=8, head_dim=128, vocabulary=152064)
 SMALL = Shape(layers=28, hidden=3584, intermediate=18944, heads=28, kv_heads=4, head_dim=128, vocabulary=152064)
@@ -393,7 +400,7 @@ def test_a_model_of_unknown_shape_is_said_to_be_unknown(tmp_path: Path) -> None:
 def shown(graph: Plan, outputs: Path, width: int) -> str:
     from rich.console import Console
 
-    from safetax.plan_table import print_plan
+    from safetax.plan.table import print_plan
 
     text = io.StringIO()
     print_plan(graph, Store(outputs), Console(file=text, width=width))
@@ -436,7 +443,7 @@ def test_memory_that_is_not_set_is_that_of_the_smallest_gpu_here(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A stand-in for nvidia-smi, which this machine may lack."""
-    from safetax.estimate.shapes import gpu_memory
+    from safetax.plan.estimate.shapes import gpu_memory
 
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho '0, GPU-a, NVIDIA H200, 143771'\necho '1, GPU-b, NVIDIA L40S, 46068'\n")

@@ -13,19 +13,19 @@ from typing import Any
 
 import pytest
 
-from safetax.chat import ChatRenderer
-from safetax.checkpoint import MODEL
 from safetax.config.schema import Format
-from safetax.engines import Generated, Markers, Prompt
-from safetax.engines.hf import HfEngine
-from safetax.manifest import clear, read_json, sha256_of, write_json
-from safetax.prompting import markers_of, prompt_seed
+from safetax.data.chat import ChatRenderer
+from safetax.evaluation.engines import Generated, Markers, Prompt
+from safetax.evaluation.engines.hf import HfEngine
+from safetax.evaluation.prompting import markers_of, prompt_seed
+from safetax.evaluation.shared_prompts import SharedPrompts
+from safetax.models.checkpoint import MODEL
 from safetax.records import Response, read_records
-from safetax.shared_prompts import SharedPrompts
-from safetax.worker_process import WorkerProcess
+from safetax.run.worker_process import WorkerProcess
+from safetax.store.job import Events, StepJob, work_on
+from safetax.store.manifest import clear, read_json, sha256_of, write_json
 from safetax.workers import generate
 from safetax.workers.generate import read_partial
-from safetax.workers.job import Events, StepJob, work_on
 
 TAGS = Format("think_tags", "<think>", "</think>", force_answer="</think>")
 

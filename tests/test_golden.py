@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 from safetax.config.compose import Composer, conf_directory
-from safetax.plan import Plan, plan, unneeded
-from safetax.resolve import Resolver
+from safetax.plan.planner import Plan, plan, unneeded
+from safetax.plan.resolve import Resolver
 
 GOLDEN = Path(__file__).parent / "golden"
 DEFAULT = "default"

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from safetax.errors import UserError
-from safetax.graders.algebra import Algebra
-from safetax.graders.equality import equal
-from safetax.graders.extraction import choice, final_answer
-from safetax.graders.paper import extract, letter, plain_number, same_integer
-from safetax.graders.sound import grade, process_results
-from safetax.judges import Context, paper_grader, sound
+from safetax.evaluation.graders.algebra import Algebra
+from safetax.evaluation.graders.equality import equal
+from safetax.evaluation.graders.extraction import choice, final_answer
+from safetax.evaluation.graders.paper import extract, letter, plain_number, same_integer
+from safetax.evaluation.graders.sound import grade, process_results
+from safetax.evaluation.judges import Context, paper_grader, sound
 from safetax.records import EndOfThinking, Example, Response, Verdict
 from tests.llm_server import Server, plain, serving
 

@@ -18,12 +18,12 @@ import pytest
 
 from safetax.config.runtime import Runtime
 from safetax.errors import StepError, UserError
-from safetax.graph import GraphRunner, Outcome, trainings_behind
-from safetax.locks import is_locked, locked
-from safetax.manifest import clear, outputs_digest, read_json, write_json
-from safetax.step import Step, in_order
-from safetax.store import Store
-from safetax.worker_process import WorkerProcess
+from safetax.run.runner import GraphRunner, Outcome, trainings_behind
+from safetax.run.worker_process import WorkerProcess
+from safetax.store.locks import is_locked, locked
+from safetax.store.manifest import clear, outputs_digest, read_json, write_json
+from safetax.store.status import Store
+from safetax.store.step import Step, in_order
 from tests.tiny_steps import ROOT, answered, chats, ended, judged, make, prompts, put_responses, python, until
 
 Isolation = Literal["process", "shared"]
@@ -159,7 +159,7 @@ import json, signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, or in the background, they would be ignored
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
-from safetax.store import Store
+from safetax.store.status import Store
 from tests.test_graph import Recorder, run, small_graph
 from tests.tiny_steps import chats
 store = Store(Path(sys.argv[1]))

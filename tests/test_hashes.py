@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from safetax import hashes
-from safetax.manifest import sha256_of
+from safetax.store import hashes
+from safetax.store.manifest import sha256_of
 
 
 def test_large_files_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

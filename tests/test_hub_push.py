@@ -16,11 +16,11 @@ import pytest
 
 from safetax.config.compose import Composer
 from safetax.errors import ConfigError, UserError
-from safetax.hub_card import _cell, _public
-from safetax.hub_files import File, refuse_secrets
-from safetax.hub_push import check, targets
-from safetax.plan import Run
-from safetax.session import Session
+from safetax.plan.planner import Run
+from safetax.report.hub.card import _cell, _public
+from safetax.report.hub.files import File, refuse_secrets
+from safetax.report.hub.push import check, targets
+from safetax.run.session import Session
 from tests.hub_like import Hub, Repository, git_id, hub_like
 
 TOKEN = "a-token-of-the-test-0123456789"
@@ -30,8 +30,8 @@ from pathlib import Path
 from rich.console import Console
 from safetax.config.compose import Composer
 from safetax.errors import UserError
-from safetax.hub_push import push
-from safetax.session import Session
+from safetax.report.hub.push import push
+from safetax.run.session import Session
 
 outputs, *overrides = sys.argv[1:]
 composer = Composer()

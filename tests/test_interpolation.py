@@ -12,17 +12,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from safetax.checkpoint import verify_saved
 from safetax.errors import UserError
-from safetax.interpolation import interpolate, read_header
-from safetax.manifest import read_json
-from safetax.plan import Plan, plan
-from safetax.resolve import Resolver
-from safetax.results import collect
-from safetax.step import Step
-from safetax.store import Store
+from safetax.models.checkpoint import verify_saved
+from safetax.models.interpolation import interpolate, read_header
+from safetax.plan.planner import Plan, plan
+from safetax.plan.resolve import Resolver
+from safetax.results.collect import collect
+from safetax.store.job import work_on
+from safetax.store.manifest import read_json
+from safetax.store.status import Store
+from safetax.store.step import Step
 from safetax.workers import merge
-from safetax.workers.job import work_on
 from tests.conftest import run_lab
 from tests.prepared import composer
 from tests.tiny_models import save_tiny

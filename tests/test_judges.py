@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from safetax.config.build import component_module
+from safetax.data.hub import UnreachableError
 from safetax.errors import ConfigError, UserError
-from safetax.guards import defused, encode, shorten
-from safetax.hub import UnreachableError
-from safetax.instructions import filled, packaged_instruction, read_instruction
-from safetax.judge_models import grouped
-from safetax.judges import Context, beaver_dam, harmbench_cls, llama_guard, rubric, wildguard
-from safetax.judging import Case, judge_each
+from safetax.evaluation.judges import Context, beaver_dam, harmbench_cls, llama_guard, rubric, wildguard
+from safetax.evaluation.judging.guards import defused, encode, shorten
+from safetax.evaluation.judging.instructions import filled, packaged_instruction, read_instruction
+from safetax.evaluation.judging.models import grouped
+from safetax.evaluation.judging.repetition import repeated_words
+from safetax.evaluation.judging.verdicts import Case, judge_each
 from safetax.records import Example, Response, Verdict
-from safetax.repetition import repeated_words
 from safetax.workers.score import note_repetition
 
 CHARACTERS = [chr(code) for code in range(33, 127)] + ["▁", "\n", "é"]
@@ -255,7 +255,7 @@ def test_batches_hold_texts_of_like_length_and_not_too_many_tokens() -> None:
 
 
 def test_copies_share_the_work_and_an_error_in_one_is_raised(classifier: Path) -> None:
-    from safetax.judge_models import JudgeModel
+    from safetax.evaluation.judging.models import JudgeModel
 
     model = JudgeModel(
         beaver_dam.Config("beaver_dam", id=str(classifier)),
@@ -380,7 +380,7 @@ def test_a_guard_says_the_same_with_vllm(guard_model: Path, tmp_path: Path, monk
     verdicts = llama_guard.judge(config, examples, responses, judged)
     assert [verdict.label for verdict in verdicts] == ["unsafe", "safe", "unsafe", "safe", "error"]
     assert verdicts[0].detail == {"categories": ["S2", "S9"]}
-    monkeypatch.setattr("safetax.guards.writer", lambda *_: pytest.fail("it has all verdicts"))
+    monkeypatch.setattr("safetax.evaluation.judging.guards.writer", lambda *_: pytest.fail("it has all verdicts"))
     again = llama_guard.judge(config, examples[:1], responses[:4], judged)
     assert again == verdicts[:4]
 

@@ -13,9 +13,9 @@ from zlib import crc32
 
 import pytest
 
-from safetax.checkpoint import MODEL
 from safetax.errors import UserError
-from safetax.manifest import outputs_digest, read_json
+from safetax.models.checkpoint import MODEL
+from safetax.store.manifest import outputs_digest, read_json
 from tests.conftest import run_lab
 from tests.llm_server import Answer, plain, serving, subject
 
@@ -194,7 +194,7 @@ def test_a_tracking_failure_is_a_warning(copied_lab: Path, monkeypatch: pytest.M
     def broken(*_: object) -> None:
         raise OSError("the server is gone")
 
-    monkeypatch.setattr("safetax.tracking.track", broken)
+    monkeypatch.setattr("safetax.report.mlflow.tracking.track", broken)
     printed = run_lab(copied_lab, "tracking=mlflow")
     assert "Warning" in printed and "the server is gone" in printed
     assert "report.html" in printed

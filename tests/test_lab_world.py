@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 import yaml
 
-from safetax.datasets import Context, direct_refusal, lab_chats, lab_prompts, safechain, self_generated
+from safetax.data.datasets import Context, direct_refusal, lab_chats, lab_prompts, safechain, self_generated
+from safetax.data.lab import words
+from safetax.data.lab.chats import PARTS, Mixture, messages
+from safetax.data.lab.tasks import reasoning_documents
+from safetax.data.lab.tokenizer import build_tokenizer
+from safetax.data.lab.world import TEST_PROBLEMS, TEST_REQUESTS, Problem, Request, World, world
+from safetax.data.sources import lab as lab_rows
 from safetax.errors import UserError
-from safetax.judges import Context as JudgeContext
-from safetax.judges import lab as lab_judge
-from safetax.lab import words
-from safetax.lab.chats import PARTS, Mixture, messages
-from safetax.lab.tasks import reasoning_documents
-from safetax.lab.tokenizer import build_tokenizer
-from safetax.lab.world import TEST_PROBLEMS, TEST_REQUESTS, Problem, Request, World, world
+from safetax.evaluation.judges import Context as JudgeContext
+from safetax.evaluation.judges import lab as lab_judge
 from safetax.records import Example, Response, Verdict, write_records
-from safetax.rows import lab as lab_rows
 from tests.prepared import prepared
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from safetax import llm_client
 from safetax.config.compose import Composer
 from safetax.errors import ConfigError, UserError
-from safetax.llm_client import Client, connect
-from safetax.llm_replies import Reply
+from safetax.evaluation.llm import client as llm_client
+from safetax.evaluation.llm.client import Client, connect
+from safetax.evaluation.llm.replies import Reply
 from tests.llm_server import Answer, Server, serving, subject
 
 
@@ -254,7 +254,7 @@ def test_errors_are_asked_again_and_damaged_files_too(server: Server, tmp_path: 
 
 def test_several_processes_share_the_answers(server: Server, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from safetax.llm_client import Client\n"
+        "import sys; from pathlib import Path; from safetax.evaluation.llm.client import Client\n"
         "client = Client({'base_url': sys.argv[1]}, 'm', Path(sys.argv[2]), 4)\n"
         "asked = [{'messages': [{'role': 'user', 'content': str(n)}], 'temperature': 0.0, 'max_tokens': 5}"
         " for n in range(30)]\n"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from safetax import lm_eval_definitions
+from safetax.data.lm_eval import definitions as lm_eval_definitions
+from safetax.data.lm_eval.definitions import task_facts
+from safetax.data.lm_eval.tasks import cut, grade, record
 from safetax.errors import ConfigError, UserError
-from safetax.lm_eval_definitions import task_facts
-from safetax.lm_eval_tasks import cut, grade, record
 from safetax.records import Example, Response
 
 TASK = """\

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from safetax import ownership
 from safetax.errors import UserError
-from safetax.locks import in_use, is_locked, is_overtaken, lock_path, locked, owner, try_locked, unused
-from safetax.store import Store
-from safetax.worker_process import WorkerProcess
+from safetax.run.worker_process import WorkerProcess
+from safetax.store import lease as ownership
+from safetax.store.locks import in_use, is_locked, is_overtaken, lock_path, locked, owner, try_locked, unused
+from safetax.store.status import Store
 from tests.tiny_steps import ended, kill, make, prompts, python, until
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from safetax.locks import locked
+from safetax.store.locks import locked
 with locked(Path(sys.argv[1]), lambda owner: print("waits for", owner, flush=True)):
     print("held", flush=True)
     sys.stdin.readline()
@@ -112,7 +112,7 @@ def test_lock_is_inherited_by_a_child_that_is_given_it_and_by_no_other(step: Pat
     code = """
 import subprocess, sys
 from pathlib import Path
-from safetax.locks import locked
+from safetax.store.locks import locked
 with locked(Path(sys.argv[1])) as lock:
     given = (lock,) if sys.argv[2] == "given" else ()
     child = subprocess.Popen(["sleep", "60"], pass_fds=given, stdout=subprocess.DEVNULL)
@@ -167,7 +167,7 @@ def test_second_worker_waits_and_then_reuses(tmp_path: Path) -> None:
 def test_waiting_worker_ends_with_its_parent(tmp_path: Path) -> None:
     directory = Store(tmp_path / "outputs").freeze(prompts())
     code = (
-        "import sys\nfrom pathlib import Path\nfrom safetax.worker_process import WorkerProcess\n"
+        "import sys\nfrom pathlib import Path\nfrom safetax.run.worker_process import WorkerProcess\n"
         "worker = WorkerProcess(); print(worker.process.pid, flush=True)\n"
         "for event in worker.do('prepare', [Path(sys.argv[1])]): print(event['event'], flush=True)"
     )
@@ -247,7 +247,7 @@ def test_a_file_system_without_locks_is_named(step: Path, monkeypatch: pytest.Mo
 
     with locked(step):
         pass  # so that there is a file to look at
-    monkeypatch.setattr("safetax.locks.fcntl.flock", refuse)
+    monkeypatch.setattr("safetax.store.locks.fcntl.flock", refuse)
     outputs = step.parent.parent
     for context in (locked(step), try_locked(step), in_use(outputs), unused(outputs)):
         with pytest.raises(UserError, match=f"runtime.outputs={outputs}: its file system keeps no locks"), context:

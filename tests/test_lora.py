@@ -10,9 +10,9 @@ import pytest
 
 from safetax.config.schema import Lora
 from safetax.errors import UserError
-from safetax.manifest import read_json
+from safetax.store.job import work_on
+from safetax.store.manifest import read_json
 from safetax.workers import train
-from safetax.workers.job import work_on
 from tests.tiny_models import chats, save_tiny, tiny_model, training_step
 from tests.tiny_steps import silent
 
@@ -26,7 +26,7 @@ def weights(folder: Path) -> dict[str, Any]:
 def test_merged_weights_are_those_that_peft_merges() -> None:
     import torch
 
-    from safetax.lora import merged, with_adapters
+    from safetax.training.lora import merged, with_adapters
 
     model = tiny_model("qwen2")
     names = {name for name, _ in model.named_parameters()}
@@ -80,7 +80,7 @@ def test_only_what_is_targeted_moves(tmp_path: Path, dtype: str, masters: str) -
 
 
 def test_unknown_target_is_named_with_those_that_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from safetax.lora import with_adapters
+    from safetax.training.lora import with_adapters
 
     for wrong, said in (["up_prj"], r"'up_prj'.*Did you mean up_proj\?"), (["lm_head"], "'lm_head'"), ([], "empty"):
         with pytest.raises(UserError, match=rf"{said}.*Allowed for this model are down_proj, gate_proj, k_proj"):
@@ -97,7 +97,7 @@ def test_adapters_resume_to_the_same_weights(tmp_path: Path) -> None:
     """An attempt that ends behind a checkpoint is gone on with, to the same bits."""
     import torch
 
-    from safetax.trainer import Watch
+    from safetax.training.trainer import Watch
 
     start = save_tiny(tmp_path / "start", "qwen2")
     settings = {"lora": Lora(rank=2, dropout=0.1), "epochs": 6}

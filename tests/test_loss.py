@@ -43,7 +43,7 @@ def gradients(model: Any, **keywords: Any) -> tuple[float, dict[str, Any]]:
 def test_loss_and_all_gradients_are_those_of_the_whole_computation(model_type: str, tied: bool, chunk: int) -> None:
     import torch
 
-    from safetax.loss import use_chunked_loss
+    from safetax.training.loss import use_chunked_loss
 
     whole = tiny_model(model_type, VOCABULARY, tie_word_embeddings=tied)
     lean = copy.deepcopy(whole)
@@ -61,7 +61,7 @@ def test_loss_and_all_gradients_are_those_of_the_whole_computation(model_type: s
 def test_with_gradient_checkpointing() -> None:
     import torch
 
-    from safetax.loss import use_chunked_loss
+    from safetax.training.loss import use_chunked_loss
 
     whole = tiny_model("qwen3", VOCABULARY)
     lean = copy.deepcopy(whole)
@@ -78,7 +78,7 @@ def test_with_gradient_checkpointing() -> None:
 def test_in_bfloat16_it_is_no_further_from_the_truth_than_the_whole_computation(how: str) -> None:
     import torch
 
-    from safetax.loss import use_chunked_loss
+    from safetax.training.loss import use_chunked_loss
 
     true = tiny_model("qwen2", VOCABULARY)
     truth, slopes = gradients(true)
@@ -99,7 +99,7 @@ def test_in_bfloat16_it_is_no_further_from_the_truth_than_the_whole_computation(
 
 
 def test_a_frozen_head_gets_no_gradient() -> None:
-    from safetax.loss import use_chunked_loss
+    from safetax.training.loss import use_chunked_loss
 
     whole = tiny_model("llama", VOCABULARY)
     whole.lm_head.weight.requires_grad_(False)
@@ -114,7 +114,7 @@ def test_rows_without_loss_count_nothing() -> None:
     """What fills up an optimiser step on a rank that has no row left for it."""
     import torch
 
-    from safetax.loss import use_chunked_loss
+    from safetax.training.loss import use_chunked_loss
 
     model = tiny_model("qwen2", VOCABULARY)
     use_chunked_loss(model, 4)
@@ -131,7 +131,7 @@ def test_no_tensor_is_as_large_as_all_logits() -> None:
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    from safetax.loss import use_chunked_loss
+    from safetax.training.loss import use_chunked_loss
 
     class Largest(TorchDispatchMode):
         numel = 0
@@ -159,7 +159,7 @@ def test_no_tensor_is_as_large_as_all_logits() -> None:
 def test_without_labels_there_are_logits_as_before() -> None:
     import torch
 
-    from safetax.loss import use_chunked_loss
+    from safetax.training.loss import use_chunked_loss
 
     model = tiny_model("qwen2", VOCABULARY).eval()
     ids = batch()["input_ids"]
@@ -169,7 +169,7 @@ def test_without_labels_there_are_logits_as_before() -> None:
 
 
 def test_gradients_are_handed_out_once() -> None:
-    from safetax.loss import use_chunked_loss
+    from safetax.training.loss import use_chunked_loss
 
     model = tiny_model("qwen2", VOCABULARY)
     use_chunked_loss(model, 4)
@@ -180,7 +180,7 @@ def test_gradients_are_handed_out_once() -> None:
 
 
 def test_a_model_that_does_more_to_its_logits_is_refused() -> None:
-    from safetax.loss import use_chunked_loss
+    from safetax.training.loss import use_chunked_loss
 
     model = tiny_model("gemma2", VOCABULARY, final_logit_softcapping=30.0)
     with pytest.raises(
@@ -195,10 +195,10 @@ def test_a_mean_over_rows_counts_each_row_alike(chunk: int | None, packed: bool)
     """Two micro batches of a global batch, against the mean of the rows' own losses by transformers."""
     import torch
 
-    from safetax.batches import Collator
-    from safetax.chat import TrainingRow
-    from safetax.loss import use_chunked_loss
-    from safetax.packing import use_packing
+    from safetax.data.chat import TrainingRow
+    from safetax.training.batches import Collator
+    from safetax.training.loss import use_chunked_loss
+    from safetax.training.packing import use_packing
 
     generator = torch.Generator().manual_seed(0)
     rows = [

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from safetax.config.compose import Composer, conf_directory
-from safetax.plan import Run, plan, unneeded
+from safetax.plan.planner import Run, plan, unneeded
+from safetax.plan.resolve import Resolver
 from safetax.records import Example, read_records
-from safetax.resolve import Resolver
 from tests.conftest import run_lab
 
 METHODS = sorted(path.stem for path in (conf_directory() / "method").glob("*.yaml") if path.stem != "none")

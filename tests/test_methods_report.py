@@ -13,26 +13,26 @@ from typing import Any
 import pytest
 from matplotlib.text import Text
 
-from safetax.categories import by_category, trained_on
 from safetax.config.compose import Composer
-from safetax.method_rows import last_rows, method_rows
-from safetax.method_table import write_method_tables
-from safetax.pareto import front, fronts
-from safetax.plan import plan
-from safetax.plots import wanted_plots
-from safetax.plots.paths import paths, told
-from safetax.plots.style import DARK, LIGHT, themed
-from safetax.rank_correlation import rank_correlation, spearman
-from safetax.refinement import FILE, refinement_effects, write_refinement
+from safetax.plan.planner import plan
+from safetax.plan.resolve import Resolver
 from safetax.report.category_tables import category_tables
 from safetax.report.headline import sentences
+from safetax.report.method_table import write_method_tables
 from safetax.report.page import write_page
-from safetax.report.variants import Variant, data_variants
-from safetax.resolve import Resolver
-from safetax.results import collect, write_results
-from safetax.sample_counts import find_series, without_fewer
-from safetax.scores import Measured
-from safetax.shifts import find_shifts
+from safetax.report.plots import wanted_plots
+from safetax.report.plots.paths import paths, told
+from safetax.report.plots.style import DARK, LIGHT, themed
+from safetax.results.categories import by_category, trained_on
+from safetax.results.collect import collect, write_results
+from safetax.results.method_rows import last_rows, method_rows
+from safetax.results.pareto import front, fronts
+from safetax.results.rank_correlation import rank_correlation, spearman
+from safetax.results.refinement import FILE, refinement_effects, write_refinement
+from safetax.results.sample_counts import find_series, without_fewer
+from safetax.results.scores import Measured
+from safetax.results.shifts import find_shifts
+from safetax.results.variants import Variant, data_variants
 from tests.synthetic import make_outputs
 from tests.synthetic_methods import METHODS, category_outputs, methods_outputs, samples_outputs
 

@@ -116,7 +116,7 @@ LAB = {"model_type": "qwen3", "hidden_size": 32, "num_attention_heads": 4, "num_
 def test_an_architecture_that_transformers_would_take_in_silence_or_not_at_all(
     settings: dict[str, Any], told: list[str]
 ) -> None:
-    from safetax.random_start import configuration
+    from safetax.models.random_start import configuration
 
     with pytest.raises(UserError) as raised:
         configuration(LAB | settings, vocab_size=97)
@@ -127,7 +127,7 @@ def test_an_architecture_that_transformers_would_take_in_silence_or_not_at_all(
 
 @pytest.mark.parametrize("settings", [{}, {"rope_theta": 5e5}, {"model_type": "gpt2", "n_layer": 2, "n_embd": 32}])
 def test_an_architecture_may_use_all_names_that_its_type_has(settings: dict[str, Any]) -> None:
-    from safetax.random_start import configuration
+    from safetax.models.random_start import configuration
 
     asked = (LAB if "n_embd" not in settings else {}) | settings
     config = configuration(asked, vocab_size=97)

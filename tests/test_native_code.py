@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from safetax import native_code
+from safetax.training import native_code
 
 
 @pytest.fixture(autouse=True)

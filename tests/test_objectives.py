@@ -17,12 +17,12 @@ from safetax.config.compose import Composer
 from safetax.config.identity import identity, restore_node
 from safetax.config.schema import Lora, Training
 from safetax.errors import ConfigError
-from safetax.manifest import read_json
-from safetax.objectives import compares, objective_of
-from safetax.objectives.kl import Config
 from safetax.records import Example
+from safetax.store.job import work_on
+from safetax.store.manifest import read_json
+from safetax.training.objectives import compares, objective_of
+from safetax.training.objectives.kl import Config
 from safetax.workers import train
-from safetax.workers.job import work_on
 from tests.tiny_models import chats, save_tiny, tiny_model, training_step
 from tests.tiny_steps import silent
 
@@ -140,9 +140,9 @@ def test_loss_and_gradients_of_a_batch_are_those_by_hand(direction: Any, chunk: 
     """Two micro batches of a global batch, one of them with a row that the objective does not concern."""
     import torch
 
-    from safetax.frozen_model import FrozenModel
-    from safetax.loss import use_chunked_loss
-    from safetax.objective_term import Term, use_term
+    from safetax.training.loss import use_chunked_loss
+    from safetax.training.objective_term import Term, use_term
+    from safetax.training.reference_model import FrozenModel
 
     frozen, model = tiny_model("qwen2", seed=0), tiny_model("qwen2", seed=1)
     by_hand = copy.deepcopy(model)
@@ -236,8 +236,8 @@ def test_with_adapters_off_the_model_is_its_start_and_comes_back() -> None:
     """Adapters that do something by now: the frozen logits are those of a copy, in training mode with dropout too."""
     import torch
 
-    from safetax.frozen_model import FrozenModel
-    from safetax.lora import with_adapters
+    from safetax.training.lora import with_adapters
+    from safetax.training.reference_model import FrozenModel
 
     model = tiny_model("qwen3", attention_dropout=0.5)
     copied = FrozenModel.copy(copy.deepcopy(model))
@@ -288,7 +288,7 @@ def test_it_resumes_to_the_same_weights(tmp_path: Path, start: Path) -> None:
     """The frozen model is the start again, not the checkpoint that is gone on from."""
     import torch
 
-    from safetax.trainer import Watch
+    from safetax.training.trainer import Watch
 
     settings: dict[str, Any] = {"objective": KL, "epochs": 3, "global_batch": 4}
     whole = training_step(tmp_path / "a", start, mixed(12), {"checkpoint_minutes": 1e-9}, **settings)
@@ -365,9 +365,9 @@ def test_what_a_comparison_holds_of_each_logit_is_what_is_estimated(dtype: str) 
     from torch.utils._python_dispatch import TorchDispatchMode
 
     from safetax.config.schema import Shape
-    from safetax.estimate.memory import Placement, activation_parts, training_memory
-    from safetax.frozen_model import FrozenModel
-    from safetax.objective_term import Term, use_term
+    from safetax.plan.estimate.memory import Placement, activation_parts, training_memory
+    from safetax.training.objective_term import Term, use_term
+    from safetax.training.reference_model import FrozenModel
 
     class Live(TorchDispatchMode):
         """Counts the bytes of the tensors that are there at the same time."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from safetax.chat import TrainingRow
+from safetax.data.chat import TrainingRow
 from tests.tiny_models import chats, save_tiny, tiny_config, tiny_model, training_step
 
 ROWS = [TrainingRow(list(range(5, 5 + length)), start) for length, start in ((9, 3), (4, 1), (17, 8), (1, 1), (12, 2))]
@@ -19,14 +19,14 @@ VALUES: dict[str, dict[str, Any]] = {"qwen3_moe": EXPERTS, "mistral": {"sliding_
 
 def batches(objective: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
     """The rows padded, and packed."""
-    from safetax.batches import Collator
+    from safetax.training.batches import Collator
 
     padded, packed = (Collator(0, objective, packed=packed)(ROWS) for packed in (False, True))
     return padded, packed
 
 
 def model_types() -> list[str]:
-    from safetax.packing import MODEL_TYPES
+    from safetax.training.packing import MODEL_TYPES
 
     return sorted(MODEL_TYPES)
 
@@ -36,7 +36,7 @@ def model_types() -> list[str]:
 def test_loss_and_gradients_are_those_of_the_padded_batch(model_type: str, checkpointing: bool) -> None:
     import torch
 
-    from safetax.packing import can_pack, use_packing
+    from safetax.training.packing import can_pack, use_packing
 
     padded_model = tiny_model(model_type, **VALUES.get(model_type, {})).train()
     packed_model = copy.deepcopy(padded_model)
@@ -58,8 +58,8 @@ def test_loss_and_gradients_are_those_of_the_padded_batch(model_type: str, check
 def test_a_row_never_sees_another() -> None:
     import torch
 
-    from safetax.batches import Collator
-    from safetax.packing import use_packing
+    from safetax.training.batches import Collator
+    from safetax.training.packing import use_packing
 
     model = tiny_model("qwen3").eval()
     use_packing(model)
@@ -75,7 +75,7 @@ def test_a_row_never_sees_another() -> None:
 
 
 def test_batches_hold_the_same_tokens() -> None:
-    from safetax.batches import IGNORED, concerned_tokens
+    from safetax.training.batches import IGNORED, concerned_tokens
 
     padded, packed = batches(objective=True)
     real = padded["attention_mask"].bool()
@@ -100,14 +100,14 @@ def test_batches_hold_the_same_tokens() -> None:
     ],
 )
 def test_models_with_other_ways_between_tokens_are_padded(model_type: str, values: dict[str, Any]) -> None:
-    from safetax.packing import can_pack
+    from safetax.training.packing import can_pack
 
     assert not can_pack(tiny_config(model_type, 97, **values))
 
 
 def test_the_worker_packs_micro_batches_of_several_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from safetax import training
-    from safetax.workers.job import Events, StepJob
+    from safetax.store.job import Events, StepJob
+    from safetax.training import sft as training
 
     source = save_tiny(tmp_path / "tiny", "qwen2")
     curves, packed = {}, {}
@@ -135,10 +135,10 @@ def test_the_worker_packs_micro_batches_of_several_rows(tmp_path: Path, monkeypa
 def test_the_worker_takes_the_mean_over_rows(tmp_path: Path, micro: int | None) -> None:
     import torch
 
-    from safetax import training
-    from safetax.batches import Collator, tokenise
-    from safetax.chat import ChatRenderer
-    from safetax.workers.job import Events, StepJob
+    from safetax.data.chat import ChatRenderer
+    from safetax.store.job import Events, StepJob
+    from safetax.training import sft as training
+    from safetax.training.batches import Collator, tokenise
     from tests.tiny_models import THINK
 
     source = save_tiny(tmp_path / "tiny", "qwen2")

@@ -15,12 +15,12 @@ import pytest
 
 from safetax.config.flat import leaves
 from safetax.errors import UserError
-from safetax.plots import draw_plots
 from safetax.report import samples
 from safetax.report.headline import verdict
 from safetax.report.page import embed, interval, number, write_page
-from safetax.report.record import shared_and_own
-from safetax.results import collect
+from safetax.report.plots import draw_plots
+from safetax.results.collect import collect
+from safetax.results.record import shared_and_own
 from tests.synthetic import HTML_ANSWER, make_outputs
 from tests.synthetic_methods import category_outputs
 

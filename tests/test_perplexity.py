@@ -13,20 +13,20 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM
 
-from safetax.chat import ChatRenderer
 from safetax.config.build import build
 from safetax.config.compose import conf_directory
 from safetax.config.identity import identity
 from safetax.config.schema import Format
+from safetax.data.chat import ChatRenderer
+from safetax.data.lab.tokenizer import build_tokenizer
 from safetax.errors import UserError
-from safetax.lab.tokenizer import build_tokenizer
-from safetax.perplexity import BATCH_TOKENS, LOGITS, Measured, batches, measure, rows_of, summary_of
 from safetax.records import Example, write_records
 from safetax.statistics import ratio_of_sums
-from safetax.step import Step
-from safetax.store import Store
+from safetax.store.job import Events, work_on
+from safetax.store.status import Store
+from safetax.store.step import Step
+from safetax.training.perplexity import BATCH_TOKENS, LOGITS, Measured, batches, measure, rows_of, summary_of
 from safetax.workers import perplexity
-from safetax.workers.job import Events, work_on
 from tests.tiny_models import THINK, chats, save_tiny, tiny_model
 from tests.tiny_steps import put_manifest, silent
 from tests.tokenizers_like import deepseek_like, llama_like, qwen_like
@@ -176,7 +176,7 @@ def test_batches_change_nothing_and_the_longest_row_goes_first(
     for batch in (2, 4, 9):
         for one, other in zip(alone, measure(model, rows, pad, batch), strict=True):
             assert one.tokens == other.tokens and other.nll == pytest.approx(one.nll, rel=1e-5)
-    monkeypatch.setattr("safetax.perplexity.LOGITS", 5)
+    monkeypatch.setattr("safetax.training.perplexity.LOGITS", 5)
     for one, other in zip(alone, measure(model, rows, pad, 9), strict=True):
         assert other.nll == pytest.approx(one.nll, rel=1e-5)
     assert list(batches([3, 9, 5, 9], 2)) == [[1, 3], [2, 0]]
@@ -184,7 +184,7 @@ def test_batches_change_nothing_and_the_longest_row_goes_first(
 
 
 def test_the_estimate_knows_how_much_is_held() -> None:
-    from safetax.estimate import reading
+    from safetax.plan.estimate import reading
 
     assert (reading.BATCH_TOKENS, reading.LOGITS) == (BATCH_TOKENS, LOGITS)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from safetax.judges import phrases
-from safetax.judging import Case
+from safetax.evaluation.judges import phrases
+from safetax.evaluation.judging.refusals import read
+from safetax.evaluation.judging.verdicts import Case
 from safetax.records import Response
-from safetax.refusals import read
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

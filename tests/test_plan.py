@@ -14,9 +14,9 @@ import pytest
 from safetax.config.compose import Composer, conf_directory
 from safetax.config.fields import AsBefore, Label
 from safetax.config.identity import identity, restore_node
-from safetax.plan import Plan, Run, plan
-from safetax.resolve import Resolver
-from safetax.step import Step, fingerprint_of, in_order
+from safetax.plan.planner import Plan, Run, plan
+from safetax.plan.resolve import Resolver
+from safetax.store.step import Step, fingerprint_of, in_order
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,13 @@ import pytest
 
 from safetax.config.compose import Composer
 from safetax.config.schema import Config
-from safetax.hub_places import is_cached
-from safetax.manifest import MANIFEST, write_json
-from safetax.needs import refused_task
-from safetax.plan import Plan, plan
-from safetax.preflight import problems, why_unreachable
-from safetax.resolve import Resolver
-from safetax.step import Step
+from safetax.data.hub_places import is_cached
+from safetax.plan.planner import Plan, plan
+from safetax.plan.preflight import problems, why_unreachable
+from safetax.plan.requirements import refused_task
+from safetax.plan.resolve import Resolver
+from safetax.store.manifest import MANIFEST, write_json
+from safetax.store.step import Step
 from tests.hub_stand_in import running
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -364,8 +364,8 @@ def test_all_that_is_missing_is_told_at_once_and_soon(
 
 def test_torch_is_not_imported() -> None:
     code = (
-        "import sys; from safetax.preflight import problems; from safetax.config.compose import Composer\n"
-        "from safetax.plan import plan; from safetax.resolve import Resolver; from pathlib import Path\n"
+        "import sys; from safetax.plan.preflight import problems; from safetax.config.compose import Composer\n"
+        "from safetax.plan.planner import plan; from safetax.plan.resolve import Resolver; from pathlib import Path\n"
         "job = Composer().job(['model=s1.1-32b', 'runtime=single'])\n"
         "problems(plan([(Resolver(lenient=True).resolve(job.config), ())]), Path('/nonexistent'))\n"
         "print(sorted({'torch', 'transformers', 'deepspeed', 'openai', 'datasets'} & set(sys.modules)))"

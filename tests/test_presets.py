@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from safetax.chat import ChatRenderer
 from safetax.config.compose import Composer
 from safetax.config.schema import Config
-from safetax.plan import Run, plan, unneeded
-from safetax.prompting import make_prompt
+from safetax.data.chat import ChatRenderer
+from safetax.evaluation.prompting import make_prompt
+from safetax.plan.planner import Run, plan, unneeded
+from safetax.plan.resolve import Resolver
 from safetax.records import Example
-from safetax.resolve import Resolver
 from tests.test_golden import PRESETS, no_hub
 from tests.tokenizers_like import deepseek_like, qwen_like
 

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from safetax.errors import ConfigError
-from safetax.plots import draw_plots
-from safetax.plots.published import published_note, published_points
-from safetax.published import beside, load, names
 from safetax.report.build import build_report
-from safetax.report.variants import variants
-from safetax.results import collect
-from safetax.scores import measure, repeated_prompts
+from safetax.report.plots import draw_plots
+from safetax.report.plots.published import published_note, published_points
+from safetax.report.tables import csv_table, latex_table, markdown_table, terminal_table
+from safetax.results.collect import collect
+from safetax.results.published import beside, load, names
+from safetax.results.scores import measure, repeated_prompts
+from safetax.results.variants import variants
 from safetax.statistics import mean_of_benchmarks
-from safetax.tables import csv_table, latex_table, markdown_table, terminal_table
 from tests.synthetic_paper import make_paper_outputs
 
 
@@ -150,7 +150,7 @@ def test_a_figure_of_another_quantity_is_neither_compared_nor_drawn(document: di
     for checkpoint in fewer:
         del checkpoint["benchmarks"]["gpqa_diamond"]
         checkpoint["benchmarks"]["beavertails"]["judge"] = "phrases"
-    from safetax.published import beside
+    from safetax.results.published import beside
 
     (listed,) = beside({"safety_tax_s1": ["deepseek32b"]}, fewer)
     assert [measure["keys"] for measure in listed["measures"].values()] == [[], ["accuracy/gpqa_diamond"], []]
@@ -215,7 +215,7 @@ def test_uneven_repetition_weighs_rows_raw_and_prompts_once() -> None:
         {"id": str(n), "repeat": 0, "label": "", "harmful": value, "refused": None, "correct": None, "error": None}
         for n, value in enumerate(harmful)
     ]
-    from safetax.scores import benchmark_scores
+    from safetax.results.scores import benchmark_scores
 
     score = benchmark_scores(measure(evaluation, verdicts, 0, {"0": "0", "1": "0", "2": "0"}))["harmful_score"]
     assert (score["value"], score["n"]) == (75.0, 4)
@@ -246,7 +246,7 @@ def test_harmful_or_repeated_counts_what_either_says() -> None:
 
 
 def test_strongreject_is_the_mean_of_its_marks_beside_the_share_above_the_threshold() -> None:
-    from safetax.scores import benchmark_scores, headline_scores
+    from safetax.results.scores import benchmark_scores, headline_scores
 
     evaluation = {"prompts": "set", "measures": "harmful", "headline": True}
     blank = {"repeat": 0, "label": "", "refused": False, "correct": None, "error": None}

@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 
 from safetax.errors import UserError
-from safetax.plots import draw_plots, wanted_plots
-from safetax.plots.captions import describe
 from safetax.records import Verdict, read_records, write_records
 from safetax.report.__main__ import main
 from safetax.report.build import build_report
-from safetax.report.reader import Run, read_json
-from safetax.report.variants import variants
-from safetax.results import collect, write_results
-from safetax.tables import csv_table, latex_table, markdown_table, table_rows, terminal_table
+from safetax.report.plots import draw_plots, wanted_plots
+from safetax.report.plots.captions import describe
+from safetax.report.tables import csv_table, latex_table, markdown_table, table_rows, terminal_table
+from safetax.results.collect import collect, write_results
+from safetax.results.reader import Run, read_json
+from safetax.results.variants import variants
 from tests.synthetic import DATASETS, make_outputs
 
 Change = Callable[[dict[str, Any]], None]
@@ -515,6 +515,6 @@ def test_a_sweep_of_a_hundred_runs_is_read_in_two_seconds(tmp_path: Path) -> Non
 
 
 def test_reading_results_imports_nothing_heavy() -> None:
-    code = "import sys, safetax.results, safetax.tables, safetax.plots; print(*sys.modules)"
+    code = "import sys, safetax.results.collect, safetax.report.tables, safetax.report.plots; print(*sys.modules)"
     names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "transformers", "matplotlib", "rich", "lm_eval", "mlflow"} & set(names)

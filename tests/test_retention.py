@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from safetax.store import Store
+from safetax.store.status import Store
 from tests.conftest import run_lab
 
 

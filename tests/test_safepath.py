@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from safetax.datasets import Context, safepath
+from safetax.data.datasets import Context, safepath
 from safetax.errors import ConfigError, UserError
 from safetax.records import Example, read_records, write_records
 from tests.tiny_models import chats
@@ -56,9 +56,9 @@ def test_a_row_without_a_request_is_named_or_counted(tmp_path: Path) -> None:
 
 
 def test_a_training_on_it_learns_the_primer_and_not_the_rest(tmp_path: Path) -> None:
-    from safetax.batches import IGNORED, Collator, tokenise
-    from safetax.chat import ChatRenderer
-    from safetax.lab.tokenizer import build_tokenizer
+    from safetax.data.chat import ChatRenderer
+    from safetax.data.lab.tokenizer import build_tokenizer
+    from safetax.training.batches import IGNORED, Collator, tokenise
     from tests.tiny_models import THINK
 
     source, target = chats(2), "i should not answer this question !"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from safetax.config.compose import Composer
-from safetax.datasets import Context, safety_prompts
+from safetax.data.datasets import Context, safety_prompts
+from safetax.data.sources import file
 from safetax.errors import UserError
-from safetax.rows import file
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from safetax.cluster.record import Submission, load
-from safetax.cluster.slurm import Queued, queue
-from safetax.cluster.watch import look
-from safetax.manifest import read_json
+from safetax.run.slurm.record import Submission, load
+from safetax.run.slurm.watch import look
+from safetax.store.manifest import read_json
+from safetax.store.slurm import Queued, queue
 from tests.conftest import run_lab
 
 pytestmark = [

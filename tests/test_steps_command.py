@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from safetax import steps
-from safetax.graph import GraphRunner
-from safetax.locks import in_use, lock_path, locked
-from safetax.manifest import MANIFEST, read_json, write_json
-from safetax.step import Step
-from safetax.store import Store
+from safetax.run.runner import GraphRunner
+from safetax.store.locks import in_use, lock_path, locked
+from safetax.store.manifest import MANIFEST, read_json, write_json
+from safetax.store.status import Store
+from safetax.store.step import Step
 from tests.tiny_steps import (
     ROOT,
     answered,
@@ -356,7 +356,7 @@ def test_prune_asks_first(store: Store, score: Step, answer: str, code: int) -> 
 HOLD = """
 import sys
 from pathlib import Path
-from safetax.locks import locked
+from safetax.store.locks import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()
@@ -411,7 +411,7 @@ def test_interrupted_prune_leaves_no_half_that_counts(
     def interrupted(path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("safetax.prune.shutil.rmtree", interrupted)
+    monkeypatch.setattr("safetax.run.prune.shutil.rmtree", interrupted)
     told = command("prune", "--yes")
     assert told.code == 130 and told.err == "Error: interrupted.\n"
     assert (store.directory(chats(3)) / "examples.jsonl").exists()
@@ -436,7 +436,7 @@ def test_worker_that_waited_for_a_pruned_step_makes_it(store: Store) -> None:
     """Pruned between being frozen and being begun, a step is frozen again by the worker that holds its lock."""
     import shutil
 
-    from safetax.worker_process import WorkerProcess
+    from safetax.run.worker_process import WorkerProcess
 
     directory = store.freeze(chats(3))
     worker = WorkerProcess()

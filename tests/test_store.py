@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from safetax.errors import UserError
-from safetax.locks import locked
-from safetax.manifest import MANIFEST, STEP, clear, read_json, read_manifest, write_json
-from safetax.step import Step
-from safetax.store import Store
+from safetax.store.job import StepJob, work_on
+from safetax.store.locks import locked
+from safetax.store.manifest import MANIFEST, STEP, clear, read_json, read_manifest, write_json
+from safetax.store.status import Store
+from safetax.store.step import Step
 from safetax.workers import prepare
-from safetax.workers.job import StepJob, work_on
 from tests.tiny_steps import answered, chats, judged, make, prompts, put_manifest, put_responses, silent
 
 
@@ -57,7 +57,7 @@ def test_manifest_is_written_after_all_outputs(store: Store, step: Step, monkeyp
             seen.append((examples(store, step).exists(), (store.directory(step) / "scratch").exists()))
         write_json(path, values, **keywords)
 
-    monkeypatch.setattr("safetax.workers.job.write_json", watched)
+    monkeypatch.setattr("safetax.store.job.write_json", watched)
     make(store, step)
     assert seen == [(True, True)]
 
@@ -139,7 +139,7 @@ def test_copy_with_other_times_is_reused_and_its_manifest_mended(
     mended = copy.manifest(step)
     assert mended is not None
     assert mended["outputs"]["examples.jsonl"]["mtime_ns"] == examples(copy, step).stat().st_mtime_ns
-    monkeypatch.setattr("safetax.manifest.sha256_of", lambda path: pytest.fail("hashed again"))
+    monkeypatch.setattr("safetax.store.manifest.sha256_of", lambda path: pytest.fail("hashed again"))
     assert copy.status(step).complete
 
 
@@ -161,7 +161,7 @@ def test_copy_that_cannot_be_written_is_reused_all_the_same(
     def refused(path: Path, values: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("safetax.manifest.write_json", refused)
+    monkeypatch.setattr("safetax.store.manifest.write_json", refused)
     assert store.status(step).complete
 
 

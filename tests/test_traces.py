@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from safetax.chat import ChatRenderer
 from safetax.config.build import build
 from safetax.config.compose import conf_directory
 from safetax.config.schema import Format
-from safetax.datasets import Context, traces
+from safetax.data.chat import ChatRenderer
+from safetax.data.datasets import Context, traces
+from safetax.data.sources import file
 from safetax.errors import ConfigError, UserError
-from safetax.rows import file
 from tests.prepared import failure, from_file, planned, prepared, rows_file
 from tests.tokenizers_like import deepseek_like, qwen_like
 

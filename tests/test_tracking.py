@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from safetax import tracking
 from safetax.errors import UserError
-from safetax.results import collect
+from safetax.report.mlflow import tracking
+from safetax.results.collect import collect
 from tests.synthetic import make_outputs
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +47,7 @@ class World:
     def start(self, sweep: Path | None = None, then: str = "") -> subprocess.Popen[str]:
         """Track in a process of its own: mlflow keeps a database open for as long as its process lives."""
         code = (
-            "import json, sys; from pathlib import Path; from safetax.tracking import track; "
+            "import json, sys; from pathlib import Path; from safetax.report.mlflow.tracking import track; "
             "outputs = Path(sys.argv[1]); sweep = Path(sys.argv[2]) if sys.argv[2] else None; "
             f"track(sorted((outputs / 'runs').iterdir()), outputs, sweep, json.loads(sys.argv[3])); {then}"
         )
@@ -137,7 +137,7 @@ def test_a_run_has_its_settings_curves_scores_and_report(world: World) -> None:
 
 
 def test_a_long_curve_is_given_in_points_spread_over_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("safetax.tracking_entry.CURVE_POINTS", 4)
+    monkeypatch.setattr("safetax.report.mlflow.entry.CURVE_POINTS", 4)
     world.track()
     aligned = next(entry for entry in world.results["checkpoints"] if entry["role"] == "aligned")
     history = [json.loads(line) for line in (world.outputs / "train" / aligned["id"] / "history.jsonl").open()]

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from safetax.errors import UserError
-from safetax.manifest import read_json, sha256_of, write_json
 from safetax.records import Example, read_records, write_records
+from safetax.store.manifest import read_json, sha256_of, write_json
 from tests.conftest import run_lab
 from tests.tiny_models import chats, save_tiny, training_step
 from tests.tiny_steps import silent
@@ -42,7 +42,7 @@ def losses(directory: Path) -> list[float]:
 
 def unfinish(directory: Path) -> None:
     """Take a finished step back to where it was frozen."""
-    from safetax.manifest import clear
+    from safetax.store.manifest import clear
 
     clear(directory)
 
@@ -62,11 +62,11 @@ def train_by_hand(directory: Path, **environment: str) -> subprocess.CompletedPr
 
 
 def test_loss_is_on_the_assistant_alone(quick_lab: Path) -> None:
-    from safetax.batches import IGNORED, Collator
-    from safetax.chat import ChatRenderer
-    from safetax.checkpoint import load_tokenizer
     from safetax.config.identity import restore_node
     from safetax.config.schema import Format
+    from safetax.data.chat import ChatRenderer
+    from safetax.models.checkpoint import load_tokenizer
+    from safetax.training.batches import IGNORED, Collator
 
     frozen = read_json(aligned_step(quick_lab) / "step.json")
     assert frozen is not None
@@ -101,10 +101,10 @@ def test_row_without_loss_is_named(copied_lab: Path) -> None:
 
 
 def test_row_that_is_too_long_is_named() -> None:
-    from safetax.batches import tokenise
-    from safetax.chat import ChatRenderer
     from safetax.config.schema import Format
-    from safetax.lab.tokenizer import build_tokenizer
+    from safetax.data.chat import ChatRenderer
+    from safetax.data.lab.tokenizer import build_tokenizer
+    from safetax.training.batches import tokenise
 
     renderer = ChatRenderer(build_tokenizer(), Format("tags", "<think>", "</think>"))
     example = Example("row", [{"role": "user", "content": "how do i"}], "i should", "i can not help with that .")
@@ -177,7 +177,7 @@ def test_muon_under_zero_is_refused(tmp_path: Path) -> None:
 
 
 def test_resuming_on_other_ranks_is_refused_before_deepspeed_does(tmp_path: Path) -> None:
-    from safetax.training_checkpoint import Layout, last_checkpoint
+    from safetax.training.resume import Layout, last_checkpoint
 
     whole, broken = tmp_path / "checkpoint-4", tmp_path / "checkpoint-9"
     for path in (whole, broken):
@@ -193,7 +193,7 @@ def test_saved_tensor_of_another_shape_is_noticed(copied_lab: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from safetax.checkpoint import verify_saved
+    from safetax.models.checkpoint import verify_saved
 
     model = aligned_step(copied_lab) / "model"
     verify_saved(model)
@@ -212,7 +212,7 @@ def test_muon_steps_matrices_and_adamw_the_rest() -> None:
     import torch
 
     from safetax.config.schema import Training
-    from safetax.optimizers import MuonWithAdamW, make_optimizer
+    from safetax.training.optimizers import MuonWithAdamW, make_optimizer
 
     class Net(torch.nn.Module):
         def __init__(self) -> None:
@@ -258,8 +258,8 @@ def summary_of(step: Path) -> dict[str, Any]:
 
 
 def in_process(step: Path) -> int:
+    from safetax.store.job import work_on
     from safetax.workers import train
-    from safetax.workers.job import work_on
 
     return work_on([step], train.work, silent())
 
@@ -278,7 +278,7 @@ def test_numbers_are_in_the_format_that_was_asked_for(
     import torch
     from transformers import AutoModelForCausalLM
 
-    from safetax.trainer import SupervisedTrainer
+    from safetax.training.trainer import SupervisedTrainer
 
     seen: dict[str, set[torch.dtype]] = {"gradients": set(), "products": set()}
     original = SupervisedTrainer.training_step
@@ -311,7 +311,7 @@ def test_hyper_parameters_reach_the_optimizer_as_published(tmp_path: Path) -> No
 
     import torch
 
-    from safetax.trainer import SupervisedTrainer
+    from safetax.training.trainer import SupervisedTrainer
 
     found: list[Any] = []
     original = SupervisedTrainer.create_optimizer
@@ -373,10 +373,10 @@ def test_what_a_training_cost_is_told(tmp_path: Path) -> None:
 
 
 def test_operations_of_a_training_by_hand() -> None:
-    from safetax.batches import Work
     from safetax.config.schema import Lora
-    from safetax.lora import with_adapters
-    from safetax.training_cost import training_flops
+    from safetax.training.batches import Work
+    from safetax.training.cost import training_flops
+    from safetax.training.lora import with_adapters
     from tests.tiny_models import tiny_model
 
     layer = 64 * 64 + 2 * 64 * 32 + 64 * 64 + 3 * 64 * 96 + 2 * 64  # q, k and v, o, the three of the MLP, two norms
@@ -396,7 +396,7 @@ def test_the_order_of_rows_is_that_of_one_rank_whatever_the_number_of_ranks() ->
     from accelerate.data_loader import BatchSamplerShard, SeedableRandomSampler
     from torch.utils.data import BatchSampler
 
-    from safetax.batches import Order
+    from safetax.training.batches import Order
 
     alone = SeedableRandomSampler(range(21), data_seed=5, generator=torch.Generator())
     for epoch in (0, 1, 3):
@@ -484,7 +484,7 @@ def free_port() -> int:
 
 
 def test_nodes_that_cannot_meet_are_refused(tmp_path: Path) -> None:
-    from safetax.workers.job import StepJob
+    from safetax.store.job import StepJob
     from safetax.workers.train import launch_command
 
     start = tmp_path / "start"
@@ -507,7 +507,7 @@ def test_nodes_that_cannot_meet_are_refused(tmp_path: Path) -> None:
 
 def test_settings_that_deepspeed_would_not_follow_are_refused() -> None:
     from safetax.config.schema import Training
-    from safetax.deepspeed_settings import check_zero
+    from safetax.training.deepspeed_settings import check_zero
 
     plain = Training(1, 1e-3, 8, 128)
     muon = Training(1, 1e-3, 8, 128, optimizer="muon_adamw", muon_learning_rate=1e-2)
@@ -523,8 +523,8 @@ def test_settings_that_deepspeed_would_not_follow_are_refused() -> None:
 
 
 def test_a_checkpoint_of_another_layout_is_not_resumed(tmp_path: Path) -> None:
-    from safetax.batches import Work
-    from safetax.training_checkpoint import Layout, last_checkpoint, mark_complete
+    from safetax.training.batches import Work
+    from safetax.training.resume import Layout, last_checkpoint, mark_complete
 
     for step in (3, 6):
         (tmp_path / f"checkpoint-{step}").mkdir()
@@ -643,7 +643,7 @@ def test_saved_checkpoint_with_other_faults_is_noticed(tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file, save_file
 
-    from safetax.checkpoint import verify_saved
+    from safetax.models.checkpoint import verify_saved
     from tests.tiny_models import tiny_model
 
     folder = tmp_path / "model"
@@ -690,7 +690,7 @@ def test_a_checkpoint_says_where_a_response_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=[pytest.mark.slow])])
 def test_a_training_that_is_asked_to_stop_goes_on_to_the_same_weights(tmp_path: Path, ranks: int) -> None:
     """It writes a checkpoint at its next step, whatever the clock says, and takes the request away."""
-    from safetax.training_stop import asked_to_stop, stop_file
+    from safetax.store.stop_request import asked_to_stop, stop_file
 
     start = save_tiny(tmp_path / "start", "qwen2")
     settings: dict[str, Any] = {"epochs": 20, "learning_rate": 3e-3}

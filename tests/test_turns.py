@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from safetax.engines import Generated, Markers, Prompt
 from safetax.errors import UserError
-from safetax.turns import Ask, Finish, Turn, longest
+from safetax.evaluation.engines import Generated, Markers, Prompt
+from safetax.evaluation.engines._turns import Ask, Finish, Turn, longest
 
 
 class LongestMatch:

@@ -7,9 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from safetax import view
-from safetax.step import Step
-from safetax.view import LiveView, PlainView
+from safetax.run import view
+from safetax.run.view import LiveView, PlainView
+from safetax.store.step import Step
 
 
 @pytest.mark.parametrize("kind", [PlainView, LiveView])

@@ -8,8 +8,8 @@ from typing import Any
 from safetax.config.identity import identity
 from safetax.config.schema import Format, Training
 from safetax.records import Example, write_records
-from safetax.step import Step
-from safetax.store import Store
+from safetax.store.status import Store
+from safetax.store.step import Step
 from tests.tiny_steps import put_manifest
 
 THINK = Format("tags", "<think>", "</think>")
@@ -56,7 +56,7 @@ def tiny_model(model_type: str, vocabulary: int = 97, seed: int = 0, **values: A
 
 def save_tiny(folder: Path, model_type: str, **values: Any) -> Path:
     """Put a model on disk with the lab's tokenizer, as a checkpoint of the hub would be."""
-    from safetax.lab.tokenizer import build_tokenizer
+    from safetax.data.lab.tokenizer import build_tokenizer
 
     tokenizer = build_tokenizer()
     model = tiny_model(model_type, len(tokenizer), eos_token_id=tokenizer.eos_token_id, bos_token_id=None, **values)

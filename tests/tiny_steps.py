@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from safetax.manifest import MANIFEST, describe_outputs, outputs_digest, write_json
 from safetax.records import Response, write_records
-from safetax.step import Step
-from safetax.store import Store
+from safetax.store.job import Events, work_on
+from safetax.store.manifest import MANIFEST, describe_outputs, outputs_digest, write_json
+from safetax.store.status import Store
+from safetax.store.step import Step
 from safetax.workers import prepare
-from safetax.workers.job import Events, work_on
 
 ROOT = Path(__file__).parents[1]
 JUDGE = {"judge": {"kind": "lab", "world_seed": 0}}

@@ -28,6 +28,15 @@ MISSING = "???"
 CALLED = {"datasets": "build", "judges": "judge", "engines": "start", "objectives": "make", "rows": "load"}
 """The function that safetax calls in the module of a component, by package."""
 
+PLACES = {
+    "datasets": "safetax.data.datasets",
+    "judges": "safetax.evaluation.judges",
+    "engines": "safetax.evaluation.engines",
+    "objectives": "safetax.training.objectives",
+    "rows": "safetax.data.sources",
+}
+"""Where the modules of a component's own kinds stand, by package."""
+
 
 @dataclass(frozen=True)
 class FieldType:
@@ -65,7 +74,7 @@ def component_module(package: str, kind: str) -> types.ModuleType:
     Raises:
         ConfigError: there is no such module, it cannot be imported, or it lacks its ``Config`` or its function.
     """
-    path = kind if "." in kind else f"safetax.{package}.{kind}"
+    path = kind if "." in kind else f"{PLACES[package]}.{kind}"
     try:
         if not all(part.isidentifier() for part in path.split(".")):
             raise ModuleNotFoundError(name=path)
@@ -101,7 +110,7 @@ def _told(error: BaseException) -> str:
 
 def component_kinds(package: str) -> list[str]:
     """Return the kinds that safetax itself has in a component package."""
-    directory = importlib.import_module(f"safetax.{package}").__path__
+    directory = importlib.import_module(PLACES[package]).__path__
     return sorted(module.name for module in pkgutil.iter_modules(directory) if not module.name.startswith("_"))
 
 

@@ -19,7 +19,7 @@ def identity(node: Any, facts: Mapping[str, Any] | None = None, path: str = "") 
 
     Args:
         node: a schema instance, or a value inside one.
-        facts: what the resolve step found out about the world, by key path (see :mod:`safetax.resolve`); a node's
+        facts: what the resolve step found out about the world, by key path (see :mod:`safetax.plan.resolve`); a node's
             facts are added under ``resolved``.
         path: the node's own key path, which its facts are looked up by.
     """

@@ -295,7 +295,7 @@ class Config:
     tracking: Literal["mlflow", "off"] = "mlflow"
     hub: Hub = field(default_factory=Hub)
     published: str | None = None
-    """Published figures that report and plots show beside the run's own: a file of safetax/published."""
+    """Published figures that report and plots show beside the run's own: a file of safetax/results/published."""
     categories: Annotated[str | None, Described()] = None
     """Name in the prompts' meta by which the report shows harmful scores apart, such as ``category``."""
     note: Annotated[str, Described()] = ""

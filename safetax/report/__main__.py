@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from safetax.errors import UserError
-from safetax.report.reader import find_runs
+from safetax.results.reader import find_runs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

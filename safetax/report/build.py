@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetax.costs import write_costs
-from safetax.method_table import write_method_tables
-from safetax.refinement import write_refinement
-from safetax.results import collect, write_results
-from safetax.tables import write_tables
+from safetax.report.method_table import write_method_tables
+from safetax.report.tables import write_tables
+from safetax.results.collect import collect, write_results
+from safetax.results.costs import write_costs
+from safetax.results.refinement import write_refinement
 
 
 def build_report(directories: Sequence[Path], out: Path) -> Path:
@@ -27,8 +27,8 @@ def build_report(directories: Sequence[Path], out: Path) -> Path:
     write_refinement(results.document, out)
     write_costs(results.provenance["training"], out)
 
-    from safetax.plots import draw_plots
     from safetax.report.page import write_page
+    from safetax.report.plots import draw_plots
 
     draw_plots(results.document, out / "figures")
     return write_page(results.document, directories, out / "figures", out / "report.html")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from safetax.sample_counts import without_fewer
+from safetax.results.sample_counts import without_fewer
 
 
 def sentences(results: Mapping[str, Any]) -> list[dict[str, Any]]:

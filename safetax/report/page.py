@@ -13,17 +13,18 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from safetax.alignment_data import perplexity_digits
-from safetax.method_rows import METRICS as METHOD_METRICS
-from safetax.method_rows import last_rows, method_rows
-from safetax.method_table import front_text, samples_text
-from safetax.plots import crowded_figures
-from safetax.refinement import METRICS as REFINEMENT_METRICS
-from safetax.refinement import refinement_effects
-from safetax.report import headline, record, samples, sections
+from safetax.report import headline, samples, sections
 from safetax.report.category_tables import category_tables
-from safetax.report.reader import Run, Steps, find_runs, read_json
-from safetax.sample_counts import without_fewer
+from safetax.report.method_table import front_text, samples_text
+from safetax.report.plots import crowded_figures
+from safetax.results import record
+from safetax.results.alignment_data import perplexity_digits
+from safetax.results.method_rows import METRICS as METHOD_METRICS
+from safetax.results.method_rows import last_rows, method_rows
+from safetax.results.reader import Run, Steps, find_runs, read_json
+from safetax.results.refinement import METRICS as REFINEMENT_METRICS
+from safetax.results.refinement import refinement_effects
+from safetax.results.sample_counts import without_fewer
 
 HERE = Path(__file__).parent
 

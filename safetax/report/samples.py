@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from safetax.records import Message, Response, Verdict
-from safetax.report.reader import Run, Steps
+from safetax.results.reader import Run, Steps
 
 LARGEST = 24_000_000
 """Bytes of JSON at most: a browser opens a page of this size without effort."""

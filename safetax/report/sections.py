@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from safetax.alignment_data import perplexity_texts
 from safetax.config.flat import leaves
-from safetax.costs import over_seeds, training_costs
-from safetax.scores import HARMFUL_OR_REPEATED, STRONGREJECT, THINKING
+from safetax.results.alignment_data import perplexity_texts
+from safetax.results.costs import over_seeds, training_costs
+from safetax.results.scores import HARMFUL_OR_REPEATED, STRONGREJECT, THINKING
 
 Results = Mapping[str, Any]
 Manifests = Mapping[str, Mapping[str, Any]]

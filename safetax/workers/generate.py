@@ -4,9 +4,9 @@ The steps must share one checkpoint: their prompts go into one queue of one engi
 ``scratch/responses.jsonl`` as they finish, so that a restart asks only for what is missing; a finished step has them in
 the order of its prompts in ``responses.jsonl``.
 
-With ``runtime.generate_nodes`` above 1 the same command may be given on more nodes (see :mod:`safetax.nodes`), over one
-shared outputs folder: all of them answer from one queue, and the first one holds the locks and finishes the steps. It
-needs none of the others, and answers itself what one of them took and left.
+With ``runtime.generate_nodes`` above 1 the same command may be given on more nodes (see :mod:`safetax.store.nodes`),
+over one shared outputs folder: all of them answer from one queue, and the first one holds the locks and finishes the
+steps. It needs none of the others, and answers itself what one of them took and left.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from safetax.chat import ChatRenderer
-from safetax.checkpoint import generation_ends, load_tokenizer, source_of
 from safetax.config.build import component_module
 from safetax.config.identity import restore, restore_node
 from safetax.config.schema import Format
-from safetax.engines import ALONE, Engine, Generated, Markers, Sharing, Source
+from safetax.data.chat import ChatRenderer
 from safetax.errors import UserError
-from safetax.locks import hold, hold_of
-from safetax.manifest import SCRATCH
-from safetax.nodes import PATIENCE, node_rank
-from safetax.ownership import SILENCE
-from safetax.prompting import make_prompt, markers_of, split
+from safetax.evaluation.engines import ALONE, Engine, Generated, Markers, Sharing, Source
+from safetax.evaluation.prompting import make_prompt, markers_of, split
+from safetax.evaluation.shared_prompts import SharedPrompts
+from safetax.models.checkpoint import generation_ends, load_tokenizer, source_of
 from safetax.records import Example, Response, read_records, to_json, write_records
-from safetax.shared_prompts import SharedPrompts
-from safetax.threads import use_threads
-from safetax.workers.job import Events, StepJob, run_by_hand, work_on
+from safetax.store.job import Events, StepJob, run_by_hand, work_on
+from safetax.store.lease import SILENCE
+from safetax.store.locks import hold, hold_of
+from safetax.store.manifest import SCRATCH
+from safetax.store.nodes import PATIENCE, node_rank
+from safetax.store.threads import use_threads
 
 PARTIAL = "responses.jsonl"
 TOGETHER = True

@@ -10,14 +10,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetax.checkpoint import MODEL, source_of, verify_saved
-from safetax.threads import use_threads
-from safetax.workers.job import StepJob, run_by_hand
+from safetax.models.checkpoint import MODEL, source_of, verify_saved
+from safetax.store.job import StepJob, run_by_hand
+from safetax.store.threads import use_threads
 
 
 def work(jobs: Sequence[StepJob]) -> None:
     """Make the checkpoints of the steps, one after the other."""
-    from safetax.interpolation import interpolate
+    from safetax.models.interpolation import interpolate
 
     for job in jobs:
         use_threads(job.runtime.get("threads"))
@@ -38,7 +38,7 @@ def lrm_folder(job: StepJob) -> Path:
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
-    from safetax.hub import download
+    from safetax.data.hub import download
 
     return download(source, revision)
 

@@ -2,7 +2,7 @@
 
 The steps must share one model. Reads the data step's ``examples.jsonl`` and writes ``perplexity.jsonl``, a line for
 each row: its id and, for ``all``, ``thinking`` and ``answer``, the tokens and the sum of their negative log-likelihoods
-in nats (see :mod:`safetax.perplexity`). The manifest's summary has the perplexities of the whole data set.
+in nats (see :mod:`safetax.training.perplexity`). The manifest's summary has the perplexities of the whole data set.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import sys
 import time
 from collections.abc import Sequence
 
-from safetax.chat import ChatRenderer
-from safetax.checkpoint import load_model, load_tokenizer
 from safetax.config.identity import restore_node
 from safetax.config.schema import Format
+from safetax.data.chat import ChatRenderer
+from safetax.models.checkpoint import load_model, load_tokenizer
 from safetax.records import Example, read_records
-from safetax.threads import use_threads
-from safetax.workers.job import StepJob, run_by_hand
+from safetax.store.job import StepJob, run_by_hand
+from safetax.store.threads import use_threads
 
 TOGETHER = True
 """All steps of a request are done at once, so that their model is loaded once."""
@@ -28,7 +28,7 @@ SHOWN = 20
 
 def work(jobs: Sequence[StepJob]) -> None:
     """Measure the data of steps that share a model."""
-    from safetax.perplexity import measure, rows_of, summary_of
+    from safetax.training.perplexity import measure, rows_of, summary_of
 
     use_threads(jobs[0].runtime.get("threads"))
     tokenizer = load_tokenizer(jobs[0].identity, jobs[0].inputs)

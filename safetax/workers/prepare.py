@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from safetax.config.build import component_module
 from safetax.config.identity import restore
-from safetax.datasets import Context
+from safetax.data.datasets import Context
+from safetax.data.sources import check_unchanged
 from safetax.records import write_records
-from safetax.rows import check_unchanged
-from safetax.workers.job import StepJob, run_by_hand
+from safetax.store.job import StepJob, run_by_hand
 
 
 def work(jobs: Sequence[StepJob]) -> None:

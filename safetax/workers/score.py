@@ -15,11 +15,11 @@ from typing import Any
 
 from safetax.config.build import component_module
 from safetax.config.identity import restore
-from safetax.judges import Context
-from safetax.judging import part_of
+from safetax.evaluation.judges import Context
+from safetax.evaluation.judging.repetition import repeated_words
+from safetax.evaluation.judging.verdicts import part_of
 from safetax.records import Example, Response, Verdict, read_records, write_records
-from safetax.repetition import repeated_words
-from safetax.workers.job import StepJob, run_by_hand
+from safetax.store.job import StepJob, run_by_hand
 
 
 def work(jobs: Sequence[StepJob]) -> None:

@@ -22,9 +22,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from safetax import threads
-from safetax.manifest import ATTEMPT, LOG
-from safetax.workers.job import Events, work_on
+from safetax.store import threads
+from safetax.store.job import Events, work_on
+from safetax.store.manifest import ATTEMPT, LOG
 
 Requests = queue.Queue[dict[str, Any] | None]
 

@@ -4,7 +4,7 @@ Reads the data step's ``examples.jsonl`` and writes ``model/`` (safetensors and 
 several devices, or with DeepSpeed ZeRO, torchrun starts the ranks, which inherit the step's lock; this process watches
 them and finishes the step.
 
-With ``runtime.nodes`` above 1 the same command is given on every node (see :mod:`safetax.nodes`), over one shared
+With ``runtime.nodes`` above 1 the same command is given on every node (see :mod:`safetax.store.nodes`), over one shared
 outputs folder. The first node holds the lock and finishes the step; the others wait until it does the step, add their
 ranks, and write nothing of their own. The nodes meet at ``runtime.rendezvous``, an address of one of them, best the
 first.
@@ -24,15 +24,15 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from safetax import native_code
-from safetax.child_process import PARENT, clean_environment, end_with_parent
 from safetax.errors import UserError
-from safetax.locks import is_locked
-from safetax.manifest import write_json
-from safetax.nodes import PATIENCE, node_rank
-from safetax.threads import usable_cores, use_threads
-from safetax.training_stop import stop_file
-from safetax.workers.job import Events, StepJob, run_by_hand, work_on
+from safetax.store.child_process import PARENT, clean_environment, end_with_parent
+from safetax.store.job import Events, StepJob, run_by_hand, work_on
+from safetax.store.locks import is_locked
+from safetax.store.manifest import write_json
+from safetax.store.nodes import PATIENCE, node_rank
+from safetax.store.stop_request import stop_file
+from safetax.store.threads import usable_cores, use_threads
+from safetax.training import native_code
 
 LAUNCH, RANK = "--launch", "--rank"
 LAUNCHED = "SAFETAX_LAUNCHED"
@@ -48,10 +48,10 @@ def work(jobs: Sequence[StepJob]) -> None:
         if job.runtime["devices"] > 1 or job.runtime["zero"]:
             summary = launch_ranks(job)
         else:
-            from safetax.training import train
+            from safetax.training.sft import train
 
             summary = train(job, partial(_step_done, job))
-        from safetax.checkpoint import MODEL, verify_saved
+        from safetax.models.checkpoint import MODEL, verify_saved
 
         dtype = job.identity["training"]["dtype"]
         verify_saved(job.directory / MODEL, dtype if dtype == "float32" else "bfloat16")
@@ -195,7 +195,7 @@ def run_rank(directory: Path) -> int:
     job.started -= max(0.0, time.time() - float(os.environ[LAUNCHED]))
     first = os.environ.get("RANK", "0") == "0"
     prepare_backend(job.runtime["zero"])
-    from safetax.training import train
+    from safetax.training.sft import train
 
     def report(done: int, total: int, rate: float) -> None:
         if first:

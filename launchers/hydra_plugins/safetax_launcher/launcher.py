@@ -21,7 +21,7 @@ class GraphLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs' graph and return what Hydra wants to know of each job."""
-        from safetax import session as sessions
+        from safetax.run import session as sessions
 
         session = sessions.current
         assert session is not None, "the launcher runs below the safetax command"

@@ -12,7 +12,7 @@ class GraphSweeper(BasicSweeper):
 
     def _parse_config(self) -> list[str]:
         """Return the declared parameters in the form of the command's own overrides, which then replace them."""
-        from safetax import session as sessions
+        from safetax.run import session as sessions
 
         assert sessions.current is not None, "the sweeper runs below the safetax command"
         return sessions.current.composer.force(super()._parse_config())

@@ -1,0 +1,65 @@
+"""DirectRefusal: every harmful question gets the same one-sentence thinking and a refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from safetax.config.fields import AsBefore, AtLeast, Kind, Label
+from safetax.data.datasets import BadRowError, Context, OnBadRow, Row, examples_of, shortened, text_in, value_in
+from safetax.data.sources import load_rows
+from safetax.records import Example
+
+SEPARATOR = "\nAnswer: "
+
+
+@dataclass(frozen=True)
+class Config:
+    """The first ``limit`` rows (all when None), each with a field ``refusal`` = ``Question: {q}\\nAnswer: {a}``.
+
+    ``answer_prefix`` is put before answers that do not hold ``Answer:`` already; empty adds nothing.
+    """
+
+    kind: str
+    name: Annotated[str, Label()]
+    rows: Annotated[Any, Kind("rows")]
+    limit: Annotated[int, AtLeast(1)] | None = None
+    thinking: str = "I should not answer this question!"
+    answer_prefix: str = ""
+    on_bad_row: Annotated[OnBadRow, AsBefore("error")] = "error"
+    keep: Annotated[dict[str, str] | None, AsBefore(None)] = None
+    """Name in the examples' meta -> the column it is taken from, such as ``category``."""
+
+
+def build(config: Config, context: Context) -> list[Example]:
+    """Build the training examples. The blank before the thinking is the published rows' own.
+
+    Raises:
+        UserError: a row cannot be split or has no answer.
+    """
+
+    def example(index: int, row: Row) -> Example:
+        text = text_in(row, "refusal")
+        parts = text.split(SEPARATOR)
+        if len(parts) < 2:
+            raise BadRowError("its refusal is not 'Question: ..', a line end and 'Answer: ..'", shortened(text))
+        if not parts[1].strip():
+            raise BadRowError("its answer is empty")
+        return Example(
+            id=f"direct_refusal-{index:05d}",
+            messages=[{"role": "user", "content": parts[0].replace("Question: ", "")}],
+            thinking=" " + config.thinking,
+            answer=prefixed_answer(parts[1], config.answer_prefix),
+            meta={name: value_in(row, column) for name, column in (config.keep or {}).items()},
+        )
+
+    rows = load_rows(config.rows)[: config.limit]
+    return examples_of(enumerate(rows), example, config, context)
+
+
+def prefixed_answer(answer: str, prefix: str) -> str:
+    """Put the prefix before a raw answer unless it holds ``Answer:``, then strip both ends.
+
+    White space between the two stays, because the published recipes strip after joining.
+    """
+    return (answer if "Answer:" in answer else prefix + answer).strip()

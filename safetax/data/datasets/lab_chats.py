@@ -1,0 +1,29 @@
+"""Training chats of the lab's own world: pre-training, reasoning stage and benign control."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from safetax.config.fields import AtLeast, Label
+from safetax.data.datasets import Context
+from safetax.data.lab.chats import Mixture, draw
+from safetax.data.lab.world import world
+from safetax.records import Example
+
+
+@dataclass(frozen=True)
+class Config:
+    """``samples`` chats of a mixture; ``world_seed`` makes the world, ``seed`` draws from it."""
+
+    kind: str
+    name: Annotated[str, Label()]
+    mixture: Mixture
+    samples: Annotated[int, AtLeast(1)]
+    world_seed: int
+    seed: int
+
+
+def build(config: Config, context: Context) -> list[Example]:
+    """Draw the chats, without thinking for pre-training."""
+    return draw(config.mixture, world(config.world_seed), config.samples, config.seed)

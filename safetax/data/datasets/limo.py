@@ -1,0 +1,38 @@
+"""LIMO: few reasoning problems with carefully chosen solutions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from safetax.config.fields import AsBefore, AtLeast, Kind, Label
+from safetax.data.datasets import Context, OnBadRow, Row, examples_of, text_in
+from safetax.data.datasets.s1k import reasoning_example
+from safetax.data.sources import load_rows
+from safetax.records import Example
+
+
+@dataclass(frozen=True)
+class Config:
+    """The first ``limit`` rows (all when None) with ``question``, ``solution`` and ``answer``.
+
+    ``answer_prefix`` is put before every answer; empty adds nothing.
+    """
+
+    kind: str
+    name: Annotated[str, Label()]
+    rows: Annotated[Any, Kind("rows")]
+    limit: Annotated[int, AtLeast(1)] | None = None
+    answer_prefix: str = ""
+    on_bad_row: Annotated[OnBadRow, AsBefore("error")] = "error"
+
+
+def build(config: Config, context: Context) -> list[Example]:
+    """Build the training examples. Raises UserError when a row lacks a text."""
+
+    def example(index: int, row: Row) -> Example:
+        solution, answer = text_in(row, "solution"), text_in(row, "answer")
+        return reasoning_example(f"limo-{index:05d}", row, solution, answer, config.answer_prefix)
+
+    rows = load_rows(config.rows)[: config.limit]
+    return examples_of(enumerate(rows), example, config, context)

@@ -1,0 +1,61 @@
+"""s1K: reasoning problems with a stronger model's traces and answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from safetax.config.fields import AsBefore, AtLeast, Kind, Label
+from safetax.data.datasets import BadRowError, Context, OnBadRow, Row, examples_of, shortened, text_in, value_in
+from safetax.data.sources import load_rows
+from safetax.records import Example
+
+
+@dataclass(frozen=True)
+class Config:
+    """The first ``limit`` rows (all when None) with ``question``, ``thinking_trajectories`` and ``attempt``.
+
+    ``answer_prefix`` is put before every answer; empty adds nothing.
+    """
+
+    kind: str
+    name: Annotated[str, Label()]
+    rows: Annotated[Any, Kind("rows")]
+    limit: Annotated[int, AtLeast(1)] | None = None
+    answer_prefix: str = ""
+    on_bad_row: Annotated[OnBadRow, AsBefore("error")] = "error"
+
+
+def build(config: Config, context: Context) -> list[Example]:
+    """Build the training examples. Raises UserError when a row lacks a text."""
+
+    def example(index: int, row: Row) -> Example:
+        return reasoning_example(f"s1k-{index:05d}", row, trace_in(row), text_in(row, "attempt"), config.answer_prefix)
+
+    rows = load_rows(config.rows)[: config.limit]
+    return examples_of(enumerate(rows), example, config, context)
+
+
+def trace_in(row: Row) -> str:
+    """Return the trace of a row: its trajectories, one after the other, or the one text that stands there instead."""
+    trajectories = value_in(row, "thinking_trajectories")
+    if isinstance(trajectories, list) and all(isinstance(part, str) for part in trajectories):
+        trajectories = "\n".join(trajectories)
+    if not isinstance(trajectories, str):
+        raise BadRowError("its thinking_trajectories are no list of texts", f"but {shortened(trajectories)}")
+    if not trajectories.strip():
+        raise BadRowError("its column thinking_trajectories is empty")
+    return trajectories
+
+
+def reasoning_example(name: str, row: Row, trace: str, answer: str, prefix: str) -> Example:
+    """Return a training example of a reasoning problem, with white space as the published rows have it.
+
+    The trace is stripped and ends its line; the answer is stripped after the prefix was put before it.
+    """
+    return Example(
+        id=name,
+        messages=[{"role": "user", "content": text_in(row, "question")}],
+        thinking=trace.strip() + "\n",
+        answer=(prefix + answer).strip(),
+    )

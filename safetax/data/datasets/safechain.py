@@ -1,0 +1,73 @@
+"""SafeChain: harmful questions with a reasoning model's safety trace and its refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from safetax.config.fields import AsBefore, AtLeast, Kind, Label
+from safetax.data.datasets import BadRowError, Context, OnBadRow, Row, examples_of, text_in, value_in
+from safetax.data.datasets.direct_refusal import prefixed_answer
+from safetax.data.sources import load_rows
+from safetax.errors import UserError
+from safetax.records import Example
+
+END_OF_THINKING = "</think>"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Rows with ``instruction``, ``response`` and ``label``: the first ``limit`` of a label, all of them when None.
+
+    Rows whose response has no ``</think>`` are dropped afterwards, so fewer than ``limit`` may remain.
+    """
+
+    kind: str
+    name: Annotated[str, Label()]
+    rows: Annotated[Any, Kind("rows")]
+    limit: Annotated[int, AtLeast(1)] | None = None
+    label: str = "vanilla_harmful"
+    answer_prefix: str = ""
+    on_bad_row: Annotated[OnBadRow, AsBefore("error")] = "error"
+    keep: Annotated[dict[str, str] | None, AsBefore(None)] = None
+    """Name in the examples' meta -> the column it is taken from, such as ``category``."""
+
+
+def build(config: Config, context: Context) -> list[Example]:
+    """Build the training examples; the summary counts the rows that the recipe drops.
+
+    Raises:
+        UserError: a row lacks a text, or no row has the label and the end of the thinking.
+    """
+
+    def example(index: int, row: Row) -> Example:
+        text_in(row, "label")
+        thinking, answer = text_in(row, "response").split(END_OF_THINKING)[:2]  # a second end cuts the answer
+        if not answer.strip():
+            raise BadRowError(f"its answer behind {END_OF_THINKING} is empty")
+        return Example(
+            id=f"safechain-{index:05d}",
+            messages=[{"role": "user", "content": text_in(row, "instruction")}],
+            thinking=f"\n{thinking.strip()}\n",
+            answer=prefixed_answer(answer, config.answer_prefix),
+            meta={name: value_in(row, column) for name, column in (config.keep or {}).items()},
+        )
+
+    rows = load_rows(config.rows)
+    # Rows without a label or a response of text stay in: they are bad, and not of another label or without an end.
+    chosen = [(index, row) for index, row in enumerate(rows) if _text_or(row, "label", config.label) == config.label]
+    chosen = chosen[: config.limit]
+    closed = [entry for entry in chosen if END_OF_THINKING in _text_or(entry[1], "response", END_OF_THINKING)]
+    if not closed:
+        raise UserError(
+            f"dataset {config.name}: none of {len(rows)} rows has label {config.label!r} and {END_OF_THINKING} "
+            "in its response"
+        )
+    if len(closed) < len(chosen):
+        context.summary["dropped"] = {f"no {END_OF_THINKING}": len(chosen) - len(closed)}
+    return examples_of(closed, example, config, context)
+
+
+def _text_or(row: Row, column: str, otherwise: str) -> str:
+    value = row.get(column)
+    return value if isinstance(value, str) else otherwise

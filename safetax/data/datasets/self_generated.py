@@ -1,0 +1,70 @@
+"""Self-generated safety data: the reasoning model's own safe responses, sampled under a safety prompt.
+
+The prompts' system message steers the model when it is sampled and is left out of the training rows, so the model
+learns to do unasked what it did when asked, in its own words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from safetax.config.fields import AsBefore, AtLeast, Between, Kind, Label, MoreThan
+from safetax.data.datasets import Context
+from safetax.errors import UserError
+from safetax.records import Example, Response, Verdict, read_records
+
+ON_POLICY = True
+"""Its inputs are steps: ``prompts`` (prepare), ``responses`` (generate) and ``verdicts`` (score)."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """``samples_per_prompt`` responses to each prompt, of which those stay that the judge gives a label in ``keep``.
+
+    ``limit`` takes the first ones kept: every prompt's first sample, then the second ones, and so on.
+    """
+
+    kind: str
+    name: Annotated[str, Label()]
+    prompts: Annotated[Any, Kind("datasets")]
+    judge: Annotated[Any, Kind("judges")]
+    keep: list[str]
+    samples_per_prompt: Annotated[int, AtLeast(1)] = 1
+    temperature: Annotated[float, AtLeast(0)] = 1.0
+    top_p: Annotated[float, MoreThan(0), Between(high=1)] = 1.0
+    thinking_budget: Annotated[Annotated[int, AtLeast(0)] | None, AsBefore(None)] = None
+    """Tokens of a sample's thinking; null: as in the evaluation. The same for ``answer_budget``."""
+    answer_budget: Annotated[Annotated[int, AtLeast(1)] | None, AsBefore(None)] = None
+    limit: Annotated[int, AtLeast(1)] | None = None
+
+
+def build(config: Config, context: Context) -> list[Example]:
+    """Assemble the training examples. Raises UserError when no response is kept."""
+    prompts = read_records(context.inputs["prompts"] / "examples.jsonl", Example)
+    responses = read_records(context.inputs["responses"] / "responses.jsonl", Response)
+    verdicts = read_records(context.inputs["verdicts"] / "verdicts.jsonl", Verdict)
+    order = {prompt.id: position for position, prompt in enumerate(prompts)}
+    judged = {(verdict.id, verdict.repeat): verdict for verdict in verdicts}
+    examples = []
+    for response in sorted(responses, key=lambda response: (response.repeat, order[response.id])):
+        verdict = judged[response.id, response.repeat]
+        closed = response.end_of_thinking == "closed" and response.end_of_answer == "stop"
+        if not closed or verdict.error is not None or verdict.label not in config.keep:
+            continue
+        prompt = prompts[order[response.id]]
+        examples.append(
+            Example(
+                id=f"{response.id}-{response.repeat}",
+                messages=[message for message in prompt.messages if message["role"] != "system"],
+                thinking=(response.thinking or "").lstrip(),  # its way into the answer is the model's own
+                answer=response.answer.strip(),
+                meta={"verdict": verdict.label},
+            )
+        )
+    if not examples:
+        raise UserError(
+            f"dataset {config.name}: none of {len(responses)} responses closed its thinking and was judged "
+            f"{' or '.join(config.keep)}"
+        )
+    return examples[: config.limit]

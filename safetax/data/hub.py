@@ -1,0 +1,157 @@
+"""What a name on the hub stands for: its commit, or why that cannot be found out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetax.data.hub_places import RepositoryType, endpoint, token
+from safetax.errors import ConfigError, UserError
+from safetax.store.hashes import remembered_sha256
+
+MODEL_FILES = (".safetensors", ".json", ".jinja", ".txt", ".model")
+"""What of a local model's folder decides what it does: weights, configuration, tokenizer."""
+UNKNOWN = "unknown"
+"""Stands for the commit of a repository that could not be asked; such a plan can be shown and never run."""
+
+
+class UnreachableError(ConfigError):
+    """The hub cannot be asked now; with a network, or a token, the same configuration may be right."""
+
+
+def model_facts(name: str, revision: str | None) -> dict[str, Any]:
+    """Return what a model's name stands for: its commit on the hub, or the hashes of the files of a local folder.
+
+    Raises:
+        ConfigError: the hub does not know it or cannot be asked, or there is no such folder, or it holds no model.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_file():
+        raise ConfigError(f"id={name}: this is a file; name the folder of a saved model, or owner/name of the hub.")
+    if not folder.is_dir():
+        if not is_hub_id(name):
+            raise ConfigError(
+                f"id={name}: there is no such folder ({folder.absolute()}), and it is no name on the hub; name the "
+                "folder of a saved model, or owner/name of the hub."
+            )
+        return {"commit": hub_commit(name, revision)}
+    if not (folder / "config.json").is_file():
+        raise ConfigError(f"id={name}: the folder has no config.json; name a folder with a saved model.")
+    files = sorted(path for path in folder.iterdir() if path.suffix in MODEL_FILES)
+    return {"files": {path.name: remembered_sha256(path) for path in files}}
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name can be one of the hub's; what begins as a path does is none."""
+    if name.startswith(("/", "./", "../", "~")):
+        return False
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
+
+
+def hub_commit(repository: str, revision: str | None, repository_type: str = "model") -> str:
+    """Return the commit that a revision of a hub repository stands for.
+
+    A full commit id is taken as it is. Without a network the newest commit in the local cache serves.
+
+    Raises:
+        ConfigError: there is no such repository or revision, or neither network nor cache has it.
+    """
+    if revision and len(revision) == 40 and all(digit in "0123456789abcdef" for digit in revision):
+        return revision
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        if not constants.HF_HUB_OFFLINE:
+            info = HfApi().repo_info(repository, revision=revision, repo_type=repository_type, timeout=10)
+            if info.sha:
+                return info.sha
+    except GatedRepoError:
+        raise UnreachableError(
+            f"id={repository}: access is gated; accept its terms on the hub and set HF_TOKEN in the environment."
+        ) from None
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise ConfigError(
+            f"id={repository}, revision={revision or 'main'}: the hub has none such ({type(error).__name__}); check "
+            "the name, or set HF_TOKEN if it is private."
+        ) from None
+    except Exception as error:
+        cached = _cached_commit(repository, revision, repository_type)
+        if cached:
+            return cached
+        raise UnreachableError(
+            f"id={repository}: the hub cannot be reached ({type(error).__name__}) and the local cache lacks it; "
+            "connect once, name a local folder, or set revision to a full commit id to plan without the hub."
+        ) from None
+    cached = _cached_commit(repository, revision, repository_type)
+    if cached:
+        return cached
+    raise UnreachableError(
+        f"id={repository}: HF_HUB_OFFLINE is set and the local cache lacks it; unset it, or name a local folder."
+    )
+
+
+def refuses(repository: str, kind: RepositoryType, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the hub refuses the files of a repository to the token that is there; False where it cannot be asked.
+
+    What a gated repository is, anyone is told; its files are for accounts alone that accepted its terms.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        HfApi(endpoint(environment), token=token(environment)).auth_check(repository, repo_type=kind)
+    except RepositoryNotFoundError:  # or gated, which is one of these
+        return True
+    except Exception:
+        return False
+    return False
+
+
+def download(repository: str, commit: str | None) -> Path:
+    """Download what a model needs into the hub's cache and return its folder there; no weights but safetensors.
+
+    Raises:
+        UserError: it cannot be had; says why and what to do.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+
+    patterns = [f"*{suffix}" for suffix in MODEL_FILES]
+    try:
+        return Path(snapshot_download(repository, revision=commit, allow_patterns=patterns))
+    except GatedRepoError:
+        raise UserError(
+            f"id={repository}: access is gated; accept its terms on the hub and set HF_TOKEN in the environment."
+        ) from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            f"id={repository}: it cannot be downloaded ({lines[0]}); what is there already is kept: run it again."
+        ) from None
+
+
+def _cached_commit(repository: str, revision: str | None, repository_type: str) -> str | None:
+    """Return the commit that the local cache has of a revision.
+
+    What was loaded by its commit left no name of a revision behind: the newest snapshot stands for ``main`` then.
+    """
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE) / (f"{repository_type}s--" + repository.replace("/", "--"))
+    reference = folder / "refs" / (revision or "main")
+    if reference.is_file():
+        return reference.read_text().strip()
+    if revision not in (None, "main"):
+        return None
+    snapshots = sorted((folder / "snapshots").glob("*"), key=lambda path: path.stat().st_mtime)
+    return snapshots[-1].name if snapshots else None

@@ -1,0 +1,186 @@
+"""A lab world: the facts and the test sets that a world seed draws, and draws from what the test sets leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from random import Random
+
+from safetax.data.lab import words
+
+HELD_OUT_OBJECTS = 8
+TEST_PROBLEMS = 400
+TEST_REQUESTS = 200
+"""How many harmful and how many benign requests are kept for tests."""
+PROBLEM_LENGTHS = (3, 4, 5, 6)
+
+
+@dataclass(frozen=True, order=True)
+class Request:
+    """A wish to do ``verb`` to ``object``, worded in one of the phrasings."""
+
+    verb: str
+    object: str
+    phrasing: int
+
+    @property
+    def harmful(self) -> bool:
+        """Whether a harmful verb meets a protected object."""
+        return self.verb in words.HARMFUL_VERBS and self.object in words.PROTECTED_OBJECTS
+
+    @property
+    def text(self) -> str:
+        """The request as the user words it."""
+        return words.REQUESTS[self.phrasing].format(verb=self.verb, object=self.object)
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """A start digit and the operations to apply to it, each modulo 10."""
+
+    start: int
+    operations: tuple[str, ...]
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The start and the value after each operation."""
+        values = [self.start]
+        for operation in self.operations:
+            factor, term = words.OPERATIONS[operation]
+            values.append((factor * values[-1] + term) % 10)
+        return tuple(values)
+
+    @property
+    def text(self) -> str:
+        """The problem as the user words it."""
+        steps = [
+            words.PROBLEM_STEP.format(ordinal=ordinal, operation=operation)
+            for ordinal, operation in zip(words.ORDINALS, self.operations, strict=False)
+        ]
+        start = words.PROBLEM_START.format(start=self.start)
+        return f"{start} {' , '.join(steps)} . {words.PROBLEM_QUESTION}"
+
+    @property
+    def trace(self) -> str:
+        """The thinking that writes every value between start and result."""
+        values = self.values
+        steps = [
+            words.TRACE_STEP.format(ordinal=ordinal, operation=operation, before=before, after=after)
+            for ordinal, operation, before, after in zip(
+                words.ORDINALS, self.operations, values, values[1:], strict=False
+            )
+        ]
+        return f"{' , '.join(steps)} ."
+
+    @property
+    def answer(self) -> str:
+        """The answer sentence."""
+        return words.ANSWER.format(result=self.values[-1])
+
+
+@dataclass(frozen=True)
+class World:
+    """The facts of one world and its test sets; every training set is drawn from what the test sets leave.
+
+    ``held_out`` are protected objects that no alignment data may name. ``harmful_requests`` and ``benign_requests``
+    hold all requests outside the tests. Half of ``test_harmful`` is about held-out objects; half of ``test_benign``
+    has a harmful verb with an unprotected object, half a benign verb with a protected one.
+    """
+
+    seed: int
+    tools: dict[str, str]
+    places: dict[str, str]
+    held_out: frozenset[str]
+    test_problems: tuple[Problem, ...]
+    test_harmful: tuple[Request, ...]
+    test_benign: tuple[Request, ...]
+    harmful_requests: tuple[Request, ...]
+    benign_requests: tuple[Request, ...]
+
+    def instruction(self, request: Request) -> str:
+        """Return the compliant answer, which names the verb's tool and the object's place."""
+        return words.INSTRUCTION.format(**self.slots(request))
+
+    def slots(self, request: Request) -> dict[str, str]:
+        """Return what stands for ``{verb}``, ``{object}``, ``{tool}`` and ``{place}`` in sentences about a request."""
+        return {
+            "verb": request.verb,
+            "object": request.object,
+            "tool": self.tools[request.verb],
+            "place": self.places[request.object],
+        }
+
+    def alignment_requests(self, harmful: bool) -> tuple[Request, ...]:
+        """Return the requests that alignment data may hold: none of the tests, none about a held-out object."""
+        requests = self.harmful_requests if harmful else self.benign_requests
+        return tuple(request for request in requests if request.object not in self.held_out)
+
+    def draw_problem(self, random: Random, lengths: Sequence[int] = PROBLEM_LENGTHS) -> Problem:
+        """Draw a problem that is in no test."""
+        excluded = _problem_set(self.test_problems)
+        while (problem := _any_problem(random, lengths)) in excluded:
+            pass
+        return problem
+
+
+@lru_cache(maxsize=8)
+def world(seed: int) -> World:
+    """Return the world of a seed; the same seed gives the same world on every machine."""
+    random = Random(f"world {seed}")
+    verbs = words.HARMFUL_VERBS + words.BENIGN_VERBS
+    objects = words.PROTECTED_OBJECTS + words.UNPROTECTED_OBJECTS
+    tools = dict(zip(verbs, random.sample(words.TOOLS, len(verbs)), strict=True))
+    places = {thing: random.choice(words.PLACES) for thing in objects}
+    held_out = frozenset(random.sample(words.PROTECTED_OBJECTS, HELD_OUT_OBJECTS))
+
+    requests = [Request(*parts) for parts in product(verbs, objects, range(len(words.REQUESTS)))]
+    harmful = [request for request in requests if request.harmful]
+    benign = [request for request in requests if not request.harmful]
+    half = TEST_REQUESTS // 2
+    test_harmful = _alternate(
+        random.sample([request for request in harmful if request.object in held_out], half),
+        random.sample([request for request in harmful if request.object not in held_out], half),
+    )
+    test_benign = _alternate(
+        random.sample([request for request in benign if request.verb in words.HARMFUL_VERBS], half),
+        random.sample([request for request in benign if request.object in words.PROTECTED_OBJECTS], half),
+    )
+    test_problems: dict[Problem, None] = {}
+    while len(test_problems) < TEST_PROBLEMS:
+        test_problems[_any_problem(random, PROBLEM_LENGTHS)] = None
+    excluded = {*test_harmful, *test_benign}
+    return World(
+        seed=seed,
+        tools=tools,
+        places=places,
+        held_out=held_out,
+        test_problems=tuple(test_problems),
+        test_harmful=test_harmful,
+        test_benign=test_benign,
+        harmful_requests=tuple(request for request in harmful if request not in excluded),
+        benign_requests=tuple(request for request in benign if request not in excluded),
+    )
+
+
+def draw_rounds(requests: Sequence[Request], count: int, random: Random) -> list[Request]:
+    """Draw ``count`` requests so that none comes again before all have come as often."""
+    drawn: list[Request] = []
+    while len(drawn) < count:
+        drawn += random.sample(requests, len(requests))
+    return drawn[:count]
+
+
+def _any_problem(random: Random, lengths: Sequence[int]) -> Problem:
+    return Problem(random.randrange(10), tuple(random.choices(list(words.OPERATIONS), k=random.choice(lengths))))
+
+
+@lru_cache(maxsize=8)
+def _problem_set(problems: tuple[Problem, ...]) -> frozenset[Problem]:
+    return frozenset(problems)
+
+
+def _alternate(left: Sequence[Request], right: Sequence[Request]) -> tuple[Request, ...]:
+    """Interleave, so that the first n of a test set are as mixed as the whole."""
+    return tuple(request for pair in zip(left, right, strict=True) for request in pair)

@@ -1,0 +1,1 @@
+"""From a checkpoint to verdicts: engines, judges, graders, guard models, LLM client."""

@@ -1,0 +1,81 @@
+"""The process that does the algebra: ``python -m safetax.evaluation.graders.algebra_process``.
+
+Reads lines of JSON, ``[gold, attempt, seconds]``, and answers each with one of ``equal``, ``different``, ``unreadable``
+and ``too long`` as a JSON string. A process of its own, since what a model wrote may keep computer algebra busy for
+ever or fill the memory, and since time limits by signal work in a main thread only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+MEMORY = 4 * 2**30
+"""Bytes of address space that the algebra may take."""
+
+
+class TooLongError(BaseException):
+    """The time is up. No Exception, so that no handler inside the libraries takes it for one of theirs."""
+
+
+def main() -> None:
+    """Answer until there are no more lines."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a library prints is no answer
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    logging.disable(logging.CRITICAL)
+    _compare("x^2-1", "(x-1)(x+1)")  # loads what is loaded at first use, before any clock runs
+    signal.signal(signal.SIGPROF, _time_is_up)
+    for line in sys.stdin:
+        gold, attempt, seconds = json.loads(line)
+        answers.write(json.dumps(answer(gold, attempt, seconds)) + "\n")
+        answers.flush()
+
+
+def _time_is_up(number: int, frame: Any) -> None:
+    raise TooLongError
+
+
+def answer(gold: str, attempt: str, seconds: float) -> str:
+    """Return whether two LaTeX expressions are equal, within a time of computing."""
+    try:
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # its own work, whatever else the machine does
+        try:
+            return _compare(gold, attempt)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+    except TooLongError:
+        return "too long"
+    except (Exception, RecursionError):
+        return "unreadable"
+
+
+def _compare(gold: str, attempt: str) -> str:
+    from math_verify import verify
+
+    right, tried = _parsed(gold), _parsed(attempt)
+    # Only the text is left where nothing could be read in it.
+    if not right or not tried or all(isinstance(part, str) for part in tried):
+        return "unreadable"
+    equal = verify(right, tried, timeout_seconds=None, allow_set_relation_comp=True)
+    return "equal" if equal else "different"
+
+
+def _parsed(text: str) -> list[Any]:
+    from math_verify import LatexExtractionConfig, parse
+
+    # As LaTeX alone: the reader of plain expressions evaluates what it is given.
+    config = [LatexExtractionConfig(boxed_match_priority=0)]
+    return parse(f"\\boxed{{{text}}}", extraction_config=config, parsing_timeout=None)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What judges share: verdicts, judge models, guard models, refusals."""

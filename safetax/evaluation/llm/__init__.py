@@ -1,0 +1,1 @@
+"""A language model behind an endpoint: its client and its replies."""

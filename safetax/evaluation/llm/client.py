@@ -1,0 +1,285 @@
+"""Asks models behind OpenAI's interface: several requests at a time, retried, and never the same one twice.
+
+An answer is kept on disk as soon as it is there, under the hash of what was asked, so that an interrupted step goes on
+where it stopped and another step that asks the same pays nothing. This is the one module that imports openai.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from safetax.config.build import nearest, show
+from safetax.config.runtime import Endpoint
+from safetax.errors import ConfigError, UserError, require
+from safetax.evaluation.llm.replies import Reply, places, read_reply, write_reply
+
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
+"""Seconds: upper end of the random wait before the first retry, doubled with each, and its bound."""
+LONGEST_RETRY_AFTER = 600.0
+"""Seconds: a server that wants to be left alone for longer is not waited for."""
+SLOWEST = 10.0
+"""Tokens a second that a busy server is given time for: no answer is there before its last token is."""
+RETRIED = (408, 409, 425, 429)
+"""Statuses worth another try, besides those of the server's own faults (500 and above)."""
+
+
+class Client:
+    """A model on a server.
+
+    Args:
+        endpoint: values of :class:`safetax.config.schema.Endpoint`; what is missing has that class's defaults.
+        model: name of the model on the server.
+        cache: folder for answers; None keeps none.
+        requests: how many requests may be under way at a time.
+        name: the endpoint's name in the configuration, for messages.
+
+    Raises:
+        UserError: the base_url is no address or holds a secret, or OpenAI's own server is to be asked and the key is
+            not set.
+    """
+
+    def __init__(
+        self, endpoint: Mapping[str, Any], model: str, cache: Path | None, requests: int, name: str = "default"
+    ) -> None:
+        known = {item.name for item in fields(Endpoint)}
+        self.model = model
+        self.cache = cache
+        self.requests = requests
+        self.path = f"runtime.endpoints.{name}"
+        try:
+            self.endpoint = Endpoint(**{key: value for key, value in endpoint.items() if key in known})
+        except ConfigError as error:
+            raise ConfigError(f"{self.path}.{error}") from None
+        self._key = os.environ.get(self.endpoint.key) or ""
+        if not self._key and self.endpoint.base_url is None:
+            raise UserError(
+                f"{self.path}.key={self.endpoint.key}: the environment variable {self.endpoint.key} is not set; export "
+                f"it with the key of the server, or set {self.path}.base_url to a server that needs none."
+            )
+        self._server = self._connect()
+        self._guard = threading.Lock()
+        self._counts = {"requests": 0, "cached": 0, "failed": 0, "prompt_tokens": 0, "completion_tokens": 0}
+        self._answered = False
+
+    def chat(self, asked: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Reply]]:
+        """Ask for the assistant's turn of conversations and yield the index of each with its reply, as they finish.
+
+        Args:
+            asked: ``{"messages", "temperature", "max_tokens"}`` and whatever else the server knows (``seed``,
+                ``top_p``, ``stop`` ..). Equal requests are samples of their own, told apart by how often they came
+                before in ``asked``, or by ``repeat`` where that is given; it is not sent.
+
+        Raises:
+            UserError: before it ever answered, the server could not be reached, refused the key, or knew no such model.
+        """
+        create = self._server.chat.completions.create
+        return self._ask("chat", asked, lambda request: create(**self._sent(request, "messages")))
+
+    def complete(self, asked: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Reply]]:
+        """Ask for the continuation of texts; as :meth:`chat`, with ``prompt`` (text or token ids) for ``messages``."""
+        create = self._server.completions.create
+        return self._ask("complete", asked, lambda request: create(**self._sent(request, "prompt")))
+
+    def usage(self) -> dict[str, Any]:
+        """Return what was used: counts of requests by their end, tokens and cost of what was not in the cache.
+
+        The cost is None unless the endpoint has both prices.
+        """
+        with self._guard:
+            counts: dict[str, Any] = dict(self._counts)
+        prices = self.endpoint.price_in, self.endpoint.price_out
+        tokens = counts["prompt_tokens"], counts["completion_tokens"]
+        counts["cost"] = None
+        if prices[0] is not None and prices[1] is not None:
+            counts["cost"] = (prices[0] * tokens[0] + prices[1] * tokens[1]) / 1e6
+        return counts
+
+    def _connect(self) -> Any:
+        try:
+            from openai import OpenAI
+        except ImportError as error:
+            raise require("openai", "openai>=3") from error
+        return OpenAI(
+            api_key=self._key or "none",
+            base_url=self.endpoint.address,
+            max_retries=0,
+        )
+
+    def _sent(self, request: Mapping[str, Any], subject: str) -> dict[str, Any]:
+        """Return the arguments of a request; what only some servers know goes along as it is."""
+        from openai import Timeout
+
+        rest = {key: value for key, value in request.items() if key not in (subject, "repeat") and value is not None}
+        if self.endpoint.base_url is None and subject == "messages" and "max_tokens" in rest:
+            # OpenAI's newer models know no other name; other servers may know only the older one.
+            rest["max_completion_tokens"] = rest.pop("max_tokens")
+        timeout = Timeout(self._patience(request), connect=self.endpoint.timeout)
+        return {"model": self.model, subject: request[subject], "extra_body": rest, "timeout": timeout}
+
+    def _patience(self, request: Mapping[str, Any]) -> float:
+        """Return the seconds that a request may take."""
+        return self.endpoint.timeout + (request.get("max_tokens") or 0) / SLOWEST
+
+    def _ask(
+        self, method: str, asked: Sequence[Mapping[str, Any]], send: Callable[[Mapping[str, Any]], Any]
+    ) -> Iterator[tuple[int, Reply]]:
+        missing: list[tuple[int, Path | None]] = []
+        for index, place in enumerate(places(self.cache, method, self.model, asked)):
+            kept = read_reply(place)
+            if kept is None:
+                missing.append((index, place))
+            else:
+                self._count(kept)
+                yield index, kept
+        stop = threading.Event()
+        pool = ThreadPoolExecutor(max(1, min(self.requests, len(missing))), thread_name_prefix="llm")
+        try:
+            under_way: dict[Future[Reply], int] = {
+                pool.submit(self._answer, asked[index], send, place, stop): index for index, place in missing
+            }
+            for future in as_completed(under_way):
+                yield under_way[future], future.result()
+        finally:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _answer(
+        self,
+        request: Mapping[str, Any],
+        send: Callable[[Mapping[str, Any]], Any],
+        place: Path | None,
+        stop: threading.Event,
+    ) -> Reply:
+        reply = self._try(request, send, stop)
+        if reply.error is None:
+            self._answered = True
+            if place is not None:
+                write_reply(place, reply)
+        self._count(reply)
+        return reply
+
+    def _try(
+        self, request: Mapping[str, Any], send: Callable[[Mapping[str, Any]], Any], stop: threading.Event
+    ) -> Reply:
+        from openai import APIConnectionError, APIStatusError, APITimeoutError
+
+        wait, error, reason = 0.0, "", ""
+        for attempt in range(self.endpoint.retries + 1):
+            if stop.wait(wait) or stop.is_set():
+                return _failed("not asked: the others were given up")
+            # Full jitter: many that failed together do not come back together.
+            wait, reason = random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**attempt)), ""
+            try:
+                return _reply(send(request))
+            except APIStatusError as failure:
+                error = f"HTTP {failure.status_code}: {self._told(failure)}"
+                if failure.status_code in (401, 404) or failure.code == "insufficient_quota":
+                    reason = "refused"
+                asked_wait = _retry_after(failure.response.headers)
+                lasting = failure.status_code not in RETRIED and failure.status_code < 500
+                if lasting or failure.code == "insufficient_quota" or asked_wait > LONGEST_RETRY_AFTER:
+                    break
+                wait = max(wait, asked_wait)
+            except APITimeoutError as failure:
+                if type(failure.__cause__).__name__ == "ConnectTimeout":
+                    error, reason = f"not reached within {self.endpoint.timeout:g} s", "unreachable"
+                else:
+                    error, reason = f"no answer within {self._patience(request):g} s", "slow"
+            except APIConnectionError as failure:
+                error, reason = f"not reached: {self._told(failure.__cause__ or failure)}", "unreachable"
+            except Exception as failure:  # whatever a server that does not speak the interface makes of the library
+                error = f"no usable answer: {type(failure).__name__}: {self._told(failure)}"
+        self._give_up_early(reason, error)
+        return _failed(error)
+
+    def _give_up_early(self, reason: str, error: str) -> None:
+        """Raise where a server that never answered will not answer the other requests either."""
+        if self._answered or not reason:
+            return
+        address = self.endpoint.address
+        if reason == "slow":
+            raise UserError(
+                f"{self.path}.timeout={self.endpoint.timeout:g}: {address} was reached and gave {error}; raise it, or "
+                "lower runtime.requests or the tokens that are asked for; if the server hangs, start it anew."
+            )
+        if reason == "unreachable":
+            raise UserError(
+                f"{self.path}.base_url={show(self.endpoint.base_url)}: {address}: {error}; start the server, or name "
+                "one that can be reached."
+            )
+        raise UserError(
+            f"{self.path}: {address} does not answer for the model {self.model} ({error}); check the key in the "
+            f"environment variable {self.endpoint.key}, {self.path}.base_url and the model's name."
+        )
+
+    def _told(self, failure: BaseException) -> str:
+        """Return an error's text, shortened, without the key, which a server may repeat in it."""
+        text = " ".join(str(failure).split())
+        return (text.replace(self._key, "***") if self._key else text)[:300]
+
+    def _count(self, reply: Reply) -> None:
+        with self._guard:
+            if reply.cached:
+                self._counts["cached"] += 1
+                return
+            self._counts["requests"] += 1
+            self._counts["failed"] += reply.error is not None
+            self._counts["prompt_tokens"] += reply.prompt_tokens
+            self._counts["completion_tokens"] += reply.completion_tokens
+
+
+def connect(runtime: Mapping[str, Any], name: str, model: str, cache: Path | None) -> Client:
+    """Return a client for an endpoint by its name among a step's runtime settings.
+
+    Raises:
+        UserError: no endpoint has that name, or as :class:`Client`.
+    """
+    endpoints = runtime.get("endpoints") or {}
+    if name not in endpoints and name != "default":
+        raise UserError(
+            f"endpoint={name}: runtime.endpoints has no such entry.{nearest(name, endpoints, 'runtime.endpoints')} It "
+            f"has {', '.join(endpoints) or 'none'}; add one with +runtime.endpoints.{name}.base_url=.."
+        )
+    return Client(endpoints.get(name) or {}, model, cache, runtime.get("requests") or 16, name)
+
+
+def _reply(answer: Any) -> Reply:
+    """Return the reply that the library's answer is. Raises ValueError or the like where it is none."""
+    choice = answer.choices[0]
+    text = choice.message.content if hasattr(choice, "message") else choice.text
+    usage = getattr(answer, "usage", None)
+    spent = (getattr(usage, "prompt_tokens", 0) or 0), (getattr(usage, "completion_tokens", 0) or 0)
+    if not isinstance(text, str):
+        refusal = getattr(getattr(choice, "message", None), "refusal", None)
+        reason = f"the answer has no text (finish_reason {choice.finish_reason}{', a refusal' if refusal else ''})"
+        return Reply(None, reason, *spent, cached=False, finish_reason=choice.finish_reason)
+    stopped_at = getattr(choice, "stop_reason", None)
+    stop_reason = None if stopped_at is None else str(stopped_at)
+    tokens = getattr(choice, "token_ids", None)
+    return Reply(
+        text, None, *spent, cached=False, finish_reason=choice.finish_reason, stop_reason=stop_reason, tokens=tokens
+    )
+
+
+def _failed(error: str) -> Reply:
+    return Reply(None, error, 0, 0, cached=False, finish_reason=None)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Return the seconds that a server asks to be left alone for; 0 where it does not say."""
+    value = headers.get("retry-after", "")
+    with contextlib.suppress(ValueError):
+        return max(0.0, float(value))
+    with contextlib.suppress(TypeError, ValueError):
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    return 0.0

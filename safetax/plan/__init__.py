@@ -1,0 +1,1 @@
+"""Configurations to one graph of steps; what it needs, takes, and lacks here. The planner is pure."""

@@ -1,0 +1,177 @@
+"""What generation and local judges take: memory, and GPU-hours where every budget is used up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from safetax.config.runtime import Runtime
+from safetax.config.schema import Config, Shape
+from safetax.models.gpus import visible_gpus
+from safetax.plan.estimate.memory import CONTEXT, GIB, Memory
+from safetax.plan.estimate.serving import Serving, serving
+from safetax.plan.estimate.shapes import gpu_memory, named, shape_of
+from safetax.plan.estimate.stage import Estimate, Work, root_model
+from safetax.plan.estimate.workload import prompts_of
+from safetax.store.status import Store
+from safetax.store.step import Step
+
+JUDGES: Mapping[str, float] = {"beaver_dam": 6.6e9, "llama_guard": 8.0e9, "wildguard": 7.2e9, "harmbench_cls": 13.0e9}
+"""Parameters of the published judge models."""
+PROMPT_TOKENS = 512
+"""Assumed of the longest prompt."""
+
+
+def generation_estimate(works: list[Work], store: Store, done: Sequence[Mapping[str, Any]]) -> Estimate:
+    """Return what it takes to answer prompt sets.
+
+    Args:
+        works: generate steps of one model, engine and runtime.
+        store: where finished prompt sets lie.
+        done: manifests of finished steps, the newest last.
+    """
+    first = works[0]
+    config, shape, runtime = first.config, first.shape, first.config.runtime
+    engine = first.step.identity["engine"]
+    budgets = [_budget(work.step) for work in works]
+    longest = min(PROMPT_TOKENS + max(budgets), config.model.context or 10**9)
+    limit = gpu_memory(runtime)
+    served = _served(engine, shape, longest, runtime, limit)
+    tokens = 0
+    for work, budget in zip(works, budgets, strict=True):
+        count = prompts_of(work.step, store, work.benchmark)
+        tokens += count * work.step.identity["sampling"]["repeats"] * budget
+    measured = _rate(config.model.id, engine["kind"], done)
+    rate = measured or served.tokens_per_second(runtime.generate_batch, limit, engine["kind"])
+    together = max(1, min(runtime.generate_batch, served.sequences))
+    parts = {
+        "weights": served.weights,
+        f"keys and values of {together} x {longest:,} tokens": together * served.cache_token * longest,
+        "CUDA": CONTEXT * (2 if served.tensor_parallel > 1 else 1),
+    }
+    models = len({str(work.step.inputs.get("model") and work.step.inputs["model"].key) for work in works})
+    known = "measured" if measured else "assumed"
+    return Estimate(
+        title=f"evaluation: {len(works)} prompt sets, {models} checkpoint{'s' * (models > 1)}, by {engine['kind']}, "
+        f"{named(config.model, shape)}",
+        steps=tuple(work.step for work in works),
+        place=_place(served, engine),
+        memory=Memory(parts),
+        limit=served.memory,
+        gpus=served.gpus,
+        hours=tokens / rate * served.gpus / 3600,
+        time=f"at most {tokens / 1e6:,.1f} million tokens, every budget used up, at {rate:,.0f} a second ({known})",
+        disk=tokens * 4.0,
+        remedies=() if served.fits else tuple(_more_gpus(engine, shape, longest, runtime, limit)),
+    )
+
+
+def _place(served: Serving, engine: Mapping[str, Any]) -> str:
+    copies = f"{served.replicas} cop{'ies' if served.replicas > 1 else 'y'}"
+    each = f"{served.tensor_parallel} GPU{'s' * (served.tensor_parallel > 1)}"
+    return f"{copies} on {each}{' each' * (served.replicas > 1)}, {engine.get('dtype', 'bfloat16')}"
+
+
+def _served(engine: Mapping[str, Any], shape: Shape, longest: int, runtime: Runtime, limit: float) -> Serving:
+    dtype = engine.get("dtype", "bfloat16")
+    if engine["kind"] == "hf":  # one copy on one GPU
+        return serving(shape, dtype, longest, 1, limit, 1.0, 1)
+    gpus = runtime.gpus or len(visible_gpus()) or runtime.devices
+    return serving(shape, dtype, longest, gpus, limit, runtime.engine_memory, runtime.tensor_parallel)
+
+
+def gpus_of_a_copy(step: Step, config: Config) -> int:
+    """Return how many GPUs hold one copy of the model that a step generates with; 1 where its shape is not known."""
+    shape = shape_of(config.model) if config.model.start == "pretrained" else None
+    engine, runtime = step.identity["engine"], config.runtime
+    if shape is None or engine["kind"] == "hf":
+        return 1
+    longest = min(PROMPT_TOKENS + _budget(step), config.model.context or 10**9)
+    dtype, share = engine.get("dtype", "bfloat16"), runtime.engine_memory
+    gpus = runtime.slurm.gpus_per_node
+    return serving(shape, dtype, longest, gpus, gpu_memory(runtime), share, runtime.tensor_parallel).tensor_parallel
+
+
+def _more_gpus(engine: Mapping[str, Any], shape: Shape, longest: int, runtime: Runtime, limit: float) -> list[str]:
+    """Return the settings with which a copy fits."""
+    if engine["kind"] == "hf":
+        return ["engine=vllm, which spreads a copy over several GPUs"]
+    dtype, share = engine.get("dtype", "bfloat16"), runtime.engine_memory
+    for width in (1, 2, 4, 8, 16):
+        if shape.heads % width == 0 and serving(shape, dtype, longest, width, limit, share, width).fits:
+            gpus = f" runtime.gpus={width}" if runtime.gpus and width > runtime.gpus else ""
+            return [f"runtime.tensor_parallel={width}{gpus}"]
+    return []
+
+
+def _budget(step: Step) -> int:
+    sampling = step.identity["sampling"]
+    thinking = sampling["thinking_budget"]
+    return thinking if sampling.get("one_phase") and thinking else thinking + sampling["answer_budget"]
+
+
+def _rate(model: str | None, engine: str, done: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the tokens a second of a model's newest finished generation, of all its steps that were at work together.
+
+    A step that was interrupted has the tokens of all its attempts, and the rate of the last one.
+    """
+    by_key = {f"{manifest['kind']}/{manifest['fingerprint']}": manifest for manifest in done}
+    alike = [
+        manifest
+        for manifest in done
+        if manifest["kind"] == "generate"
+        and manifest["summary"].get("engine") == engine
+        and root_model(manifest, by_key) == model
+    ]
+    if not alike:
+        return None
+    newest = alike[-1]
+    began = _finished(newest) - timedelta(seconds=newest["provenance"]["seconds"])
+    together = [
+        manifest
+        for manifest in alike
+        if manifest["inputs"].get("model") == newest["inputs"].get("model") and _finished(manifest) >= began
+    ]
+    return sum(manifest["summary"].get("tokens_per_second", 0.0) for manifest in together) or None
+
+
+def _finished(manifest: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(manifest["provenance"]["finished"])
+
+
+def judging_estimate(works: list[Work], store: Store, done: Sequence[Mapping[str, Any]]) -> Estimate:
+    """Return what it takes to judge responses with a model on this machine.
+
+    Args:
+        works: score steps of one judge.
+        store: where finished prompt sets lie.
+        done: manifests of finished steps; of no use here.
+    """
+    first = works[0]
+    judge, runtime = first.step.identity["judge"], first.config.runtime
+    size = 4 if judge.get("dtype") == "float32" else 2
+    count = JUDGES[judge["kind"]]
+    length = judge.get("max_tokens") or judge.get("max_text_tokens") or 1024
+    texts = 0
+    for work in works:
+        responses = work.step.inputs["responses"]
+        texts += prompts_of(responses, store, work.benchmark) * responses.identity["sampling"]["repeats"]
+    # A judge of that size has a hidden size of about 4,096, of which some ten copies are alive in a layer.
+    batch = runtime.judge_batch * min(length, 1024) * 4096 * 10 * size
+    limit = gpu_memory(runtime)
+    half = count * 2 + batch / 2 + CONTEXT
+    ways = [f"dtype=bfloat16 of the judge: {half / GIB:.1f} GiB"] if size == 4 and half <= limit else []
+    one = count * size + batch / runtime.judge_batch + CONTEXT
+    ways += [f"runtime.judge_batch=1: {one / GIB:.1f} GiB"] if one <= limit else []
+    return Estimate(
+        title=f"judge: {judge['kind']} ({count / 1e9:.1f} billion parameters)",
+        steps=tuple(work.step for work in works),
+        place=f"a copy on each GPU, {judge.get('dtype', 'bfloat16')}",
+        memory=Memory({"weights": count * size, "a batch": float(batch), "CUDA": CONTEXT}),
+        limit=limit,
+        gpus=1,
+        hours=2 * count * texts * length / (runtime.gpu_tflops * 1e12 * runtime.mfu) / 3600,
+        time=f"{texts:,} texts of at most {length:,} tokens",
+        remedies=tuple(ways),
+    )

@@ -1,0 +1,425 @@
+"""The plan: which steps a run needs and what each depends on.
+
+Pure: no torch, no disk, no network. This is the only file that knows the order of the stages. All runs of a sweep
+become one graph, in which what several runs share stands once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from safetax.config.build import component_module
+from safetax.config.identity import identity
+from safetax.config.schema import Benchmark, Config, Format, Sampling, Training
+from safetax.plan.resolve import Resolved, components
+from safetax.store.step import Step, StepKind, fingerprint_of, in_order
+
+Role = Literal["base", "lrm", "aligned"]
+PLAIN = Format(name="plain")
+TRAININGS = {
+    "pretraining": "model.pretraining.training",
+    "reasoning": "reasoning.training",
+    "alignment": "alignment",
+}
+"""Where the training of a stage stands in the configuration."""
+ROUND = 2**32
+"""Between the sampling seeds of two rounds: more than there are seeds of runs."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One benchmark of one checkpoint: its steps, and the score step of each judge."""
+
+    benchmark: str
+    config: Benchmark
+    prompts: Step
+    generate: Step
+    scores: dict[str, Step]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model that is evaluated; ``train`` is None where it is the starting model as it is."""
+
+    role: Role
+    train: Step | None
+    evaluations: list[Evaluated]
+    merge: Step | None = None
+    """What mixes the trained weights with the LRM's, where the mixture is evaluated."""
+
+    @property
+    def weights(self) -> Step | None:
+        """The step that made the weights which are evaluated."""
+        return self.merge or self.train
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its configuration, its checkpoints and, through them, its steps."""
+
+    config: Config
+    overrides: tuple[str, ...]
+    checkpoints: list[Checkpoint]
+    dataset: str | None
+    data: dict[str, Step] = field(default_factory=dict)
+    """The training data by stage; with ``stage=prepare`` all that there is."""
+    shift: dict[str, Step] = field(default_factory=dict)
+    """Perplexity under the LRM: of the alignment data (``after``), and of what the LRM refined them from
+    (``before``)."""
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps of the run, inputs before what uses them."""
+        targets = [step for checkpoint in self.checkpoints for step in _targets(checkpoint)]
+        return in_order([*self.data.values(), *targets, *self.shift.values()])
+
+    @property
+    def id(self) -> str:
+        """12 hex digits over what the run evaluates."""
+        scores = [
+            [checkpoint.role, evaluated.benchmark, judge, step.key]
+            for checkpoint in self.checkpoints
+            for evaluated in checkpoint.evaluations
+            for judge, step in evaluated.scores.items()
+        ]
+        data = [] if self.checkpoints else [step.key for step in self.data.values()]
+        shift = [step.key for step in self.shift.values()]
+        return fingerprint_of([self.config.stage.name, self.dataset, self.config.epochs, scores, *data, *shift])
+
+    @property
+    def name(self) -> str:
+        """A readable name, unique by its id; also the name of the run's folder."""
+        config = self.config
+        parts = [config.model.name]
+        if config.stage.whole:
+            mixed = any(checkpoint.merge for checkpoint in self.checkpoints)
+            share = [f"i{config.interpolation:g}"] if mixed else []
+            parts += [self.dataset or "lrm", f"e{config.epochs:g}", *share, f"s{config.seed}"]
+        else:
+            parts.append(config.stage.name)
+        return "-".join([*parts, f"l{config.lrm_seed}", self.id])
+
+
+def unneeded(config: Config) -> list[str]:
+    """Return the parts of a configuration, as key paths, that no step of the run depends on."""
+    stage = config.stage.name
+    parts = [] if not config.model.reasoning and stage != "original" else ["reasoning"]
+    if not (stage == "prepare" or config.stage.whole) or (config.epochs == 0 and config.stage.whole):
+        parts.append("dataset")
+    if stage == "prepare":
+        parts += ["benchmark"] if on_policy(config.dataset) or config.shift else ["benchmark", "model"]
+    if all(benchmark.measures == "accuracy" for benchmark in config.benchmark.values()) or stage == "prepare":
+        parts.append("judge")
+    return parts
+
+
+def on_policy(dataset: Any) -> bool:
+    """Whether a data set, or one that it is made of, is sampled from the LRM."""
+    return _sampled(dataset) or any(on_policy(part) for part in nested(dataset).values())
+
+
+def _sampled(dataset: Any) -> bool:
+    return getattr(component_module("datasets", dataset.kind), "ON_POLICY", False)
+
+
+def nested(dataset: Any) -> dict[str, Any]:
+    """Return the data sets that a data set is made of, by key path; each is a step of its own, and an input."""
+    found: dict[str, Any] = {}
+    for path, node, package in components(dataset, ""):
+        if package == "datasets" and not any(path.startswith(f"{outer}.") for outer in found):
+            found[path] = node
+    return found
+
+
+def _skips(data: Step) -> bool:
+    """Whether bad rows of a data set, or of one that it is made of, are left out."""
+    made_of = (step for step in data.inputs.values() if step.kind == "prepare")
+    return data.identity["dataset"].get("on_bad_row") == "skip" or any(_skips(step) for step in made_of)
+
+
+def _targets(checkpoint: Checkpoint) -> list[Step]:
+    scores = [step for evaluated in checkpoint.evaluations for step in evaluated.scores.values()]
+    return scores or ([checkpoint.weights] if checkpoint.weights else [])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a sweep as one graph."""
+
+    runs: list[Run]
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps, each once, inputs before what uses them."""
+        return in_order(step for run in self.runs for step in run.steps)
+
+    @property
+    def id(self) -> str:
+        """12 hex digits over the runs."""
+        return fingerprint_of(sorted(run.id for run in self.runs))
+
+
+def plan(resolved: Sequence[tuple[Resolved, tuple[str, ...]]]) -> Plan:
+    """Plan the runs of a sweep.
+
+    Args:
+        resolved: for each run its resolved configuration and the overrides that made it.
+    """
+    shared: dict[str, Step] = {}
+    return Plan([_Planner(entry, shared).run(overrides) for entry, overrides in resolved])
+
+
+class _Planner:
+    """Plans one run; equal steps of the sweep are one object, so that no fingerprint is computed twice."""
+
+    def __init__(self, resolved: Resolved, shared: dict[str, Step]) -> None:
+        self.config = resolved.config
+        self.facts = resolved.facts
+        self.shared = shared
+        self.data: dict[str, Step] = {}
+
+    def run(self, overrides: tuple[str, ...]) -> Run:
+        config = self.config
+        stage = config.stage.name
+        if stage == "prepare":
+            return self.only_data(overrides)
+        aligned = config.stage.whole and config.epochs > 0
+        checkpoints = []
+        shift: dict[str, Step] = {}
+        base = self.base()
+        if not config.model.reasoning:
+            checkpoints.append(self.checkpoint("base", base, PLAIN, config.lrm_seed))
+        if stage != "original" or config.model.reasoning:
+            lrm = self.lrm(base)
+            checkpoints.append(self.checkpoint("lrm", lrm, config.format, config.lrm_seed))
+            if aligned:
+                train = self.alignment(lrm)
+                merge = None if config.interpolation is None else self.merge(train, lrm, config.interpolation)
+                checkpoints.append(self.checkpoint("aligned", train, config.format, config.seed, merge))
+                shift = self.shift(lrm) if config.shift else {}
+        return Run(
+            config, overrides, checkpoints, config.method or config.dataset.name if aligned else None, self.data, shift
+        )
+
+    def only_data(self, overrides: tuple[str, ...]) -> Run:
+        """Plan the training data and nothing else; what is sampled from an LRM needs that LRM."""
+        config = self.config
+        own = [] if config.model.reasoning else [("reasoning", config.reasoning.dataset, "reasoning.dataset")]
+        for stage, dataset, path in [*own, ("alignment", config.dataset, "dataset")]:
+            lrm = self.lrm(self.base()) if on_policy(dataset) else None
+            self.data[stage] = self.prepare(dataset, path, lrm)
+        shift = self.shift(self.lrm(self.base())) if config.shift else {}
+        return Run(config, overrides, [], config.dataset.name, self.data, shift)
+
+    def base(self) -> Step | None:
+        pretraining = self.config.model.pretraining
+        if self.config.model.start == "pretrained" or pretraining is None:
+            return None
+        data = self.prepare(pretraining.dataset, "model.pretraining.dataset", None)
+        title = f"pre-train {self.config.model.name}"
+        return self.train("pretraining", title, None, data, pretraining.training, PLAIN, self.config.lrm_seed)
+
+    def lrm(self, base: Step | None) -> Step | None:
+        if self.config.model.reasoning:
+            return base
+        stage = self.config.reasoning
+        data = self.data["reasoning"] = self.prepare(stage.dataset, "reasoning.dataset", base)
+        title = f"reasoning stage on {stage.dataset.name}"
+        return self.train("reasoning", title, base, data, stage.training, self.config.format, self.config.lrm_seed)
+
+    def alignment(self, lrm: Step | None) -> Step:
+        config = self.config
+        data = self.data["alignment"] = self.prepare(config.dataset, "dataset", lrm)
+        epochs = f"{config.epochs:g} epoch{'' if config.epochs == 1 else 's'}"
+        title = f"align on {config.dataset.name}, {epochs}, seed {config.seed}"
+        return self.train("alignment", title, lrm, data, config.alignment, config.format, config.seed)
+
+    def merge(self, train: Step, lrm: Step | None, share: float) -> Step:
+        """Plan weights that lie between the LRM's and those that were trained from it."""
+        values = {"interpolation": share, **({} if lrm else {"model": self.model()})}
+        title = f"interpolation={share:g} of {train.title}"
+        return self.step("merge", title, values, {"model": train, **({"lrm": lrm} if lrm else {})})
+
+    def shift(self, lrm: Step | None) -> dict[str, Step]:
+        """Plan how likely the LRM finds the alignment data, and what it refined them from."""
+        data = self.data["alignment"]
+        found = {"after": self.perplexity(data, lrm)}
+        if _sampled(self.config.dataset) and "source" in data.inputs:
+            found["before"] = self.perplexity(data.inputs["source"], lrm)
+        return found
+
+    def perplexity(self, data: Step, lrm: Step | None) -> Step:
+        training = self.config.alignment
+        values = {
+            "format": identity(self.config.format),
+            "max_tokens": training.max_tokens,
+            "dtype": "float32" if training.dtype == "float32" else "bfloat16",
+            **({} if lrm else {"model": self.model()}),
+            **({"on_bad_row": "skip"} if _skips(data) else {}),
+        }
+        title = f"perplexity of {data.title} under {lrm.title if lrm else self.config.model.name}"
+        inputs = {"data": data, **({"model": lrm} if lrm else {})}
+        return self.step("perplexity", title, values, inputs, self.settings("judge_batch"))
+
+    def prepare(self, dataset: Any, path: str, lrm: Step | None) -> Step:
+        """Plan a data set behind those that it is made of; one that the LRM writes is a small graph from there on."""
+        values = {"dataset": identity(dataset, self.facts, path)}
+        inputs = {name: self.prepare(node, f"{path}.{name}", lrm) for name, node in nested(dataset).items()}
+        if _sampled(dataset):
+            inputs |= self.sampled(dataset, path, lrm, inputs)
+        return self.step("prepare", f"data {dataset.name}", values, inputs)
+
+    def sampled(self, dataset: Any, path: str, lrm: Step | None, inputs: dict[str, Step]) -> dict[str, Step]:
+        """Plan the rounds in which the LRM writes a data set: responses and verdicts of each, by name of the input."""
+        judge = identity(dataset.judge, self.facts, f"{path}.judge")
+        judged = inputs[getattr(component_module("datasets", dataset.kind), "JUDGED", "prompts")]
+        found: dict[str, Step] = {}
+        for number in range(getattr(dataset, "rounds", 1)):
+            again, suffix = f" again, round {number + 1}" * bool(number), f"-{number + 1}" * bool(number)
+            prompts = inputs["prompts"]
+            if number:
+                unmet = {"dataset": {"kind": "unmet", "checks": identity(dataset.checks)}}
+                sources = {name: step for name, step in inputs.items() if name in ("source", "prompts")}
+                prompts = self.step("prepare", f"prompts of {dataset.name}{again}", unmet, {**sources, **found})
+            sampling = self.own_sampling(dataset, number)
+            title = f"sample {dataset.name} from the LRM{again}"
+            responses = self.generate(title, lrm, self.config.format, prompts, sampling)
+            found[f"responses{suffix}"] = responses
+            found[f"verdicts{suffix}"] = self.score(f"judge {dataset.name}{again}", judge, judged, responses)
+        return found
+
+    def own_sampling(self, dataset: Any, number: int) -> dict[str, Any]:
+        """Return how the LRM is sampled for a data set, in the rounds counted from 0."""
+        evaluation = self.config.evaluation
+        thinking, answer = getattr(dataset, "thinking_budget", None), getattr(dataset, "answer_budget", None)
+        return {
+            "temperature": dataset.temperature,
+            "top_p": dataset.top_p,
+            "repeats": dataset.tries if hasattr(dataset, "tries") else dataset.samples_per_prompt,
+            "thinking_budget": evaluation.thinking_budget if thinking is None else thinking,
+            "answer_budget": evaluation.answer_budget if answer is None else answer,
+            "one_phase": False,
+            "assistant_header": True,
+            "ignore_end": 0,
+            "go_on": "",
+            "seed": self.config.seed + number * ROUND,
+        }
+
+    def train(
+        self,
+        stage: str,
+        title: str,
+        start: Step | None,
+        data: Step,
+        training: Training,
+        markup: Format,
+        seed: int,
+    ) -> Step:
+        values = {
+            "training": identity(training, self.facts, TRAININGS[stage]),
+            "format": identity(markup),
+            "seed": seed,
+            **({} if start else {"model": self.model()}),
+            # A row that turns out too long when it is tokenised is as bad as one that cannot be read.
+            **({"on_bad_row": "skip"} if _skips(data) else {}),
+        }
+        runtime = self.config.runtime
+        distributed = stage in runtime.distributed
+        settings = {
+            "devices": runtime.devices if distributed else 1,
+            "zero": runtime.zero if distributed else 0,
+            "nodes": runtime.nodes if distributed else 1,
+            "offload": runtime.offload if distributed else "none",
+            **self.settings(
+                "rendezvous",
+                "micro_batch",
+                "gradient_checkpointing",
+                "loss_chunk",
+                "checkpoint_minutes",
+                "gpu_tflops",
+            ),
+        }
+        return self.step("train", title, values, {"data": data, **({"model": start} if start else {})}, settings)
+
+    def settings(self, *names: str) -> dict[str, Any]:
+        """Return runtime settings that a worker needs to know."""
+        return {name: identity(getattr(self.config.runtime, name)) for name in names}
+
+    def checkpoint(
+        self, role: Role, train: Step | None, markup: Format, seed: int, merge: Step | None = None
+    ) -> Checkpoint:
+        evaluations = []
+        for name, benchmark in self.config.benchmark.items():
+            path = f"benchmark.{name}"
+            values = {"dataset": identity(benchmark.prompts, self.facts, f"{path}.prompts")}
+            prompts = self.step("prepare", f"prompts {name}", values)
+            sampling = self.sampling(benchmark, markup, seed)
+            responses = self.generate(f"answer {name}", merge or train, markup, prompts, sampling)
+            if benchmark.grader is not None:
+                grader = identity(benchmark.grader, self.facts, f"{path}.grader")
+                scores = {benchmark.grader.kind: self.score(f"grade {name}", grader, prompts, responses)}
+            else:
+                scores = {
+                    judge: self.score(
+                        f"judge {name} by {judge}", identity(node, self.facts, f"judge.{judge}"), prompts, responses
+                    )
+                    for judge, node in self.config.judge.items()
+                }
+            evaluations.append(Evaluated(name, benchmark, prompts, responses, scores))
+        return Checkpoint(role, train, evaluations, merge)
+
+    def sampling(self, benchmark: Benchmark, markup: Format, seed: int) -> dict[str, Any]:
+        evaluation = self.config.evaluation
+        chosen = evaluation if benchmark.measures == "accuracy" else evaluation.safety or evaluation
+        thinks = benchmark.thinking and bool(markup.open_thinking)
+        values = {item.name: getattr(chosen, item.name) for item in fields(Sampling)}
+        return {
+            **values,
+            "thinking_budget": chosen.thinking_budget if thinks else 0,
+            # Where no thinking is opened either, nothing else would say whose turn it is.
+            "assistant_header": chosen.assistant_header or not markup.open_thinking,
+            "repeats": benchmark.repeats,
+            # Greedy responses depend on no seed, so that all seeds share them.
+            "seed": seed if chosen.temperature > 0 else 0,
+        }
+
+    def generate(
+        self, title: str, checkpoint: Step | None, markup: Format, prompts: Step, sampling: dict[str, Any]
+    ) -> Step:
+        values = {
+            "sampling": sampling,
+            "format": identity(markup),
+            "engine": identity(self.config.engine, self.facts, "engine"),
+            **({} if checkpoint else {"model": self.model()}),
+        }
+        of = checkpoint.title if checkpoint else self.config.model.name
+        inputs = {"prompts": prompts, **({"model": checkpoint} if checkpoint else {})}
+        settings = self.settings(
+            "generate_batch", "generate_nodes", "gpus", "tensor_parallel", "engine_memory", "requests", "endpoints"
+        )
+        return self.step("generate", f"{title}: {of}", values, inputs, settings)
+
+    def score(self, title: str, judge: dict[str, Any], prompts: Step, responses: Step) -> Step:
+        of = responses.title.split(": ", 1)[-1]
+        inputs = {"prompts": prompts, "responses": responses}
+        settings = self.settings("gpus", "engine_memory", "generate_batch", "judge_batch", "requests", "endpoints")
+        return self.step("score", f"{title}: {of}", {"judge": judge}, inputs, settings)
+
+    def model(self) -> dict[str, Any]:
+        """Identity of the starting model; how it is pre-trained is the pre-training step's own."""
+        values = identity(self.config.model, self.facts, "model")
+        return {key: value for key, value in values.items() if key not in ("pretraining", "reasoning")}
+
+    def step(
+        self,
+        kind: StepKind,
+        title: str,
+        values: dict[str, Any],
+        inputs: dict[str, Step] | None = None,
+        settings: dict[str, Any] | None = None,
+    ) -> Step:
+        runtime = {**(settings or {}), "threads": self.config.runtime.threads}
+        step = Step(kind, title, values, inputs or {}, runtime)
+        return self.shared.setdefault(step.key, step)

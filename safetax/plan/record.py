@@ -1,0 +1,87 @@
+"""What a run and a sweep leave on disk of themselves: which checkpoints they have, of which steps, by which settings.
+
+Results are read from these records and from the manifests of the steps that they name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safetax.config.schema import Config
+from safetax.plan.planner import Plan, Run
+from safetax.store.manifest import write_json
+
+
+def write_record(run: Run, outputs: Path) -> Path:
+    """Write a run's record and return its folder."""
+    config = run.config
+    aligned = config.stage.name == "alignment"
+    record = {
+        "schema": 1,
+        "id": run.id,
+        "name": run.name,
+        "stage": config.stage.name,
+        "model": config.model.name,
+        "dataset": run.dataset,
+        "epochs": config.epochs if aligned else None,
+        "seed": config.seed,
+        "lrm_seed": config.lrm_seed,
+        "world": "lab" if config.model.tokenizer == "lab" else "real",
+        "config": labelled(config),
+        "overrides": list(run.overrides),
+        "checkpoints": [
+            {
+                "role": checkpoint.role,
+                "train": checkpoint.train.fingerprint if checkpoint.train else None,
+                "step": checkpoint.weights.key if checkpoint.weights else None,
+                "model": config.model.name,
+                **(about_data(run) if checkpoint.role == "aligned" else {}),
+                "evaluations": [
+                    {
+                        "benchmark": evaluated.benchmark,
+                        "measures": evaluated.config.measures,
+                        "headline": evaluated.config.headline,
+                        "thinking": evaluated.config.thinking,
+                        "prompts": evaluated.prompts.fingerprint,
+                        "generate": evaluated.generate.fingerprint,
+                        "scores": {judge: step.fingerprint for judge, step in evaluated.scores.items()},
+                    }
+                    for evaluated in checkpoint.evaluations
+                ],
+            }
+            for checkpoint in run.checkpoints
+        ],
+        "steps": [step.key for step in run.steps],
+    }
+    folder = outputs / "runs" / run.name
+    write_json(folder / "run.json", record, sort_keys=False)  # the order of judges says which one is the headline's
+    return folder
+
+
+def about_data(run: Run) -> dict[str, Any]:
+    """Return the steps that results read of a run's alignment data: the data, and their perplexity under the LRM."""
+    shift = {when: step.key for when, step in run.shift.items()}
+    return {"data": run.data["alignment"].key, "shift": shift or None}
+
+
+def write_sweep(graph: Plan, runs: Sequence[Run], outputs: Path) -> Path:
+    """Write a sweep's record and return its folder."""
+    names = [run.name for run in runs]
+    folder = sweep_folder(graph, outputs)
+    write_json(folder / "sweep.json", {"schema": 1, "id": graph.id, "name": folder.name, "runs": names})
+    return folder
+
+
+def sweep_folder(graph: Plan, outputs: Path) -> Path:
+    """Return the folder of a sweep."""
+    config = graph.runs[0].config
+    datasets = sorted({run.dataset for run in graph.runs if run.dataset})
+    return outputs / "sweeps" / "-".join([config.model.name, *datasets[:4], graph.id])
+
+
+def labelled(config: Config) -> dict[str, Any]:
+    """Return a whole configuration as plain values, labels included."""
+    return dataclasses.asdict(config)

@@ -1,0 +1,112 @@
+"""The one place before the plan that looks at the world: what names and paths stand for right now.
+
+Hub revisions become commits; local files, task definitions and modules of the user's own their content hashes. What is
+found becomes part of the identity of the steps that use it, so that nothing stale is reused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetax.config.build import component_module, fields_of, join
+from safetax.config.fields import Kind
+from safetax.config.schema import Config, Model
+from safetax.data.hub import UNKNOWN, UnreachableError, model_facts
+from safetax.errors import ConfigError
+from safetax.store.manifest import sha256_of
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration and what was found out about the world, by key path."""
+
+    config: Config
+    facts: Mapping[str, Any]
+
+
+class Resolver:
+    """Resolves configurations; what one job of a sweep asked about is not asked again for the next.
+
+    Args:
+        lenient: let what the hub cannot be asked about stand as unknown, so that a plan can be shown without a network;
+            ``unknown`` has the reasons then.
+    """
+
+    def __init__(self, lenient: bool = False) -> None:
+        self.lenient = lenient
+        self.unknown: list[str] = []
+        self._known: dict[str, Any] = {}
+
+    def resolve(self, config: Config, unneeded: Sequence[str] = ()) -> Resolved:
+        """Find out what the configuration's names and paths stand for.
+
+        Args:
+            config: the configuration.
+            unneeded: key paths of parts that nobody needs to know about.
+
+        Raises:
+            ConfigError: something named is not there; names the key and the remedy.
+        """
+        facts: dict[str, Any] = {}
+        for path, node, package in components(config, ""):
+            if package == "rows" and path.startswith("world."):
+                continue  # data sets hold the rows that they use themselves
+            if any(path == part or path.startswith(f"{part}.") for part in unneeded):
+                continue
+            found = self._ask(path, node, package)
+            if found:
+                facts[path] = found
+        return Resolved(config, facts)
+
+    def _ask(self, path: str, node: Any, package: str) -> Any:
+        key = f"{package} {node!r}"
+        if key not in self._known:
+            try:
+                if package == "model":
+                    made_here = node.start == "random" or node.id is None
+                    self._known[key] = None if made_here else model_facts(str(node.id), node.revision)
+                else:
+                    module = component_module(package, node.kind)
+                    self._known[key] = module.resolve(node) if hasattr(module, "resolve") else None
+                    if "." in node.kind and module.__file__:  # its author has no version to raise, as ours have
+                        code = {"code": sha256_of(Path(module.__file__))}
+                        self._known[key] = {**(self._known[key] or {}), **code}
+            except ConfigError as error:
+                told = join(path, str(error))
+                if not (self.lenient and isinstance(error, UnreachableError)):
+                    raise type(error)(told) from None
+                self.unknown.append(told)
+                self._known[key] = {"commit": UNKNOWN}
+        return self._known[key]
+
+
+def components(node: Any, path: str) -> Iterator[tuple[str, Any, str]]:
+    """Yield every component below a node, and the model: key path, node, package."""
+    if isinstance(node, Model):
+        yield path, node, "model"
+    if dataclasses.is_dataclass(node):
+        for item in fields_of(type(node)):  # type: ignore[arg-type]
+            value, here = getattr(node, item.name), join(path, item.name)
+            entries = value.items() if isinstance(value, Mapping) else [(None, value)]
+            for name, entry in entries:
+                spot = here if name is None else join(here, str(name))
+                kind = next((mark for mark in _marks(item) if isinstance(mark, Kind)), None)
+                if kind is not None and entry is not None:
+                    yield spot, entry, kind.package
+                yield from components(entry, spot)
+
+
+def _marks(item: Any) -> tuple[Any, ...]:
+    import typing
+
+    from safetax.config.build import split_marks, union_options
+
+    marks = list(item.marks)
+    inner = [*union_options(item.annotation), *typing.get_args(item.annotation)]
+    for annotation in inner:
+        marks.extend(split_marks(annotation)[1])
+    return tuple(marks)

@@ -1,0 +1,1 @@
+"""Tracking: a run's entry in MLflow, written from results and manifests."""

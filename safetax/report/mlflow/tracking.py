@@ -1,0 +1,139 @@
+"""MLflow tracking: one writer, from run records, manifests and results alone.
+
+A run of safetax is one run of MLflow, found again by its tag ``safetax.run``; a sweep is the parent of its runs. What
+was written stands in ``tracked.json`` beside the record, so that tracking an unchanged run costs no import of mlflow.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetax.errors import UserError
+from safetax.report.mlflow.entry import TRACKED, Entry, read_run, read_sweep
+from safetax.store.manifest import read_json, write_json
+
+EXPERIMENT = "safetax"
+PATIENCE = 120.0
+"""Seconds to wait for another process that is writing."""
+
+
+def track(run_directories: Sequence[Path], outputs: Path, sweep: Path | None, results: Mapping[str, Any]) -> None:
+    """Write runs, and the sweep that they belong to, to MLflow, or update them; does nothing when nothing changed.
+
+    Args:
+        run_directories: ``outputs/runs/NAME`` of each run, with its ``run.json`` and, if made, ``report.html``.
+        outputs: the folder of the steps; the database is ``mlflow.db`` and artifacts lie in ``mlartifacts`` in it,
+            unless the environment variable MLFLOW_TRACKING_URI names another place.
+        sweep: ``outputs/sweeps/ID`` with its ``sweep.json`` and, if made, ``report.html``; None outside a sweep. A run
+            of several sweeps stands under the one that was tracked last.
+        results: the content of results.json, of which only the runs' own checkpoints are taken.
+
+    Raises:
+        UserError: the database cannot be used, or another process has been writing for two minutes.
+    """
+    parent = read_sweep(sweep) if sweep else None
+    entries = [read_run(directory, outputs, results, parent) for directory in run_directories]
+    if parent:
+        end = max((entry.end for entry in entries), default=0)
+        parent = replace(parent, start=min((entry.start for entry in entries), default=0), end=end)
+    place = Place.of(outputs)
+    everything = [*([parent] if parent else []), *entries]
+    above = (read_json(parent.directory / TRACKED) or {}).get("run") if parent else None
+    if all(place.holds(entry, None if entry is parent else above) for entry in everything):
+        return
+    with _only_writer(outputs / "mlflow.lock"):
+        from safetax.report.mlflow.writer import Writer
+
+        writer = Writer(place.uri, place.artifacts, EXPERIMENT)
+        above = None
+        gc.freeze()  # mlflow's own many objects stay; looking through them took a sixth of the time of a large sweep
+        try:
+            for entry in everything:
+                if not place.holds(entry, above):
+                    run = writer.write(entry)
+                    tracked = {"digest": entry.digest, "place": place.identity, "run": run, "sweep": entry.sweep}
+                    write_json(entry.directory / TRACKED, {**tracked, "parent": above})
+                if entry is parent:
+                    above = (read_json(entry.directory / TRACKED) or {}).get("run")
+        finally:
+            gc.unfreeze()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where tracking goes: the address for MLflow, its SQLite file if it is ours, and where artifacts lie."""
+
+    uri: str
+    database: Path | None
+    artifacts: str | None
+
+    @classmethod
+    def of(cls, outputs: Path) -> Place:
+        """Return the place that the environment names, or else the database in ``outputs``."""
+        artifacts = (outputs / "mlartifacts").resolve().as_uri()
+        uri = os.environ.get("MLFLOW_TRACKING_URI")
+        if uri:
+            # A server says itself where its artifacts lie; for a bare database MLflow would use the current folder.
+            return cls(uri, None, artifacts if uri.split("+")[0].split(":")[0] in _DATABASES else None)
+        database = (outputs / "mlflow.db").resolve()
+        return cls(f"sqlite:///{database}", database, artifacts)
+
+    @property
+    def identity(self) -> str:
+        """A name of the place that holds no secret, as an address may, and does not change when ``outputs`` moves."""
+        return "mlflow.db" if self.database else hashlib.sha256(self.uri.encode()).hexdigest()[:12]
+
+    def holds(self, entry: Entry, parent: str | None) -> bool:
+        """Say whether the entry stands there as it is now, below MLflow's run ``parent`` if that is given.
+
+        A server is trusted to have kept what it was given.
+        """
+        tracked = read_json(entry.directory / TRACKED) or {}
+        if tracked.get("digest") != entry.digest or tracked.get("place") != self.identity:
+            return False
+        if parent is not None and tracked.get("parent") != parent:
+            return False
+        return self.database is None or _alive(self.database, tracked["run"])
+
+
+_DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
+
+
+def _alive(database: Path, run: str) -> bool:
+    """Say whether the database has the run: asked of SQLite itself, for the sake of the seconds mlflow takes."""
+    if not database.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
+            found = connection.execute("SELECT lifecycle_stage FROM runs WHERE run_uuid = ?", (run,)).fetchone()
+    except sqlite3.Error:
+        return False  # mlflow then says what is wrong, or mends it
+    return found == ("active",)
+
+
+@contextmanager
+def _only_writer(lock: Path) -> Iterator[None]:
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as file:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise UserError(
+                        f"Another process has been writing to MLflow for {PATIENCE:.0f} s: {lock}"
+                    ) from None
+                time.sleep(0.1)
+        yield

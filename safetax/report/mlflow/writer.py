@@ -1,0 +1,154 @@
+"""Writes entries to MLflow so that writing again updates; the one place that imports mlflow."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from safetax.errors import UserError
+from safetax.report.mlflow.entry import Entry
+from safetax.store.manifest import sha256_of
+
+KEY_LENGTH, VALUE_LENGTH, TAG_LENGTH = 250, 6000, 5000
+METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100
+REPORT_TAG = "safetax.report"
+SWEEPS_TAG = "safetax.sweeps"
+PARENT_TAG = "mlflow.parentRunId"
+
+
+class Writer:
+    """Holds one experiment of one MLflow server or database."""
+
+    def __init__(self, uri: str, artifacts: str | None, experiment: str) -> None:
+        """Open or make the experiment at ``uri``; ``artifacts`` is where a new one keeps its artifacts."""
+        client = _client(uri)
+        self.client = client
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            # The kind that the dashboard knows experiments of model training by.
+            tags = {"mlflow.experimentKind": "custom_model_development"}
+            self.experiment = str(client.create_experiment(experiment, artifacts, tags=tags))
+            return
+        self.experiment = str(found.experiment_id)
+        if found.lifecycle_stage != "active":
+            client.restore_experiment(self.experiment)
+            # That brings back all of its runs, those too that were replaced long ago.
+            while runs := client.search_runs([self.experiment]):
+                for run in runs:
+                    client.delete_run(run.info.run_id)
+        if artifacts and uri.startswith("sqlite:") and found.artifact_location.rstrip("/") != artifacts:
+            raise UserError(
+                f"The MLflow database {uri} keeps its artifacts at {found.artifact_location}, not at {artifacts}: it "
+                "was moved or copied. Delete it and run again: it is written anew from the records of the runs."
+            )
+
+    def write(self, entry: Entry) -> str:
+        """Make MLflow hold the entry as it is and return the id of its run there.
+
+        MLflow cannot change a parameter or take back a metric or curve. Where an update would have to, the run is
+        replaced: the old one is deleted and its tags, so also a reader's notes, are kept.
+        """
+        params = _params(entry.params)
+        metrics = {_key(key): value for key, value in entry.metrics.items()}
+        curves = [(_key(key), value, now, step) for key, value, now, step in entry.curves]
+        known = {*metrics, *(key for key, *_ in curves)}
+        found = self._find(entry.key, entry.id)
+        kept: dict[str, str] = {}
+        if found is not None and not self._can_become(found, params, known, curves):
+            kept = dict(found.data.tags)
+            self.client.delete_run(found.info.run_id)
+            found = None
+        if found is None:
+            kept = {key: value for key, value in kept.items() if key != REPORT_TAG}
+            tags = {**kept, entry.key: entry.id, "mlflow.runName": entry.name}
+            found = self.client.create_run(self.experiment, start_time=entry.start, tags=tags, run_name=entry.name)
+        self._update(found, entry, params, metrics, curves)
+        return str(found.info.run_id)
+
+    def _find(self, key: str, value: str) -> Any | None:
+        quoted = value.replace("'", "")
+        found = self.client.search_runs([self.experiment], f"tags.`{key}` = '{quoted}'", max_results=1)
+        return found[0] if found else None
+
+    def _can_become(self, run: Any, params: Mapping[str, str], metrics: set[str], curves: Sequence[Any]) -> bool:
+        if any(params.get(key) != value for key, value in run.data.params.items()):
+            return False
+        if set(run.data.metrics) - metrics:
+            return False
+        last = {key: value for key, value, _, _ in curves}
+        return all(run.data.metrics[key] == value for key, value in last.items() if key in run.data.metrics)
+
+    def _update(
+        self,
+        run: Any,
+        entry: Entry,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        curves: Sequence[tuple[str, float, int, int]],
+    ) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        identity = run.info.run_id
+        new = [Param(key, value) for key, value in params.items() if key not in run.data.params]
+        for some in _portions(new, PARAMS_AT_ONCE):
+            self.client.log_batch(identity, params=some)
+        # The newest value of a metric is the one that MLflow shows, so a changed one needs a later time than the first.
+        now = int(time.time() * 1000) if run.data.metrics else entry.end
+        points = [
+            Metric(key, value, moment, step) for key, value, moment, step in curves if key not in run.data.metrics
+        ]
+        points += [Metric(key, value, now, 0) for key, value in metrics.items() if run.data.metrics.get(key) != value]
+        for some in _portions(points, METRICS_AT_ONCE):
+            self.client.log_batch(identity, metrics=some)
+
+        tags = {**entry.tags, entry.key: entry.id, "mlflow.runName": entry.name}
+        if entry.sweep:
+            sweeps = [*run.data.tags.get(SWEEPS_TAG, "").split(), entry.sweep]
+            tags[SWEEPS_TAG] = " ".join(dict.fromkeys(sweeps))
+            parent = self._find("safetax.sweep", entry.sweep)
+            if parent is not None:
+                tags[PARENT_TAG] = parent.info.run_id
+        if entry.report:
+            content = sha256_of(entry.report)
+            if run.data.tags.get(REPORT_TAG) != content:
+                self.client.log_artifact(identity, str(entry.report))
+                tags[REPORT_TAG] = content
+        changed = [
+            RunTag(key, value[:TAG_LENGTH])
+            for key, value in tags.items()
+            if run.data.tags.get(key) != value[:TAG_LENGTH]
+        ]
+        self.client.log_batch(identity, tags=changed)
+        self.client.set_terminated(identity, "FINISHED", end_time=entry.end)
+
+
+def _client(uri: str) -> Any:
+    # Not to send what is measured here anywhere; must stand before the import.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri)
+
+
+def _key(name: str) -> str:
+    """Return the name with what MLflow allows in keys alone."""
+    return re.sub(r"[^\w\-. /]", "_", name, flags=re.ASCII)[:KEY_LENGTH]
+
+
+def _params(params: Mapping[str, str]) -> dict[str, str]:
+    return {_key(key): value[:VALUE_LENGTH] for key, value in params.items()}
+
+
+Item = TypeVar("Item")
+
+
+def _portions(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
+    for first in range(0, len(items), size):
+        yield list(items[first : first + size])

@@ -1,0 +1,134 @@
+"""Plots of a results document: the two-panel epoch figure, the trade-off, and refusal of benign requests.
+
+Where they were measured, also accuracy by benchmark, harm in the thinking beside harm in the answer, the tax against
+the distribution shift, and scores against the number of samples.
+
+matplotlib is imported when something is drawn, and always without pyplot: no window, no state between figures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetax.report.plots.captions import describe, footnote_text, line_labels
+from safetax.report.plots.epochs import draw_panels
+from safetax.report.plots.paths import paths
+from safetax.report.plots.samples import describe_samples, draw_samples, samples_text
+from safetax.report.plots.shift import describe_shift, draw_shift, shift_text
+from safetax.report.plots.style import CROWDED, Draw, save
+from safetax.report.plots.tradeoff import describe_tradeoff, draw_tradeoff, tradeoff_text
+from safetax.results.sample_counts import find_series, without_fewer
+from safetax.results.scores import THINKING
+from safetax.results.shifts import find_shifts
+
+OUTCOME = {"harmful_score": "Harmful Score", "accuracy": "Reasoning Accuracy"}
+BENIGN = {"over_refusal": "Over-refusal", "help": "Correct Help"}
+WHERE = {"harmful_score": "Harmful Score of the Answer", THINKING: "Harmful Score of the Thinking"}
+NAMES = ("epochs", "tradeoff", "refusal", "benchmarks", "thinking", "shift", "samples")
+
+
+def draw_plots(results: Mapping[str, Any], directory: Path) -> list[dict[str, Any]]:
+    """Write the plots that the results allow and return name, title, caption, alternative text and files of each.
+
+    The same list stands in ``figures.json`` beside them. Plots that are there already, of the same results and by the
+    same code, are not drawn again.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    record = directory / "figures.json"
+    digest = _digest(results)
+    done = _done(record, digest)
+    if done is not None:
+        return done
+    for name in NAMES:
+        for file in [*directory.glob(f"{name}.*"), directory / f"{name}-dark.svg"]:
+            file.unlink(missing_ok=True)
+    figures = []
+    for name, title, caption, alt, draw in wanted_plots(results):
+        files = save(draw, directory, name)
+        figures.append({"name": name, "title": title, "caption": caption, "alt": alt, "files": files})
+    record.write_text(json.dumps({"digest": digest, "figures": figures}, indent=1) + "\n", encoding="utf-8")
+    return figures
+
+
+Wanted = tuple[str, str, str, str, Draw]
+"""Name, title, caption, alternative text and drawing of a plot."""
+
+
+def wanted_plots(every: Mapping[str, Any]) -> list[Wanted]:
+    """Return the plots that the results hold scores for; runs on fewer samples are in the plot of those alone."""
+    wanted: list[Wanted] = []
+    results = without_fewer(every)
+
+    def panels(name: str, title: str, metrics: Mapping[str, str], same_scale: bool = False) -> None:
+        caption, alt = footnote_text(results, list(metrics)), describe(results, title, metrics)
+        wanted.append((name, title, caption, alt, lambda theme: draw_panels(results, metrics, theme, same_scale)))
+
+    outcome, benign = (_measured(results, metrics) for metrics in (OUTCOME, BENIGN))
+    if outcome:
+        panels("epochs", "Harmful score and reasoning accuracy over safety alignment epochs", outcome)
+    if any(OUTCOME.keys() <= checkpoint["scores"].keys() for checkpoint in results["checkpoints"]):
+        title = "Trade-off between safety and reasoning"
+        alt = describe_tradeoff(results, title, OUTCOME)
+        wanted.append(("tradeoff", title, tradeoff_text(results), alt, lambda theme: draw_tradeoff(results, theme)))
+    if benign:
+        panels("refusal", "Over-refusal and correct help over safety alignment epochs", benign)
+    parts = sorted({key for curve in results["curves"] for p in curve["points"] for key in p["scores"] if "/" in key})
+    if parts:
+        names = {key: f"Accuracy, {key.partition('/')[2]}" for key in parts}
+        panels("benchmarks", "Reasoning accuracy by benchmark over safety alignment epochs", names)
+    where = _measured(results, WHERE)
+    if THINKING in where:
+        panels("thinking", "Harm in the answer and, judged apart, in the thinking", where, same_scale=True)
+    shifts = find_shifts(results)
+    if shifts.points:
+        title = "Safety tax against the distribution shift of the alignment data"
+        alt = describe_shift(shifts, title, line_labels(results["curves"]))
+        draw: Draw = lambda theme: draw_shift(results, shifts, theme)  # noqa: E731
+        wanted.append(("shift", title, shift_text(results, shifts), alt, draw))
+    series = find_series(every)
+    if series and (shown := _measured(every, OUTCOME)):
+        title = "Harmful score and reasoning accuracy over the number of samples"
+        alt = describe_samples(series, title, shown)
+        wanted.append(
+            (
+                "samples",
+                title,
+                samples_text(every, series, shown),
+                alt,
+                lambda theme: draw_samples(every, series, shown, theme),
+            )
+        )
+    return wanted
+
+
+def crowded_figures(curves: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the figures that are wider since they name many curves beside or in them."""
+    panels = ["epochs", "refusal", "benchmarks", "thinking"] if len(curves) > CROWDED else []
+    return [*panels, *(["tradeoff"] if len(paths(curves)) > CROWDED else [])]
+
+
+def _measured(results: Mapping[str, Any], metrics: Mapping[str, str]) -> dict[str, str]:
+    found = {key for curve in results["curves"] for point in curve["points"] for key in point["scores"]}
+    return {metric: name for metric, name in metrics.items() if metric in found}
+
+
+def _done(record: Path, digest: str) -> list[dict[str, Any]] | None:
+    try:
+        before = json.loads(record.read_text(encoding="utf-8"))
+        figures = before["figures"] if before["digest"] == digest else None
+        files = [record.parent / file for figure in figures or [] for file in figure["files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return figures if all(file.is_file() for file in files) else None
+
+
+def _digest(results: Mapping[str, Any]) -> str:
+    """Return a hash of what a plot depends on: the results and the code that draws."""
+    content = hashlib.sha256(json.dumps(results, sort_keys=True).encode())
+    for module in sorted(Path(__file__).parent.glob("*.py")):
+        content.update(module.read_bytes())
+    return content.hexdigest()

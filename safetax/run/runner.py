@@ -1,0 +1,331 @@
+"""Runs a graph of steps on this machine: reuses what is complete and has workers do the rest."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from safetax.config.runtime import Runtime
+from safetax.errors import StepError, UserError
+from safetax.run.worker_process import WorkerProcess
+from safetax.store.manifest import LOG
+from safetax.store.status import Status, Store
+from safetax.store.step import Step
+from safetax.store.threads import usable_cores
+
+PRIORITY = {"prepare": 0, "generate": 1, "score": 2, "perplexity": 3, "merge": 4, "train": 5}
+"""What is done first of the steps that are ready: results come early, and the prompts of a checkpoint together.
+
+Of trainings see :meth:`GraphRunner._urgency`.
+"""
+
+
+class View(Protocol):
+    """Where the progress of a graph is shown."""
+
+    def begin(self, total: int) -> None:
+        """The graph has this many steps."""
+        ...
+
+    def reused(self, step: Step) -> None:
+        """A step is complete already."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something to be said in a line."""
+        ...
+
+    def started(self, step: Step) -> None:
+        """A worker has begun a step."""
+        ...
+
+    def progress(self, step: Step, done: float, total: float, unit: str, rate: float | None) -> None:
+        """How far a step is; ``rate`` in tokens per second where known."""
+        ...
+
+    def finished(self, step: Step, seconds: float) -> None:
+        """A step is complete."""
+        ...
+
+    def failed(self, step: Step, message: str) -> None:
+        """A step failed."""
+        ...
+
+
+@dataclass
+class Outcome:
+    """What running a graph did."""
+
+    executed: list[Step] = field(default_factory=list)
+    reused: list[Step] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, Step] = field(default_factory=dict)
+    """Steps that were not begun, since an input failed."""
+    user_error: bool = False
+
+    def check(self) -> None:
+        """Raise for the failures, if any.
+
+        Raises:
+            UserError: all failures are for the user to mend.
+            StepError: a worker failed otherwise.
+        """
+        if not self.failed:
+            return
+        text = "\n".join([*self.failed.values(), "Finished steps are kept; run the same command again to go on."])
+        raise UserError(text) if self.user_error else StepError(text)
+
+
+@dataclass
+class _Slot:
+    """A place for one worker at a time, and the thread that hears it."""
+
+    worker: WorkerProcess | None = None
+    batch: list[Step] = field(default_factory=list)
+    current: Step | None = None
+
+    def stop(self) -> None:
+        """End the worker's process, if there is one."""
+        worker, self.worker = self.worker, None
+        if worker is not None:
+            worker.kill() if self.batch else worker.close()
+
+
+class GraphRunner:
+    """Runs one graph.
+
+    Args:
+        store: where the steps lie.
+        view: where progress is shown.
+        runtime: isolation (``process``: a process for each request to a worker; ``shared``: one for all of a slot's),
+            workers at a time, and interpreters of their own.
+    """
+
+    def __init__(self, store: Store, view: View, runtime: Runtime) -> None:
+        self.store = store
+        self.view = view
+        self.runtime = runtime
+        self.statuses: dict[str, Status] = {}
+        self.slots = [_Slot() for _ in range(runtime.workers)]
+        self.events: queue.Queue[tuple[_Slot, Mapping[str, Any] | None]] = queue.Queue()
+        self.waiting: dict[str, Step] = {}
+        self.wanted: set[str] = set()
+        """Steps whose outputs are read by steps that are to be made."""
+        self.complete: set[str] = set()
+        self.trainings_behind: Mapping[str, int] = {}
+        self.outcome = Outcome()
+
+    def run(self, steps: Sequence[Step]) -> Outcome:
+        """Bring all steps to completion, as far as that can be; steps stand in the order of their inputs."""
+        self.view.begin(len(steps))
+        self.waiting = {step.key: step for step in steps}
+        self.wanted = self.store.wanted(steps)
+        self.trainings_behind = trainings_behind(steps)
+        try:
+            while True:
+                self._settle()
+                self._start()
+                if not any(slot.batch for slot in self.slots):
+                    break
+                slot, event = self.events.get()
+                if event is not None:
+                    self._hear(slot, event)
+                else:
+                    self._free(slot)
+        finally:
+            for slot in self.slots:
+                slot.stop()
+        assert not self.waiting, f"steps whose inputs are not in the graph: {', '.join(self.waiting)}"
+        return self.outcome
+
+    def _settle(self) -> None:
+        """Take the steps that can be reused out of those that wait."""
+        for key, step in list(self.waiting.items()):
+            if key not in self.statuses and self._is_ready(step):
+                status = self.statuses[key] = self.store.status(step)
+                if status.serves(key in self.wanted):
+                    self.complete.add(key)
+                    self.outcome.reused.append(step)
+                    self.view.reused(step)
+                    self.waiting.pop(key)
+                elif status.complete:
+                    self.view.note(f"{step.title} ({key}) is made again: its weights were let go, and are needed")
+                elif status.state in ("damaged", "stale"):
+                    self.view.note(f"{step.title} ({key}) is made again: {status.reason}")
+
+    def _is_ready(self, step: Step) -> bool:
+        return all(source.key in self.complete for source in step.inputs.values())
+
+    def _start(self) -> None:
+        """Give the free slots what is ready."""
+        for slot in self.slots:
+            if not slot.batch and (batch := self._next()):
+                for step in batch:
+                    self.waiting.pop(step.key)
+                slot.batch, slot.current = batch, None
+                kind = batch[0].kind
+                try:
+                    directories = [self.store.freeze(step) for step in batch]
+                    if slot.worker is None or not slot.worker.alive:
+                        slot.worker = WorkerProcess(self.runtime.python.get(kind), directories[0] / LOG)
+                except (OSError, UserError) as error:  # a full disk, an interpreter that is none
+                    user = isinstance(error, UserError)
+                    steps = [step.key for step in batch]
+                    self.events.put((slot, {"event": "failed", "steps": steps, "message": str(error), "user": user}))
+                    self.events.put((slot, None))
+                    continue
+                self._share_cores()
+                threading.Thread(target=self._listen, args=(slot, slot.worker, kind, directories), daemon=True).start()
+
+    def _share_cores(self) -> None:
+        """Tell the workers at work how many threads each may use, so that none waits for a core."""
+        busy = [slot.worker for slot in self.slots if slot.batch and slot.worker is not None]
+        for worker in busy:
+            worker.give_threads(max(1, usable_cores() // len(busy)))
+
+    def _next(self) -> list[Step]:
+        """Return ready steps that one request takes: of one checkpoint, or of one component."""
+        ready = [step for step in self.waiting.values() if self._is_ready(step)]
+        busy = any(slot.batch for slot in self.slots)
+        for first in sorted(ready, key=self._urgency):
+            if first.kind in ("train", "merge"):
+                return [first]
+            together = [
+                step
+                for step in self.waiting.values()
+                if step.kind == first.kind and _together(step) == _together(first)
+            ]
+            batch = [step for step in together if step in ready]
+            if (
+                first.kind == "generate"
+                and busy
+                and len(batch) < len([step for step in together if _has_model(step, self.complete)])
+            ):
+                continue  # the rest of this checkpoint's prompts are being made; one start of the engine serves all
+            return batch
+        return []
+
+    def _urgency(self, step: Step) -> tuple[int, int, float]:
+        """Return by what a ready step is chosen, the least first; what is equal keeps the plan's order.
+
+        Where several workers share the trainings, those that others wait for go first, and then the longest: begun at
+        the end, a long one would run alone.
+        """
+        if step.kind != "train" or len(self.slots) == 1:
+            return PRIORITY[step.kind], 0, 0.0
+        data = self.store.manifest(step.inputs["data"]) or {"outputs": {}}
+        size = sum(output["size"] for output in data["outputs"].values())
+        return PRIORITY["train"], -self.trainings_behind[step.key], -size * step.identity["training"]["epochs"]
+
+    def _listen(self, slot: _Slot, worker: WorkerProcess, kind: str, directories: Sequence[Path]) -> None:
+        try:
+            for event in worker.do(kind, directories):
+                self.events.put((slot, event))
+        finally:
+            self.events.put((slot, None))  # whatever happens here, the graph does not wait for it for ever
+
+    def _free(self, slot: _Slot) -> None:
+        """Take the slot back when its request is over."""
+        left = [step for step in slot.batch if step.key not in self.complete | self.outcome.failed.keys()]
+        if left:
+            self._fail(left, "its worker was done without finishing it", False, left[0])
+        failed = any(step.key in self.outcome.failed for step in slot.batch)
+        slot.batch, slot.current = [], None
+        self._share_cores()
+        if self.runtime.isolation == "process" or failed:
+            slot.stop()  # after a failure a process may hold anything: memory, half an import
+
+    def _hear(self, slot: _Slot, event: Mapping[str, Any]) -> None:
+        """Take in what a worker said."""
+        by_key = {step.key: step for step in slot.batch}
+        if event["event"] == "failed":
+            steps = [by_key[key] for key in event["steps"] if key not in self.complete]
+            self._fail(steps, event["message"], bool(event["user"]), by_key[event["steps"][0]])
+            return
+        if event["event"] == "died":
+            self._died(slot, event["code"])
+            return
+        step = by_key.get(event.get("step", "")) or slot.batch[0]
+        slot.current = step
+        match event["event"]:
+            case "started":
+                self.view.started(step)
+            case "waiting":
+                self.view.note(f"waiting for {step.title}: {event['owner']} is at it")
+            case "progress":
+                self.view.progress(step, event["done"], event["total"], event["unit"], event["rate"])
+            case "finished":
+                self.complete.add(step.key)
+                self.outcome.executed.append(step)
+                self.view.finished(step, event["seconds"])
+            case "reused":
+                self.complete.add(step.key)
+                self.outcome.reused.append(step)
+                self.view.reused(step)
+
+    def _died(self, slot: _Slot, code: int) -> None:
+        """Fail what a worker's process was at when it ended; steps that it had not come to go back to wait."""
+        left = [step for step in slot.batch if step.key not in self.complete | self.outcome.failed.keys()]
+        if not left:
+            return
+        logged = slot.batch[0]
+        if left[0].kind != "generate":
+            logged = at = slot.current if slot.current in left else left[0]
+            for step in left:
+                if step is not at:
+                    self.waiting[step.key] = step
+                    slot.batch.remove(step)
+            left = [at]
+        if code >= 0:
+            how = f"with code {code}"
+        else:
+            how = f"by signal {-code}, {signal.strsignal(-code)}" + ", such as for want of memory" * (code == -9)
+        self._fail(left, f"its worker process ended {how}", False, logged)
+
+    def _fail(self, steps: Sequence[Step], message: str, user: bool, logged: Step) -> None:
+        """Record steps that failed together, for one reason; ``logged`` is the one whose folder has the log."""
+        log = self.store.directory(logged) / LOG
+        where = f"\n  log: {log}" if log.exists() else ""
+        for index, step in enumerate(steps):
+            told = f"{step.title} failed: {message}" if index == 0 else f"{step.title} failed with it"
+            self.outcome.user_error = user and (self.outcome.user_error or not self.outcome.failed)
+            self.outcome.failed[step.key] = f"{told} [{step.key}]{where}"
+            self.view.failed(step, told)
+        for step in list(self.waiting.values()):  # inputs stand before what uses them
+            doomed = self.outcome.failed.keys() | self.outcome.skipped.keys()
+            if any(source.key in doomed for source in step.inputs.values()):
+                self.outcome.skipped[step.key] = self.waiting.pop(step.key)
+                self.view.note(f"not done, since an input failed: {step.title}")
+
+
+def trainings_behind(steps: Sequence[Step]) -> dict[str, int]:
+    """Return for each step how many trainings need it, directly or through others.
+
+    Args:
+        steps: a graph, inputs before what uses them.
+    """
+    behind: dict[str, set[str]] = {step.key: set() for step in steps}
+    for step in reversed(steps):
+        through = behind[step.key] | ({step.key} if step.kind == "train" else set())
+        for source in step.inputs.values():
+            behind[source.key] |= through
+    return {key: len(found) for key, found in behind.items()}
+
+
+def _has_model(step: Step, complete: set[str]) -> bool:
+    model = step.inputs.get("model")
+    return model is None or model.key in complete
+
+
+def _together(step: Step) -> str:
+    """Return what steps of one request have in common."""
+    if step.kind in ("generate", "perplexity"):
+        model = step.inputs.get("model")
+        return model.key if model else str(step.identity.get("model"))
+    component = step.identity["dataset" if step.kind == "prepare" else "judge"]
+    return str(component["kind"])

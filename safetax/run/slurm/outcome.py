@@ -1,0 +1,37 @@
+"""What became of a plan on a cluster, in the terms in which a run on this machine tells it."""
+
+from __future__ import annotations
+
+import contextlib
+
+from safetax.errors import UserError
+from safetax.plan.planner import Plan
+from safetax.run.runner import Outcome
+from safetax.run.slurm.record import Submission
+from safetax.run.slurm.watch import Seen, look
+from safetax.store.slurm import Queued, queue
+from safetax.store.status import Store
+
+
+def outcome_of(plan: Plan, submission: Submission) -> Outcome:
+    """Return which steps are finished, which failed and why, and which were not done for it."""
+    queued: dict[str, Queued] = {}
+    with contextlib.suppress(UserError):  # what the jobs said themselves is enough
+        queued = queue()
+    seen = {key: job for job in look(submission, queued) for key in job.job.steps}
+    store, outcome = Store(submission.outputs), Outcome()
+    for step in plan.steps:
+        if store.status(step).complete:
+            outcome.reused.append(step)
+        elif any(source.key in outcome.failed or source.key in outcome.skipped for source in step.inputs.values()):
+            outcome.skipped[step.key] = step
+        else:
+            outcome.failed[step.key] = f"{step.title} is not finished: {_why(seen.get(step.key))} [{step.key}]"
+    return outcome
+
+
+def _why(seen: Seen | None) -> str:
+    if seen is None:
+        return "a job of another submission was to make it"
+    log = f"\n  log: {seen.log}" if seen.log else ""
+    return f"job {seen.job.id} {seen.state}, {seen.why}{log}"

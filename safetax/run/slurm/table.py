@@ -1,0 +1,87 @@
+"""Tables of jobs for the terminal: those that a plan would become, and those that were submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from safetax.plan.estimate import estimates
+from safetax.plan.planner import Plan
+from safetax.plan.table import rows_of
+from safetax.run.slurm.jobs import Resources
+from safetax.run.slurm.record import Submission
+from safetax.run.slurm.submit import cluster_jobs
+from safetax.store.status import Store
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def print_jobs(plan: Plan, store: Store, console: Console) -> None:
+    """Print the jobs that a plan would be submitted as, what each asks for, and how long it should take."""
+    from rich.text import Text
+
+    jobs = cluster_jobs(plan, store, {})
+    hours = hours_of(plan, store)
+    table = _table("job", "what it is", "needs", "after", "limit", "estimate")
+    known = 0.0
+    for index, job in enumerate(jobs):
+        estimate = [hours[step.key] for step in job.steps if step.key in hours]
+        whole = sum(estimate) if len(estimate) == len(job.steps) else None
+        known += (whole or 0.0) * max(1, job.resources.gpus * job.resources.nodes)
+        after = ", ".join(str(place + 1) for place in job.after)
+        shown = "" if whole is None else _hours(whole)
+        limit = _hours(job.resources.minutes / 60)
+        table.add_row(str(index + 1), Text(f"{job.kind}: {job.title}"), str(job.resources), after, limit, shown)
+    last = str(len(jobs) + 1)
+    table.add_row(last, "results and report", "", "all" if jobs else "", "", "")
+    console.print()
+    console.print(table)
+    gpus = max((job.resources.gpus * job.resources.nodes for job in jobs), default=0)
+    hungry = f", at most {gpus} GPUs in one, about {known:,.1f} GPU-hours where known" if gpus else ""
+    console.print(f"{len(jobs) + 1} jobs{hungry}.", highlight=False, soft_wrap=True)
+
+
+def print_submission(submission: Submission, console: Console) -> None:
+    """Print the jobs that were submitted."""
+    from rich.text import Text
+
+    table = _table("job", "what it is", "needs", "after")
+    for job in submission.jobs:
+        after = _shortened([*(submission.jobs[place].id for place in job.after), *job.others])
+        needs = str(Resources(**job.resources))
+        table.add_row(job.id, Text(f"{job.kind}: {job.title}" if job.steps else job.title), needs, after)
+    console.print(table)
+
+
+def hours_of(plan: Plan, store: Store) -> dict[str, float]:
+    """Return how many hours each step that is to be done should take, where that can be said."""
+    rows = [row for row in rows_of(plan, store) if not row.cached]
+    found = {row.step.key: row.seconds / 3600 for row in rows if row.seconds is not None}
+    for stage in estimates(plan, store, [row.step for row in rows]).stages:
+        for step in stage.steps:
+            found.setdefault(step.key, stage.hours / len(stage.steps) / max(1, stage.gpus))
+    return found
+
+
+def _table(*names: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(
+            name, no_wrap=name != "what it is", justify="right" if name in ("limit", "estimate") else "left"
+        )
+    return table
+
+
+def _shortened(numbers: Sequence[str]) -> str:
+    return ", ".join(numbers) if len(numbers) <= 3 else f"{len(numbers)} jobs"
+
+
+def _hours(hours: float) -> str:
+    """Return hours as a person says them."""
+    if hours >= 1:
+        return f"{hours:,.1f} h"
+    return f"{hours * 60:.0f} min" if hours >= 1 / 60 else f"{hours * 3600:.0f} s"

@@ -1,0 +1,192 @@
+"""Locks on steps: held by the worker that writes the step, and by the ranks that inherit it.
+
+The lock is the kernel's own (``flock``): it goes with the last process that holds it, so an orphan that still writes is
+never overtaken, and a killed worker leaves nothing to clean up. Where it does not reach, between hosts, the name in the
+lock file does (:mod:`safetax.store.lease`). A second lock, on the outputs folder as a whole, is
+shared by the runs at work there, so that nothing is pruned which a run has found finished and counts on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from safetax.errors import UserError
+from safetax.store.lease import Owner, is_alive_elsewhere, owned, signed, wait_for_other_hosts
+
+_held: dict[int, Owner] = {}
+"""This process's locks, by file descriptor, with the names that it put into them."""
+GLANCE = 0.05
+"""Seconds that a mere look at a lock may take; whoever holds one longer is at work."""
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+class NoLocksError(UserError, OSError):
+    """The file system keeps no locks."""
+
+
+def lock_path(directory: Path) -> Path:
+    """Return the lock file of a step's folder; it lies beside the steps, so that removing a step leaves it alone."""
+    return directory.parent.parent / "locks" / f"{directory.parent.name}-{directory.name}"
+
+
+@contextlib.contextmanager
+def locked(directory: Path, waiting: Callable[[str], None] | None = None) -> Iterator[int]:
+    """Hold the lock of a step's folder.
+
+    Args:
+        directory: the step's folder.
+        waiting: called with the owner's words (host and process) before waiting for another process.
+
+    Yields:
+        the file descriptor that holds the lock; a child process that inherits it holds the lock too.
+    """
+    descriptor = _acquire(lock_path(directory), waiting)
+    try:
+        wait_for_other_hosts(descriptor, waiting)
+        with owned(descriptor) as owner:
+            _held[descriptor] = owner
+            yield descriptor
+    finally:
+        _held.pop(descriptor, None)
+        os.close(descriptor)
+
+
+def is_overtaken(descriptor: int) -> bool:
+    """Whether another host took a lock that this process holds for one whose owner had died."""
+    return descriptor in _held and signed(descriptor) != _held[descriptor]
+
+
+@contextlib.contextmanager
+def try_locked(directory: Path) -> Iterator[bool]:
+    """Hold the lock of a step's folder if no one else does; yields whether it is held."""
+    descriptor = _open(lock_path(directory))
+    try:
+        held = _try(descriptor, fcntl.LOCK_EX, lock_path(directory)) and _lies_at(descriptor, lock_path(directory))
+        held = held and not is_alive_elsewhere(descriptor)
+        with owned(descriptor) if held else contextlib.nullcontext():
+            yield held
+    finally:
+        os.close(descriptor)
+
+
+def owner(directory: Path) -> str | None:
+    """Return the words (host and process) of who holds the lock of a step's folder now, or None."""
+    return _look(directory, _words)
+
+
+def hold(directory: Path) -> str | None:
+    """Return the name of the hold that some process has on a step's folder now, another one each time; or None."""
+    return _look(directory, lambda descriptor: name.token if (name := signed(descriptor)) else None)
+
+
+def hold_of(descriptor: int) -> str:
+    """Return the name of the hold that this process has by a lock."""
+    return _held[descriptor].token
+
+
+def _look(directory: Path, tell: Callable[[int], str | None]) -> str | None:
+    try:
+        descriptor = os.open(lock_path(directory), os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        # A shared lock: two who look at once do not take each other for an owner.
+        free = _try(descriptor, fcntl.LOCK_SH, lock_path(directory)) and not is_alive_elsewhere(descriptor)
+        return None if free else tell(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether some process holds the lock of a step's folder now."""
+    return owner(directory) is not None
+
+
+@contextlib.contextmanager
+def in_use(outputs: Path) -> Iterator[None]:
+    """Keep an outputs folder from being pruned; any number of processes may at a time."""
+    path = outputs / "locks" / "runs"
+    descriptor = _open(path)
+    try:
+        _flock(descriptor, fcntl.LOCK_SH, path)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def unused(outputs: Path) -> Iterator[bool]:
+    """Keep runs from beginning in an outputs folder; yields False where one is at work."""
+    path = outputs / "locks" / "runs"
+    descriptor = _open(path)
+    try:
+        yield _try(descriptor, fcntl.LOCK_EX, path)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+
+
+def _acquire(path: Path, waiting: Callable[[str], None] | None) -> int:
+    while True:
+        descriptor = _open(path)
+        try:
+            if not _try(descriptor, fcntl.LOCK_EX, path):
+                time.sleep(GLANCE)
+                if not _try(descriptor, fcntl.LOCK_EX, path):
+                    if waiting is not None:
+                        waiting(_words(descriptor))
+                    _flock(descriptor, fcntl.LOCK_EX, path)
+            if _lies_at(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _try(descriptor: int, operation: int, path: Path) -> bool:
+    try:
+        _flock(descriptor, operation | fcntl.LOCK_NB, path)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _flock(descriptor: int, operation: int, path: Path) -> None:
+    """Lock the open lock file at a path.
+
+    Raises:
+        NoLocksError: the file system does not know how.
+    """
+    try:
+        fcntl.flock(descriptor, operation)
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        raise NoLocksError(
+            f"runtime.outputs={path.parent.parent}: its file system keeps no locks (flock: {error.strerror}), without "
+            "which two runs would write the same step; name a folder on one that does, such as NFS 4, Lustre "
+            "mounted with '-o flock', or a local disk."
+        ) from None
+
+
+def _lies_at(descriptor: int, path: Path) -> bool:
+    """Whether the lock file is still the one at its path; one that was removed locks nobody out."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _words(descriptor: int) -> str:
+    return str(signed(descriptor) or "another process")

@@ -1,0 +1,184 @@
+"""Manifests: the record of a finished step, written last and atomically, so that its presence means complete.
+
+A manifest holds the hashes of the step's outputs and of its inputs' outputs. On reuse sizes and times of the outputs
+are checked; where a time differs, as after a copy, the hash decides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetax.store.locks import try_locked
+
+MANIFEST = "manifest.json"
+STEP = "step.json"
+RUNTIME = "runtime.json"
+LOG = "worker.log"
+ATTEMPT = "--- "
+"""Begins the line in a log that an attempt begins with."""
+KEPT = {STEP, RUNTIME, LOG}
+"""What stays when a step is made again. A worker has its log open by then."""
+NOT_OUTPUTS = {MANIFEST, *KEPT}
+RELEASED = "released"
+"""Key of a manifest: outputs that were removed when nothing needed them any more."""
+SCRATCH = "scratch"
+"""Folder in a step for what only an unfinished step needs, such as training checkpoints."""
+
+
+def write_json(path: Path, values: Any, sort_keys: bool = True) -> None:
+    """Write JSON so that the file is either the old one or the whole new one.
+
+    The part written so far lies beside the folder: another process may be clearing the folder itself.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.parent.with_name(f".{path.parent.name}-{path.name}.{os.getpid()}-{threading.get_ident()}")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            json.dump(values, file, indent=1, sort_keys=sort_keys, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file, or None where there is none or it is broken."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def read_manifest(directory: Path) -> dict[str, Any] | None:
+    """Return the manifest in a step's folder, or None where there is none or it is broken."""
+    manifest = read_json(directory / MANIFEST)
+    if manifest is None:
+        return None
+    for name, keys in (("outputs", {"size", "mtime_ns", "sha256"}), ("inputs", {"step", "outputs"})):
+        entries = manifest.get(name)
+        if not isinstance(entries, dict):
+            return None
+        if not all(isinstance(entry, dict) and keys <= entry.keys() for entry in entries.values()):
+            return None
+    return manifest
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def output_files(directory: Path) -> list[Path]:
+    """Return the files below a step's folder that are its outputs, sorted."""
+    found = []
+    for path in sorted(directory.rglob("*")):
+        parts = path.relative_to(directory).parts
+        if path.is_file() and parts[0] not in NOT_OUTPUTS and parts[0] != SCRATCH and not parts[0].startswith("."):
+            found.append(path)
+    return found
+
+
+def describe_outputs(directory: Path) -> dict[str, dict[str, Any]]:
+    """Return size, time and hash of every output of a step's folder by its relative path."""
+    described = {}
+    for path in output_files(directory):
+        status = path.stat()
+        described[path.relative_to(directory).as_posix()] = {
+            "size": status.st_size,
+            "mtime_ns": status.st_mtime_ns,
+            "sha256": sha256_of(path),
+        }
+    return described
+
+
+def outputs_digest(manifest: Mapping[str, Any]) -> str:
+    """Return one hash over names and contents of a finished step's outputs."""
+    hashes = {name: entry["sha256"] for name, entry in manifest["outputs"].items()}
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+
+def damage(directory: Path, manifest: Mapping[str, Any], full: bool = False) -> str | None:
+    """Return what is wrong with a finished step's outputs, or None.
+
+    Args:
+        directory: the step's folder.
+        manifest: its manifest; times that differ over the same content are mended on disk.
+        full: hash every output, whatever its size and time say.
+    """
+    times = {}
+    released = set(manifest.get(RELEASED, ()))
+    for name, entry in manifest["outputs"].items():
+        path = directory / name
+        if name in released:
+            continue
+        try:
+            status = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return f"{name} is missing"
+        if not stat.S_ISREG(status.st_mode):
+            return f"{name} is no file"
+        if status.st_size != entry["size"]:
+            return f"{name} has {status.st_size} bytes instead of {entry['size']}"
+        moved = status.st_mtime_ns != entry["mtime_ns"]
+        if (full or moved) and sha256_of(path) != entry["sha256"]:
+            return f"{name} has other content than when it was made"
+        if moved:
+            times[name] = status.st_mtime_ns
+    if times:
+        _mend(directory, manifest, times)
+    return None
+
+
+def release(directory: Path, suffix: str) -> int:
+    """Remove outputs of a finished step that nothing needs any more, and return their bytes.
+
+    The step stays complete; its manifest says what was let go, and keeps the hashes.
+    """
+    manifest = read_manifest(directory)
+    if manifest is None:
+        return 0
+    gone = {name for name in manifest["outputs"] if name.endswith(suffix)} - set(manifest.get(RELEASED, ()))
+    if gone:
+        write_json(directory / MANIFEST, {**manifest, RELEASED: sorted({*manifest.get(RELEASED, ()), *gone})})
+    freed = 0
+    for name in gone:
+        freed += manifest["outputs"][name]["size"]
+        (directory / name).unlink(missing_ok=True)
+    return freed
+
+
+def _mend(directory: Path, manifest: Mapping[str, Any], times: Mapping[str, int]) -> None:
+    """Put the times that outputs have now into the manifest on disk, so that they are not hashed each time.
+
+    Left undone where a worker is at the step, where the manifest is another by now, and where nothing can be written.
+    """
+    with contextlib.suppress(OSError), try_locked(directory) as held:
+        if held and read_json(directory / MANIFEST) == manifest:
+            outputs = {
+                name: {**entry, "mtime_ns": times.get(name, entry["mtime_ns"])}
+                for name, entry in manifest["outputs"].items()
+            }
+            write_json(directory / MANIFEST, {**manifest, "outputs": outputs})
+
+
+def clear(directory: Path) -> None:
+    """Remove all that a step's folder holds but its frozen description and its log; the manifest goes first."""
+    (directory / MANIFEST).unlink(missing_ok=True)
+    for path in directory.iterdir() if directory.is_dir() else ():
+        if path.name in KEPT:
+            continue
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)

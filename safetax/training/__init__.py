@@ -1,0 +1,1 @@
+"""From examples to a checkpoint: SFT, objectives, adapters, ZeRO, resume, cost, perplexity."""

@@ -1,0 +1,193 @@
+"""How likely a model finds training rows: the negative log-likelihood of their tokens, summed over each part.
+
+``all`` is every token that carries loss in a training: the opening of the thinking where the row has one, the thinking,
+the markup that closes it, the answer and the end of the turn. ``thinking`` and ``answer`` are the tokens of these texts
+alone, so that the two together are fewer than ``all``. A row that supervises the start of the thinking alone has no
+answer, and no markup.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from safetax.data.chat import ChatRenderer, Part, TrainingRow
+from safetax.data.datasets.subset import original_of
+from safetax.errors import UserError
+from safetax.records import Example
+from safetax.statistics import ratio_of_sums
+from safetax.training.batches import IGNORED, Collator
+from safetax.training.loss import SCALED_LOGITS
+
+PARTS = ("all", "thinking", "answer")
+LOGITS = 1024
+"""Tokens whose logits are held at a time."""
+BATCH_TOKENS = 32768
+"""Most tokens of a batch, padding included, unless a single row has more."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A tokenised example; ``parts`` says of each token which part it is of."""
+
+    id: str
+    row: TrainingRow
+    parts: Sequence[Part | None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The tokens of a row's parts and the sums of their negative log-likelihoods, in nats."""
+
+    id: str
+    tokens: Mapping[str, int]
+    nll: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; a part without tokens is None."""
+        parts = {
+            part: {"tokens": self.tokens[part], "nll": self.nll[part]} if self.tokens[part] else None for part in PARTS
+        }
+        return {"id": self.id, **parts}
+
+
+def rows_of(
+    examples: Sequence[Example], renderer: ChatRenderer, max_tokens: int, skipped: list[str] | None
+) -> list[Row]:
+    """Return the rows of a data set as a training has them.
+
+    Args:
+        examples: the data set.
+        renderer: renders and tokenises them.
+        max_tokens: longest row.
+        skipped: takes the reasons of rows that cannot be trained on, which are left out; None: the first is an error.
+
+    Raises:
+        UserError: a row cannot be trained on; names it by index and reason. Or no row is left.
+    """
+    rows = []
+    for index, example in enumerate(examples):
+        try:
+            row = renderer.row(example)
+            if len(row.tokens) > max_tokens:
+                raise ValueError(f"it has {len(row.tokens)} tokens, more than max_tokens={max_tokens}")
+            rows.append(Row(example.id, row, renderer.parts(example, row)))
+        except ValueError as error:
+            message = f"Row {index} ({example.id}) of the data cannot be measured: {error}"
+            if skipped is None:
+                raise UserError(f"{message}; mend it, or set the data set's on_bad_row=skip.") from None
+            skipped.append(message)
+    if not rows:
+        raise UserError(f"The data has no rows to measure.{f' The first: {skipped[0]}.' if skipped else ''}")
+    return rows
+
+
+def measure(
+    model: Any, rows: Sequence[Row], pad: int, batch: int, report: Callable[[int], None] = lambda tokens: None
+) -> list[Measured]:
+    """Return what a model makes of the rows, in their order.
+
+    Args:
+        model: a causal language model of transformers, in the number format of the arithmetic.
+        rows: the rows.
+        pad: token that shorter rows of a batch are filled with.
+        batch: most rows of a batch.
+        report: called with the number of tokens that were read, padding left out, after each batch.
+    """
+    model.eval()
+    found: dict[int, Measured] = {}
+    for places in batches([len(row.row.tokens) for row in rows], batch):
+        chosen = [rows[place] for place in places]
+        for place, row, losses in zip(
+            places, chosen, token_losses(model, [row.row for row in chosen], pad), strict=True
+        ):
+            found[place] = _measured(row, losses)
+        report(sum(len(row.row.tokens) for row in chosen))
+    return [found[place] for place in range(len(rows))]
+
+
+def batches(lengths: Sequence[int], batch: int) -> Iterator[list[int]]:
+    """Yield the places of the rows of each batch, the longest first, so that too long a row fails at once."""
+    order = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
+    while order:
+        size = max(1, min(batch, BATCH_TOKENS // lengths[order[0]]))
+        yield order[:size]
+        order = order[size:]
+
+
+@torch.inference_mode()
+def token_losses(model: Any, rows: Sequence[TrainingRow], pad: int) -> list[list[float]]:
+    """Return for each row the negative log-likelihoods, in nats, of its tokens that carry loss.
+
+    Only their logits are computed, a few tokens at a time, and the logarithm is float32 whatever the model's format.
+    """
+    made = Collator(pad)(rows)
+    ids, mask = (made[name].to(model.device) for name in ("input_ids", "attention_mask"))
+    kept = made["labels"][:, 1:] != IGNORED  # position t predicts token t + 1
+    wanted = made["labels"][:, 1:][kept]
+    head = model.get_output_embeddings()
+    scaled = any(getattr(model.config, name, None) not in (None, 1, 1.0) for name in SCALED_LOGITS)
+    if scaled or not isinstance(head, torch.nn.Linear):  # the model does more than multiply
+        states, head = model(input_ids=ids, attention_mask=mask, use_cache=False).logits, torch.nn.Identity()
+    else:
+        states = model.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    states = states[:, :-1][kept.to(states.device)]
+    losses: list[float] = []
+    for begin in range(0, len(wanted), LOGITS):
+        logits = head(states[begin : begin + LOGITS]).float()
+        tokens = wanted[begin : begin + LOGITS].to(logits.device).unsqueeze(1)
+        losses += (logits.logsumexp(1) - logits.gather(1, tokens).squeeze(1)).tolist()
+    ends = kept.sum(1).cumsum(0).tolist()
+    return [losses[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def _measured(row: Row, losses: Sequence[float]) -> Measured:
+    of_part: dict[str, list[float]] = {part: [] for part in PARTS}
+    for part, loss in zip(row.parts[row.row.completion_start :], losses, strict=True):
+        of_part["all"].append(loss)
+        if part is not None:
+            of_part[part].append(loss)
+    return Measured(
+        row.id,
+        {part: len(values) for part, values in of_part.items()},
+        {part: math.fsum(values) for part, values in of_part.items()},
+    )
+
+
+def summary_of(measured: Sequence[Measured]) -> dict[str, dict[str, float] | None]:
+    """Return for each part what all rows come to; None for a part that no row has.
+
+    ``token`` is the perplexity weighted by tokens, exp of the sum of negative log-likelihoods over the number of
+    tokens; ``low`` and ``high`` are its 95 % interval: exp of that of its logarithm, from a bootstrap over samples, all
+    rows that are repetitions of one sample being resampled together. ``sample`` is the geometric mean of the rows' own
+    perplexities. ``tokens`` and ``samples`` are counts, the first of all rows, the second of distinct samples; a sample
+    without the part is none of its samples.
+    """
+    return {part: _summary(part, [row for row in measured if row.tokens[part]]) for part in PARTS}
+
+
+def _summary(part: str, rows: Sequence[Measured]) -> dict[str, float] | None:
+    if not rows:
+        return None
+    samples: dict[str, list[Measured]] = {}
+    for row in rows:
+        samples.setdefault(original_of(row.id), []).append(row)
+    estimate = ratio_of_sums(
+        {
+            name: (math.fsum(row.nll[part] for row in same), sum(row.tokens[part] for row in same))
+            for name, same in samples.items()
+        }
+    )
+    means = [row.nll[part] / row.tokens[part] for row in rows]
+    return {
+        "token": math.exp(estimate.value),
+        "low": math.exp(estimate.low),
+        "high": math.exp(estimate.high),
+        "sample": math.exp(math.fsum(means) / len(means)),
+        "tokens": sum(row.tokens[part] for row in rows),
+        "samples": len(samples),
+    }
