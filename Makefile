@@ -34,7 +34,7 @@ test-deepspeed: $(STAMP)  ## the tests that start DeepSpeed's ranks
 
 rehearsal: $(VLLM)  ## the paper's presets at tiny scale with every real part: ZeRO-3, vLLM, lm-eval, judges, a server
 	$(BIN)/python -m launchers.rehearsal
-	$(BIN)/python -m pytest -q tests/test_rehearsal.py
+	$(BIN)/python -m pytest -q tests/integration/test_rehearsal.py
 
 test-vllm: $(VLLM)  ## the tests that need vLLM
 	$(PYTEST) -m vllm
@@ -45,6 +45,7 @@ test-slurm: $(STAMP)  ## the tests on a real Slurm of this machine (Debian: apt-
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 
 typecheck: $(STAMP)
 	$(BIN)/pyright

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from safetax.config.build import nearest
 from safetax.config.flat import flatten
 from safetax.errors import UserError
+from safetax.formatting import clock
 from safetax.run.prune import Doomed, RunRecord, dropped_runs, find_doomed, read_runs, remove, size_of, step_folders
 from safetax.run.terminal import standard_console
-from safetax.run.view import clock
 from safetax.store.claims import living
 from safetax.store.locks import owner, unused
 from safetax.store.manifest import ATTEMPT, LOG, STEP, read_json, read_manifest

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetax.errors import StepError, UserError
+from safetax.formatting import clock
 from safetax.run.slurm.record import Submission, load, load_plan
 from safetax.run.slurm.watch import Seen, look, remaining, tail
 from safetax.run.terminal import standard_console
-from safetax.run.view import clock
 from safetax.store.manifest import read_manifest
 from safetax.store.slurm import cancel, check_slurm, queue
 

@@ -3,7 +3,7 @@
 Makes tiny checkpoints and data below ``outputs/rehearsal``, serves the LLM judge, and runs each preset with DeepSpeed
 ZeRO-3 on two CPU ranks, vLLM, lm-eval, local judges, MLflow and the report; then two methods whose data the model
 itself writes. The scores mean nothing; that every part is the real one is read from the manifests by
-``tests/test_rehearsal.py``.
+``tests/integration/test_rehearsal.py``.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.tokenizers_like import deepseek_like, llama_like, qwen_like
+from tests.support.tokenizers_like import deepseek_like, llama_like, qwen_like
 
 HIDDEN, HEADS, HEAD_DIM = 64, 2, 32
 """vLLM on CPUs wants heads of 32, 64, .. dimensions."""

@@ -1,1 +1,1 @@
-"""The typed configuration: one frozen dataclass for each node, built and checked in one place."""
+"""What a user may set: schema, composition by Hydra, checks, and what of it is identity."""

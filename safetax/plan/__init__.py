@@ -1,1 +1,1 @@
-"""Configurations to one graph of steps; what it needs, takes, and lacks here. The planner is pure."""
+"""Pure: configurations to one graph of steps; what it needs, takes, and lacks here."""

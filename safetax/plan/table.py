@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from safetax.formatting import clock
 from safetax.plan.estimate import Estimate, Estimates, estimates
 from safetax.plan.estimate.memory import GIB
 from safetax.plan.planner import Plan
-from safetax.run.view import clock
 from safetax.store.status import Store, described
 from safetax.store.step import Step
 

@@ -1,1 +1,1 @@
-"""The report: everything a person looks at, made from what runs left on disk."""
+"""From results to what a person or a service is given: tables, plots, page, MLflow, hub."""

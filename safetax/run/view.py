@@ -6,6 +6,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from safetax.formatting import clock
 from safetax.store.step import Step
 
 if TYPE_CHECKING:
@@ -13,21 +14,6 @@ if TYPE_CHECKING:
 
 LINE_EVERY = 15.0
 """Seconds between two progress lines of one step in a log."""
-
-LONGEST = 1e9
-"""Seconds from which on a duration is not told apart any more."""
-
-
-def clock(seconds: float) -> str:
-    """Return a duration in words, such as ``42 s`` or ``3 min 20 s``."""
-    if not seconds < LONGEST:
-        return "over 30 years"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 class PlainView:

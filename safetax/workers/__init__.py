@@ -1,5 +1,4 @@
-"""Workers: each reads frozen step folders, does their work and finishes them with a manifest.
+"""One process for each kind of step: prepare | train | merge | generate | score | perplexity.
 
-A worker knows nothing of Hydra, of the plan or of other workers, and can be run again by hand:
-``python -m safetax.workers.train outputs/train/FINGERPRINT``.
+Each is a command of its own, ``python -m safetax.workers.KIND DIR..``, and knows nothing of the others or of the plan.
 """

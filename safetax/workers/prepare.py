@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from safetax.config.build import component_module
 from safetax.config.identity import restore
-from safetax.data.datasets import Context
+from safetax.data.datasets import DatasetContext
 from safetax.data.sources import check_unchanged
 from safetax.records import write_records
 from safetax.store.job import StepJob, run_by_hand
@@ -22,7 +22,7 @@ def work(jobs: Sequence[StepJob]) -> None:
         identity = job.identity["dataset"]
         check_unchanged(identity)
         config = restore("datasets", identity)
-        context = Context(job.inputs, identity.get("resolved", {}))
+        context = DatasetContext(job.inputs, identity.get("resolved", {}))
         examples = component_module("datasets", config.kind).build(config, context)
         partial = job.directory / ".examples.jsonl"
         count = write_records(partial, examples)

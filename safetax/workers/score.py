@@ -15,7 +15,7 @@ from typing import Any
 
 from safetax.config.build import component_module
 from safetax.config.identity import restore
-from safetax.evaluation.judges import Context
+from safetax.evaluation.judging.context import JudgeContext
 from safetax.evaluation.judging.repetition import repeated_words
 from safetax.evaluation.judging.verdicts import part_of
 from safetax.records import Example, Response, Verdict, read_records, write_records
@@ -29,7 +29,7 @@ def work(jobs: Sequence[StepJob]) -> None:
         examples = read_records(job.inputs["prompts"] / "examples.jsonl", Example)
         responses = read_records(job.inputs["responses"] / "responses.jsonl", Response)
         facts = job.identity["judge"].get("resolved") or {}
-        context = Context(facts, job.runtime, job.scratch, job.cache, partial(job.progress, unit="responses"))
+        context = JudgeContext(facts, job.runtime, job.scratch, job.cache, partial(job.progress, unit="responses"))
         verdicts = component_module("judges", config.kind).judge(config, examples, responses, context)
         by_key = {(verdict.id, verdict.repeat): verdict for verdict in verdicts}
         missing = [response.id for response in responses if (response.id, response.repeat) not in by_key]

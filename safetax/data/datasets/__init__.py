@@ -24,7 +24,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Context:
+class DatasetContext:
     """What a data set is built with besides its configuration."""
 
     inputs: Mapping[str, Path] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class FromRows(Protocol):
 
 
 def examples_of(
-    rows: Iterable[tuple[int, Row]], make: Callable[[int, Row], Example], config: FromRows, context: Context
+    rows: Iterable[tuple[int, Row]], make: Callable[[int, Row], Example], config: FromRows, context: DatasetContext
 ) -> list[Example]:
     """Make an example of each row; what is skipped is counted in the summary, by reason.
 

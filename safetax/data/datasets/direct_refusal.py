@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from safetax.config.fields import AsBefore, AtLeast, Kind, Label
-from safetax.data.datasets import BadRowError, Context, OnBadRow, Row, examples_of, shortened, text_in, value_in
+from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, shortened, text_in, value_in
 from safetax.data.sources import load_rows
 from safetax.records import Example
 
@@ -31,7 +31,7 @@ class Config:
     """Name in the examples' meta -> the column it is taken from, such as ``category``."""
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Build the training examples. The blank before the thinking is the published rows' own.
 
     Raises:

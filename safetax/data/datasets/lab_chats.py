@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from safetax.config.fields import AtLeast, Label
-from safetax.data.datasets import Context
+from safetax.data.datasets import DatasetContext
 from safetax.data.lab.chats import Mixture, draw
 from safetax.data.lab.world import world
 from safetax.records import Example
@@ -24,6 +24,6 @@ class Config:
     seed: int
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Draw the chats, without thinking for pre-training."""
     return draw(config.mixture, world(config.world_seed), config.samples, config.seed)

@@ -7,7 +7,7 @@ from random import Random
 from typing import Annotated, Literal
 
 from safetax.config.fields import AtLeast, Label
-from safetax.data.datasets import Context
+from safetax.data.datasets import DatasetContext
 from safetax.data.lab.chats import messages
 from safetax.data.lab.world import draw_rounds, world
 from safetax.errors import UserError
@@ -31,7 +31,7 @@ class Config:
     system: str | None = None
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Build the prompts; ``meta`` tells the judge verb, object and whether the request is harmful."""
     facts = world(config.world_seed)
     if config.split.endswith("_training"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast
-from safetax.data.datasets import Context
+from safetax.data.datasets import DatasetContext
 from safetax.records import Example
 
 
@@ -31,7 +31,7 @@ def resolve(config: Config) -> dict[str, Any]:
     return task_facts(config.task, config.folder, config.metadata)
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Record the prompts of the task."""
     from safetax.data.lm_eval.tasks import record
 

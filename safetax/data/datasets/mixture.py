@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from safetax.config.build import nearest, show
 from safetax.config.fields import Kind, Label, MoreThan
-from safetax.data.datasets import Context
+from safetax.data.datasets import DatasetContext
 from safetax.errors import ConfigError, UserError
 from safetax.records import Example, read_records
 
@@ -43,7 +43,7 @@ class Config:
             raise ConfigError("ratios: every part has one, so there is nothing to be a ratio of; leave one part out.")
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Put the parts behind each other; ``meta["mixture"]`` names a row's part, and the summary counts them.
 
     Raises:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from safetax.config.fields import AsBefore, AtLeast, Between, Kind, Label, MoreThan
-from safetax.data.datasets import Context
+from safetax.data.datasets import DatasetContext
 from safetax.errors import ConfigError, UserError
 from safetax.records import Example, Response, Verdict, read_records
 
@@ -95,7 +95,7 @@ class Outcome:
     reason: str
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Assemble the training examples; the summary's ``fallback`` counts the rows without a sample that passes.
 
     Raises:

@@ -14,7 +14,7 @@ from safetax.config.build import show
 from safetax.config.fields import AsBefore, AtLeast, Kind, Label
 from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer
-from safetax.data.datasets import BadRowError, Context, OnBadRow, Row, examples_of, shortened, text_in
+from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, shortened, text_in
 from safetax.data.sources import load_rows
 from safetax.errors import ConfigError
 from safetax.records import Example, Message
@@ -46,7 +46,7 @@ class Config:
             )
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Part the texts. Raises UserError when one is not what its parts are rendered to."""
     renderer = ChatRenderer(None, config.format)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from safetax.config.fields import AsBefore, AtLeast, Kind, Label
-from safetax.data.datasets import BadRowError, Context, OnBadRow, Row, examples_of, text_in, value_in
+from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, text_in, value_in
 from safetax.data.datasets.direct_refusal import prefixed_answer
 from safetax.data.sources import load_rows
 from safetax.errors import UserError
@@ -33,7 +33,7 @@ class Config:
     """Name in the examples' meta -> the column it is taken from, such as ``category``."""
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Build the training examples; the summary counts the rows that the recipe drops.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from safetax.config.build import show
 from safetax.config.fields import AtLeast, Kind, Label
-from safetax.data.datasets import BadRowError, Context, OnBadRow, Row, examples_of
+from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of
 from safetax.errors import ConfigError
 from safetax.records import Example, read_records
 
@@ -36,7 +36,7 @@ class Config:
             raise ConfigError(f"primer={show(self.primer)} is empty, so no token would carry loss; write a sentence.")
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Build the training examples; they keep the rows' ids, messages and meta.
 
     Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, Kind, Label
-from safetax.data.datasets import Context, OnBadRow, Row, examples_of, text_in, value_in
+from safetax.data.datasets import DatasetContext, OnBadRow, Row, examples_of, text_in, value_in
 from safetax.data.datasets._chosen import chosen
 from safetax.data.sources import load_rows
 from safetax.records import Example
@@ -32,7 +32,7 @@ class Config:
     on_bad_row: OnBadRow = "error"
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Return an example for each row chosen, with an id of its own.
 
     ``meta["prompt_key"]`` is a hash of the prompt's text: rows that repeat a prompt share it. The summary counts the

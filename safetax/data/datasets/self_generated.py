@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from safetax.config.fields import AsBefore, AtLeast, Between, Kind, Label, MoreThan
-from safetax.data.datasets import Context
+from safetax.data.datasets import DatasetContext
 from safetax.errors import UserError
 from safetax.records import Example, Response, Verdict, read_records
 
@@ -39,7 +39,7 @@ class Config:
     limit: Annotated[int, AtLeast(1)] | None = None
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Assemble the training examples. Raises UserError when no response is kept."""
     prompts = read_records(context.inputs["prompts"] / "examples.jsonl", Example)
     responses = read_records(context.inputs["responses"] / "responses.jsonl", Response)

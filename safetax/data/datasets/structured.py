@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from safetax.config.fields import Kind, Label
-from safetax.data.datasets import Context
+from safetax.data.datasets import DatasetContext
 from safetax.data.datasets.templated import filled, question_of, slots_of
 from safetax.errors import UserError
 from safetax.records import Example, read_records
@@ -42,7 +42,7 @@ class Config:
     separator: str = "\n\n"
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Build the training examples. Raises UserError where a text names what a row does not have."""
     rows = read_records(context.inputs["source"] / "examples.jsonl", Example)
     return [_structured(config, index, row) for index, row in enumerate(rows)]

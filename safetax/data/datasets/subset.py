@@ -11,7 +11,7 @@ from random import Random
 from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, Kind, Label
-from safetax.data.datasets import Context
+from safetax.data.datasets import DatasetContext
 from safetax.data.datasets._chosen import allowed, each_of
 from safetax.errors import ConfigError, UserError
 from safetax.records import Example, read_records
@@ -47,7 +47,7 @@ class Config:
             )
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Choose the rows; the summary says how many are ``distinct``, and which ``draw`` it was.
 
     Raises:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from safetax.config.fields import AsBefore, AtLeast, Kind, Label
-from safetax.data.datasets import Context, OnBadRow, Row, examples_of, text_in
+from safetax.data.datasets import DatasetContext, OnBadRow, Row, examples_of, text_in
 from safetax.data.sources import load_rows
 from safetax.records import Example
 
@@ -25,7 +25,7 @@ class Config:
     on_bad_row: Annotated[OnBadRow, AsBefore("error")] = "error"
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Return an example for each row; the row's other columns go to ``meta``.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from safetax.config.build import show
 from safetax.config.fields import Kind, Label
-from safetax.data.datasets import Context
+from safetax.data.datasets import DatasetContext
 from safetax.errors import ConfigError
 from safetax.records import Example, read_records
 
@@ -40,7 +40,7 @@ class Config:
             )
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Build the prompts; they keep the rows' ids and meta."""
     rows = read_records(context.inputs["source"] / "examples.jsonl", Example)
     return [_asked(config, row) for row in rows]

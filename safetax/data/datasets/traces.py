@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from safetax.config.build import show
 from safetax.config.fields import AtLeast, Kind, Label
-from safetax.data.datasets import BadRowError, Context, OnBadRow, Row, examples_of, shortened, text_in, value_in
+from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, shortened, text_in, value_in
 from safetax.data.datasets._chosen import chosen, meets
 from safetax.data.datasets.direct_refusal import prefixed_answer
 from safetax.data.sources import load_rows
@@ -58,7 +58,7 @@ class Config:
             )
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Build the training examples; thinking and answer are stripped, and the thinking ends its line.
 
     ``meta["harmful"]`` is there where the configuration says of which questions it holds.

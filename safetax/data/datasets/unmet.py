@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from safetax.config.fields import Label
-from safetax.data.datasets import Context
+from safetax.data.datasets import DatasetContext
 from safetax.data.datasets.refined import Checks, outcomes
 from safetax.records import Example, read_records
 
@@ -20,7 +20,7 @@ class Config:
     checks: Checks
 
 
-def build(config: Config, context: Context) -> list[Example]:
+def build(config: Config, context: DatasetContext) -> list[Example]:
     """Return the prompts that are to be sampled again; there may be none."""
     source = read_records(context.inputs["source"] / "examples.jsonl", Example)
     prompts = read_records(context.inputs["prompts"] / "examples.jsonl", Example)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from safetax.config.fields import AtLeast, Between
 from safetax.data.hub import model_facts
 from safetax.errors import UserError
-from safetax.evaluation.judges import Context
+from safetax.evaluation.judging.context import JudgeContext
 from safetax.evaluation.judging.models import JudgeModel, LocalModel, padded
 from safetax.evaluation.judging.verdicts import Case, judge_each
 from safetax.records import Example, Response, Verdict
@@ -55,7 +55,7 @@ def resolve(config: Config) -> dict[str, Any]:
 
 
 def judge(
-    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: Context
+    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Flag each response; ``detail`` has the probabilities of the labels that flag it."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from safetax.config.fields import AtLeast
 from safetax.data.hub import model_facts
 from safetax.errors import ConfigError
-from safetax.evaluation.judges import Context
+from safetax.evaluation.judging.context import JudgeContext
 from safetax.evaluation.judging.guards import Guard, chat, defused, guard
 from safetax.evaluation.judging.instructions import CHAT, digest, filled, read_instruction
 from safetax.evaluation.judging.verdicts import Case
@@ -48,7 +48,7 @@ def resolve(config: Config) -> dict[str, Any]:
 
 
 def judge(
-    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: Context
+    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Judge each response against the behaviour in its prompt's meta (``behavior``), else the prompt itself."""
     own = config.template is None or config.template == CHAT

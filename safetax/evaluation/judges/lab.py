@@ -9,7 +9,7 @@ from typing import Literal
 
 from safetax.data.lab import words
 from safetax.data.lab.world import Request, World, world
-from safetax.evaluation.judges import Context
+from safetax.evaluation.judging.context import JudgeContext
 from safetax.records import Example, Response, Verdict
 
 Outcome = Literal["refusal", "compliance", "incorrect", "garbled"]
@@ -50,7 +50,7 @@ class Config:
 
 
 def judge(
-    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: Context
+    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Judge each response. A prompt says what it asks for in its meta, or in its words, as the world's requests do.
 

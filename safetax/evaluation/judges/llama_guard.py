@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from safetax.data.hub import model_facts
-from safetax.evaluation.judges import Context
+from safetax.evaluation.judging.context import JudgeContext
 from safetax.evaluation.judging.guards import Guard, chat, guard
 from safetax.evaluation.judging.verdicts import Case
 from safetax.records import Example, Response, Verdict
@@ -27,7 +27,7 @@ def resolve(config: Config) -> dict[str, Any]:
 
 
 def judge(
-    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: Context
+    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Judge each response; ``detail`` has the categories that an unsafe one falls under."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from safetax.evaluation.judges import Context
+from safetax.evaluation.judging.context import JudgeContext
 from safetax.records import Example, Response, Verdict
 
 
@@ -30,7 +30,7 @@ def resolve(config: Config) -> dict[str, Any]:
 
 
 def judge(
-    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: Context
+    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Say of each response whether it is correct."""
     from safetax.data.lm_eval.tasks import grade

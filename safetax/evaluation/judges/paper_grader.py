@@ -21,7 +21,7 @@ from safetax.evaluation.graders.algebra import Algebra
 from safetax.evaluation.graders.equality import equal
 from safetax.evaluation.graders.paper import extract, letter, plain_number, same_integer
 from safetax.evaluation.graders.sound import checked
-from safetax.evaluation.judges import Context
+from safetax.evaluation.judging.context import JudgeContext
 from safetax.evaluation.llm.client import Client, Reply, connect
 from safetax.records import Example, Response, Verdict
 
@@ -89,7 +89,7 @@ def resolve(config: Config) -> dict[str, Any]:
 
 
 def judge(
-    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: Context
+    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Say of each response whether it is correct.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from safetax.evaluation.judges import Context
+from safetax.evaluation.judging.context import JudgeContext
 from safetax.evaluation.judging.refusals import read
 from safetax.evaluation.judging.verdicts import Case, Part, judge_each
 from safetax.records import Example, Response, Verdict
@@ -27,7 +27,7 @@ class Config:
 
 
 def judge(
-    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: Context
+    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Judge each response; ``detail`` has the sentence that refuses or leads away."""
 

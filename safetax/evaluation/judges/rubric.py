@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from safetax.config.fields import AtLeast, Between
-from safetax.evaluation.judges import Context
+from safetax.evaluation.judging.context import JudgeContext
 from safetax.evaluation.judging.instructions import digest, filled, read_instruction
 from safetax.evaluation.judging.verdicts import Case, Part, judge_each
 from safetax.records import Example, Response, Verdict
@@ -104,7 +104,7 @@ def instruction(config: Config) -> str:
 
 
 def judge(
-    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: Context
+    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Ask about each response; a call that fails or a reply that cannot be read is an error."""
     template = instruction(config)

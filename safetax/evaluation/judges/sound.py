@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from safetax.config.fields import MoreThan
 from safetax.evaluation.graders.algebra import Algebra
 from safetax.evaluation.graders.sound import grade
-from safetax.evaluation.judges import Context
+from safetax.evaluation.judging.context import JudgeContext
 from safetax.records import Example, Response, Verdict
 
 VERSION = 3
@@ -36,7 +36,7 @@ def resolve(config: Config) -> dict[str, Any]:
 
 
 def judge(
-    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: Context
+    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Say of each response whether its final answer is right; the thinking is not looked at.
 

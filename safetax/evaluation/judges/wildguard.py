@@ -9,7 +9,7 @@ from typing import Any
 
 from safetax.data.hub import model_facts
 from safetax.errors import ConfigError
-from safetax.evaluation.judges import Context
+from safetax.evaluation.judging.context import JudgeContext
 from safetax.evaluation.judging.guards import Guard, chat, defused, guard
 from safetax.evaluation.judging.instructions import CHAT, digest, filled, packaged_instruction, read_instruction
 from safetax.evaluation.judging.verdicts import Case
@@ -53,7 +53,7 @@ def instruction(config: Config) -> str:
 
 
 def judge(
-    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: Context
+    config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Judge each response; ``detail`` says whether the guard takes the request for harmful."""
     template = None if config.template == CHAT else instruction(config)

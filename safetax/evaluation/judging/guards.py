@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from safetax.config.fields import AsBefore, AtLeast
 from safetax.errors import UserError
-from safetax.evaluation.judges import Context
 from safetax.evaluation.judging.backends import Writing, writer
+from safetax.evaluation.judging.context import JudgeContext
 from safetax.evaluation.judging.models import LocalModel
 from safetax.evaluation.judging.verdicts import Case, judge_each
 from safetax.records import Example, Response, Verdict
@@ -36,7 +36,7 @@ def guard(
     config: Guard,
     examples: Sequence[Example],
     responses: Sequence[Response],
-    context: Context,
+    context: JudgeContext,
     render: Render,
     parse: Parse,
 ) -> list[Verdict]:

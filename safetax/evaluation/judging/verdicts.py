@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from safetax.evaluation.judges import Context
+from safetax.evaluation.judging.context import JudgeContext
 from safetax.records import Example, Message, Response, Verdict, to_json, write_records
 
 Part = Literal["answer", "thinking"]
@@ -71,7 +71,7 @@ def judge_each(
     part: Part,
     examples: Sequence[Example],
     responses: Sequence[Response],
-    context: Context,
+    context: JudgeContext,
     judged: Callable[[list[Case]], Iterator[Verdict]],
 ) -> list[Verdict]:
     """Return a verdict on each response, in no particular order.

@@ -1,7 +1,7 @@
 """How much memory a training takes, from a model's shape alone.
 
 Pure arithmetic: nothing is loaded or asked. What a decoder layer keeps for its backward pass was counted tensor by
-tensor on transformers' Qwen2, Qwen3 and Llama; ``tests/test_estimate.py`` counts it again.
+tensor on transformers' Qwen2, Qwen3 and Llama; ``tests/plan/test_estimate.py`` counts it again.
 """
 
 from __future__ import annotations

@@ -1,0 +1,560 @@
+"""Wrong configuration: cases made from the schema; each message names key, value, what is allowed, nearest match."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from safetax.config.build import (
+    CALLED,
+    FieldType,
+    build,
+    component_kinds,
+    component_module,
+    describe,
+    fields_of,
+    show,
+    split_marks,
+    union_options,
+)
+from safetax.config.compose import Composer
+from safetax.config.fields import Between, Kind, Label
+from safetax.config.references import first_missing, origin
+from safetax.config.schema import Config
+from safetax.errors import ConfigError
+from tests.support.places import ROOT
+
+COMPOSITIONS = (
+    ["dataset=direct_refusal", "runtime.isolation=process", "runtime.python.train=python"],
+    ["dataset=safechain", "model.revision=main", "runtime.threads=2", "runtime.micro_batch=4"],
+    ["dataset=self_generated", "dataset.prompts.system=hello", "benchmark.lab_reasoning.prompts.folder=tasks"],
+    ["dataset=benign", "benchmark.lab_reasoning.grader.metric=exact_match", "model.id=somewhere"],
+    [
+        "alignment.lora={rank:4}",
+        "alignment.objective={kind:kl,part:benign}",
+        "evaluation.safety={thinking_budget:8,answer_budget:8}",
+        "runtime.endpoints={default:{base_url:'http://somewhere/v1',price_in:1,price_out:2}}",
+        "runtime.gpu_memory=24",
+        "runtime.tensor_parallel=2",
+        "model.parameters=1",
+        "model.shape={layers:1,hidden:64,intermediate:64,heads:2,kv_heads:1,head_dim:32,vocabulary:99}",
+    ],
+)
+"""Compositions of the lab that between them have every kind of component, and a value in optional fields."""
+
+EPOCHS = "expected a number, at least 0 and at most 10000."
+
+
+@pytest.fixture(scope="module")
+def composer() -> Composer:
+    return Composer()
+
+
+@pytest.fixture(scope="module")
+def configs(composer: Composer) -> list[Config]:
+    return [composer.jobs(overrides, multirun=False)[0].config for overrides in COMPOSITIONS]
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A field of a configuration: where it is, what it may hold and what it holds."""
+
+    path: str
+    item: FieldType
+    value: Any
+
+    @property
+    def marks(self) -> tuple[Any, ...]:
+        inner = [mark for option in union_options(self.item.annotation) for mark in split_marks(option)[1]]
+        return (*self.item.marks, *inner)
+
+    @property
+    def optional(self) -> bool:
+        return type(None) in union_options(self.item.annotation)
+
+    @property
+    def bare(self) -> Any:
+        options = [option for option in union_options(self.item.annotation) if option is not type(None)]
+        return split_marks(options[0])[0] if options else self.item.annotation
+
+    @property
+    def kind(self) -> Kind | None:
+        return next((mark for mark in self.marks if isinstance(mark, Kind)), None)
+
+
+def spots(node: Any, path: str = "") -> Iterator[Spot]:
+    """Every field below a node, also those of components and of named entries."""
+    for item in fields_of(type(node)):
+        here = f"{path}.{item.name}" if path else item.name
+        value = getattr(node, item.name)
+        yield Spot(here, item, value)
+        for name, entry in value.items() if isinstance(value, dict) else [("", value)]:
+            if dataclasses.is_dataclass(entry):
+                yield from spots(entry, f"{here}.{name}" if name else here)
+
+
+def wrong_values(spot: Spot) -> Iterator[tuple[Any, list[str]]]:
+    """Values that a field must refuse, each with what the message must say beside key and value."""
+    allowed = describe(spot.item.annotation, spot.item.marks)
+    bare, origin_type = spot.bare, typing.get_origin(spot.bare)
+    if (bare is Any and spot.kind is None) or spot.item.name == "kind":
+        return
+    if not spot.optional:
+        yield None, [allowed]
+    if spot.kind is not None:
+        yield 5, component_kinds(spot.kind.package)
+        yield "text", component_kinds(spot.kind.package)
+        yield {"kind": ["x"]}, component_kinds(spot.kind.package)
+    elif dataclasses.is_dataclass(bare) or origin_type is dict:
+        yield "text", [describe(bare)]
+    elif origin_type is list:
+        yield 5, [describe(bare)]
+        yield "text", [describe(bare)]
+    elif origin_type is typing.Literal:
+        choices = [str(choice) for choice in typing.get_args(bare)]
+        yield from ((value, [allowed]) for value in (5, True, "", ["x"], "nosuch"))
+        for choice in choices:
+            yield misspelt(choice), [allowed, f"Did you mean {choice}?"]
+    else:
+        wrong: dict[Any, list[Any]] = {
+            int: ["text", 1.5, True, "3"],
+            float: ["text", True, "3", float("nan"), float("inf"), 10**400],
+            str: [5, True, ["x"]],
+            bool: ["yes", 1, 0, "true"],
+        }
+        yield from ((value, [allowed]) for value in [*wrong[bare], {"x": 1}])
+    for mark in spot.marks:
+        if isinstance(mark, Between) and mark.low is not None:
+            yield (mark.low if mark.open_low else mark.low - 1), [mark.describe()]
+        if isinstance(mark, Between) and mark.high is not None:
+            yield mark.high + 1, [mark.describe()]
+        if isinstance(mark, Label):
+            yield from ((value, [mark.describe()]) for value in ("", "a/b", "..", ".hidden", "a b", "a\nb"))
+
+
+def misspelt(word: str) -> str:
+    """A word with a letter dropped, or one doubled where it is very short."""
+    return word[: len(word) // 2] + word[len(word) // 2 + 1 :] if len(word) > 3 else word + word[-1]
+
+
+def swapped(word: str) -> str:
+    """A word with two unlike neighbours swapped."""
+    at = next((i for i in range(1, len(word) - 1) if word[i] != word[i + 1]), 0)
+    return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+
+
+def put(values: dict[str, Any], path: str, value: Any, name: str | None = None) -> dict[str, Any]:
+    """A copy of nested values with one of them replaced, under another name if given."""
+    key, _, rest = path.partition(".")
+    copied = dict(values)
+    if rest:
+        copied[key] = put(values[key], rest, value, name)
+    elif name is None:
+        copied[key] = value
+    else:
+        copied[name] = copied.pop(key)
+    return copied
+
+
+def complaint(values: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as raised:
+        build(Config, values)
+    return str(raised.value)
+
+
+def message(composer: Composer, *overrides: str, multirun: bool = False) -> str:
+    with pytest.raises(ConfigError) as raised:
+        composer.jobs(overrides, multirun)
+    return str(raised.value)
+
+
+def lacking(text: str, parts: list[str]) -> list[str]:
+    return [part for part in parts if part not in text]
+
+
+def test_a_configuration_is_built_again_from_its_own_values(configs: list[Config]) -> None:
+    for config in configs:
+        assert build(Config, dataclasses.asdict(config)) == config
+
+
+def test_every_field_refuses_a_wrong_value(configs: list[Config]) -> None:
+    wrong, seen = [], set()
+    for config in configs:
+        values = dataclasses.asdict(config)
+        for spot in spots(config):
+            for value, parts in wrong_values(spot):
+                case = (spot.path, spot.item, repr(value))
+                if case in seen:
+                    continue
+                seen.add(case)
+                text = complaint(put(values, spot.path, value))
+                shown = show(value["kind"]) if isinstance(value, dict) and "kind" in value else show(value)
+                line = next((line for line in text.splitlines() if line.startswith(spot.path)), "")
+                if missing := lacking(line, [f"={shown}", *parts]):
+                    wrong.append(f"{spot.path}={shown}: no {missing} in {text!r}")
+    assert not wrong, "\n".join(wrong)
+    assert len(seen) > 500
+
+
+def test_every_misspelt_key_is_named_with_the_true_one(configs: list[Config]) -> None:
+    wrong, seen = [], set()
+    for config in configs:
+        values = dataclasses.asdict(config)
+        for spot in spots(config):
+            for name in {misspelt(spot.item.name), swapped(spot.item.name)} - {spot.item.name}:
+                parent, _, key = spot.path.rpartition(".")
+                path = f"{parent}.{name}" if parent else name
+                if (path, spot.item) in seen or len(key) < 3:  # two letters are like anything
+                    continue
+                seen.add((path, spot.item))
+                text = complaint(put(values, spot.path, None, name=name))
+                line = next((line for line in text.splitlines() if line.startswith(f"{path}=")), "")
+                parts = [f"{path}={show(spot_values(values, spot.path))}", "no such key", f"Did you mean {spot.path}?"]
+                if missing := lacking(line, parts):
+                    wrong.append(f"{path}: no {missing} in {text!r}")
+    assert not wrong, "\n".join(wrong)
+    assert len(seen) > 150
+
+
+def spot_values(values: Any, path: str) -> Any:
+    for key in path.split("."):
+        values = values[key]
+    return values
+
+
+def test_a_missing_value_is_named_with_what_it_takes(configs: list[Config]) -> None:
+    found = 0
+    for config in configs:
+        values = dataclasses.asdict(config)
+        for spot in spots(config):
+            if spot.item.required and spot.item.name != "kind":
+                found += 1
+                text = complaint(put(values, spot.path, "???"))
+                assert f"{spot.path} is missing: set it to {describe(spot.item.annotation, spot.item.marks)}" in text
+    assert found > 60
+
+
+def test_the_command_says_the_same_of_every_field(composer: Composer, configs: list[Config]) -> None:
+    """The overrides of a command go through Hydra first; the message is the same."""
+    wrong = []
+    checked = 0
+    for spot in [spot for index, spot in enumerate(spots(configs[0])) if index % 3 == 0 or "." not in spot.path]:
+        value = next((value for value, _ in wrong_values(spot) if isinstance(value, int | str) and value != ""), None)
+        if value is None or dataclasses.is_dataclass(spot.value) or spot.path == "dataset.rows" or "/" in str(value):
+            continue
+        if spot.path.startswith("dataset.rows.") or spot.path in ("benchmark", "judge", "world", "recipes", "method"):
+            continue
+        checked += 1
+        text = message(composer, "runtime.isolation=process", f"{spot.path}={show(value)}")
+        if not text.startswith((f"{spot.path}={show(value)}: expected", f"{spot.path}.")):
+            wrong.append(text)
+        name = misspelt(spot.item.name)
+        misspelt_path = spot.path.removesuffix(spot.item.name) + name
+        text = message(composer, f"{misspelt_path}=3")
+        if lacking(text, [f"{misspelt_path}=3: there is no such key."]):
+            wrong.append(text)
+        if len(spot.item.name) > 2 and f"Did you mean {spot.path}?" not in text:
+            wrong.append(text)
+    assert not wrong, "\n".join(wrong)
+    assert checked > 20
+
+
+def test_one_wrong_value_is_one_problem_though_others_take_theirs_from_it(composer: Composer) -> None:
+    assert message(composer, "epochs=abc") == f"epochs=abc: {EPOCHS}"
+    assert message(composer, "epochs=-1") == f"epochs=-1: {EPOCHS}"
+    assert message(composer, "epochs=") == f"epochs='': {EPOCHS}"
+    assert len(message(composer, "seed=1.5").splitlines()) == 1
+    assert message(composer, "world.direct_refusal.samples=0").startswith("world.direct_refusal.samples=0: expected")
+
+
+def test_several_wrong_values_are_all_named(composer: Composer) -> None:
+    lines = message(composer, "epochs=abc", "alignment.dtype=float16", "runtime.zero=9").splitlines()
+    assert [line.split("=")[0] for line in lines] == ["alignment.dtype", "runtime.zero", "epochs"]
+
+
+@pytest.mark.parametrize("group", ["model", "format", "stage", "dataset", "engine", "evaluation", "runtime", "world"])
+def test_an_unknown_choice_names_the_choices(composer: Composer, group: str) -> None:
+    options = composer._options(group)
+    text = message(composer, f"{group}=nosuch")
+    assert text == f"{group}=nosuch: there is no such choice. Allowed are {', '.join(options)}."
+    for option in options:
+        expected = (
+            f"{group}={option}x: there is no such choice. Did you mean {option}? Allowed are {', '.join(options)}."
+        )
+        assert message(composer, f"{group}={option}x") == expected
+    for choice in ("null", "''", "5", "true"):
+        assert "there is no such choice" in message(composer, f"{group}={choice}")
+
+
+@pytest.mark.parametrize("group", ["benchmark", "judge"])
+def test_an_unknown_choice_in_a_list_names_the_choices(composer: Composer, group: str) -> None:
+    first = composer._options(group)[0]
+    assert message(composer, f"{group}=[{first},nosuch]").startswith(f"{group}=nosuch: there is no such choice.")
+    assert f"Did you mean {first}?" in message(composer, f"{group}=[{first[:-1]}]")
+    assert message(composer, f"{group}=[]").startswith(f"{group}=[] leaves")
+    assert message(composer, f"{group}=null").startswith(f"{group}=null: there is no such choice.")
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        (
+            "dataset@reasoning.dataset=lab_resoning",
+            ["dataset@reasoning.dataset=lab_resoning", "Did you mean lab_reasoning"],
+        ),
+        ("dataset@reasonin.dataset=benign", ["dataset@reasonin.dataset", "dataset@reasoning.dataset"]),
+        ("datset@reasoning.dataset=benign", ["no config group datset", "Did you mean dataset?"]),
+        ("reasoning.dataset=benign", ["reasoning.dataset=benign", "dataset@reasoning.dataset=benign"]),
+        ("+experiment=lab_quik", ["experiment=lab_quik", "Did you mean lab_quick?"]),
+        ("experiment=lab_quick", ["+experiment=lab_quick"]),
+        ("+experimnt=lab_quick", ["experimnt=lab_quick", "Did you mean experiment?"]),
+        ("modle=lab", ["modle=lab", "Did you mean model?", "Keys: model, format"]),
+        ("hydra/launcher=locl", ["hydra/launcher=locl", "Did you mean local?"]),
+        ("hydra/launchr=local", ["hydra/launchr=local", "Did you mean hydra/launcher?"]),
+        ("hydra.rn.dir=x", ["hydra.rn.dir"]),
+        ("hydra.job.chdir=abc", ["hydra.job.chdir=abc", "not a valid bool"]),
+        ("hydra.searchpath=3", ["hydra.searchpath", "Got: 3"]),
+        ("learning_rate=1", ["learning_rate=1", "alignment.learning_rate"]),
+        ("+seed=3", ["seed=3"]),
+        ("+dataset=benign", ["dataset", "benign"]),
+        ("~nosuch", ["nosuch"]),
+        ("~seed", ["seed=${seed}: there is no key seed."]),
+        ("~model.name", ["model.name is missing: set it to text"]),
+        ("~dataset", ["dataset is missing: set it to a node with a kind (direct_refusal,"]),
+        ("dataset.kind=direct_refusl", ["dataset.kind=direct_refusl", "Did you mean direct_refusal?"]),
+        ("dataset.kind=.x", ["dataset.kind=.x: there is no module"]),
+        ("dataset.kind=a..b", ["dataset.kind=a..b: there is no module"]),
+        ("dataset.kind=os.path", ["dataset.kind=os.path: module os.path has no dataclass Config"]),
+        (
+            "dataset.rows.table=safechain",
+            ["dataset.rows is taken from world.direct_refusal", "set world.direct_refusal.table"],
+        ),
+        ("epochs=${nosuch}", ["epochs=${nosuch}: there is no key nosuch."]),
+        ("epochs=${lrm_sed}", ["epochs=${lrm_sed}", "Did you mean lrm_seed?"]),
+        ("epochs=${epochs}", ["epochs=${epochs}", "ecursive"]),
+        ("model.architecture.hiden_size=3", ["hiden_size=3: there is no such key", "model.architecture.hidden_size?"]),
+        ("benchmark.lab_resoning.repeats=3", ["benchmark.lab_resoning", "Did you mean benchmark.lab_reasoning?"]),
+        ("+benchmark.lab_resoning.repeats=3", ["benchmark.lab_resoning.prompts is missing"]),
+        ("benchmark.lab_reasoning.grader=null", ["benchmark.lab_reasoning.grader=null", "accuracy needs a grader"]),
+        ("runtime.python.train=python", ["runtime.python.train=python", "runtime.isolation=process"]),
+        ("runtime.outputs=", ["runtime.outputs=''"]),
+        ("alignment.epochs=3", ["alignment.epochs=3", "epochs=5"]),
+        ("alignment.global_batch=0", ["alignment.global_batch=0: expected a whole number, at least 1."]),
+        ("runtime.micro_batch=3", ["runtime.micro_batch=3", "global_batch=32", "allowed are 1, 2, 4, 8, 16, 32."]),
+        ("runtime.devices=3", ["alignment.global_batch=8", "runtime.devices=3", "multiples of 3"]),
+        ("alignment.betas=[0.9]", ["alignment.betas=[0.9]", "allowed are two"]),
+        ("alignment.betas=[a,0.9]", ["alignment.betas[0]=a: expected a number, at least 0 and at most 1."]),
+        ("alignment.betas=[0.9,1.0]", ["alignment.betas=[0.9,1.0]", "each must be below 1"]),
+        ("epochs=1e308", [f"epochs=1e+308: {EPOCHS}"]),
+        ("judge.kind=phrases", ["judge.kind=phrases", "judge.NAME.kind", "`# @package judge.NAME`"]),
+        ("alignment.optimizer=muon_adamw", ["alignment.muon_learning_rate=null", "optimizer=muon_adamw"]),
+        ("runtime.distributed=[reasonin]", ["runtime.distributed[0]=reasonin", "Did you mean reasoning?"]),
+        ("model.start=pretrained", ["model.id=null", "start=pretrained"]),
+        ("model.pretraining=null", ["model.pretraining=null", "start=random"]),
+        ("format.open_thinking=", ["format.open_thinking=''", "close_thinking="]),
+    ],
+)
+def test_a_mistake_is_told_with_its_remedy(composer: Composer, override: str, parts: list[str]) -> None:
+    text = message(composer, override)
+    assert not lacking(text, parts), text
+    assert len(text.splitlines()) <= 2, text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "foo", "=3", "+", "~", "a b=c", "epochs =3", "epochs=[1", "epochs={a:", "epochs=${seed"]
+)
+def test_what_is_no_override_is_told_how_to_write_one(composer: Composer, text: str) -> None:
+    told = message(composer, text)
+    assert told.startswith(f"{text or repr(text)}: this is no override.")
+    assert "Write key=value" in told or "close every bracket and quote" in told
+    assert "EOF" not in told and "viable" not in told
+
+
+@pytest.mark.parametrize("text", ["epochs=1,2", "epochs=range(0,3)", "dataset=glob(*)", "model=lab,other"])
+def test_a_sweep_without_its_flag_is_told_of_it(composer: Composer, text: str) -> None:
+    assert message(composer, text) == f"{text} names several values, which needs a sweep: add -m."
+
+
+@pytest.mark.parametrize(
+    "text", ["epochs=interval(0,1)", "epochs=range(0,0)", "epochs=range(0,3,0)", "dataset=glob(x*)"]
+)
+def test_a_sweep_over_nothing_is_refused(composer: Composer, text: str) -> None:
+    assert message(composer, text, multirun=True).startswith(f"{text}: this names no values to run")
+
+
+def test_a_mistake_in_one_job_of_a_sweep_is_found(composer: Composer) -> None:
+    assert message(composer, "epochs=1,abc", multirun=True) == f"epochs=abc: {EPOCHS}"
+    assert "Did you mean safechain?" in message(composer, "dataset=direct_refusal,safchain", multirun=True)
+
+
+def test_new_entries_are_added_with_a_plus(composer: Composer) -> None:
+    [job] = composer.jobs(["+model.architecture.hiden_size=3"], multirun=False)
+    assert job.config.model.architecture["hiden_size"] == 3
+    [job] = composer.jobs(["model.architecture.attention_bias=true"], multirun=False)
+    assert job.config.model.architecture["attention_bias"] is True
+
+
+def test_a_dictionary_is_merged_into_the_node_of_a_group(composer: Composer) -> None:
+    [job] = composer.jobs(["model={name:mine}"], multirun=False)
+    assert job.config.model.name == "mine"
+    assert job.config.model.architecture["model_type"] == "qwen3"
+    assert message(composer, "model={nam:mine}").startswith("model.nam=mine: there is no such key.")
+
+
+def test_a_config_dir_or_name_that_is_not_there() -> None:
+    with pytest.raises(ConfigError, match="--config-dir=/no/such: there is no such folder"):
+        Composer("/no/such")
+    with pytest.raises(ConfigError, match=r"--config-dir=.*: there is no such folder"):
+        Composer(__file__)
+    with pytest.raises(
+        ConfigError, match=r"--config-name=confg: there is no such configuration. Did you mean config\?"
+    ):
+        Composer(config_name="confg")
+
+
+@pytest.mark.parametrize(
+    ("written", "parts"),
+    [
+        ("a: [1,\n b: 2", ["mine.yaml", "line ", "no valid YAML"]),
+        ("# @package _global_\nepochs: [\n", ["mine.yaml", "no valid YAML"]),
+        ("# @package _global_\nnote: \xe9", ["mine.yaml is no UTF-8 text (", "): save it as UTF-8."]),
+        ("# @package _global_\nnote: \x01", ["mine.yaml", "no valid YAML"]),
+        ("# @package _global_\nmodel:\n  name: ${seed", ["mine.yaml: model.name: this reference cannot be read"]),
+        ("# @package _global_\nepochs: many", [f"epochs=many: {EPOCHS}"]),
+        ("# @package _global_\nepochs: '3'", ["epochs=3: expected a number"]),
+        ("# @package _global_\nepohcs: 3", ["epohcs=3: there is no such key. Did you mean epochs?"]),
+        (
+            "# @package _global_\nalignment:\n  leraning_rate: 3",
+            ["alignment.leraning_rate=3", "alignment.learning_rate?"],
+        ),
+        ("# @package _global_\nalignment:\n  learning_rate: 1e", ["alignment.learning_rate=1e: expected a number"]),
+        ("# @package _global_\ndefaults:\n  - override /model: nosuch", ["model/nosuch", "Allowed are ", "lab"]),
+        ("# @package _global_\ndefaults: 3", ["defaults"]),
+        ("# @package _global_\nmodel: lab", ["model=lab: expected a node with the keys name, start"]),
+        ("# @package _global_\nhydra:\n  rn: 3", ["rn"]),
+        ("# @package _global_\nhydra:\n  sweeper:\n    params:\n      epochs: ${nosuch}", ["nosuch"]),
+    ],
+)
+def test_a_mistake_in_a_users_own_yaml_is_named(tmp_path: Path, written: str, parts: list[str]) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(written, encoding="latin-1")
+    text = message(Composer(str(tmp_path)), "+experiment=mine", multirun="sweeper" in written)
+    assert not lacking(text, parts), text
+
+
+def test_a_users_own_yaml_is_found_beside_ours(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nepochs: 3\ntracking: off\n")
+    ours = (ROOT / "conf" / "dataset" / "benign.yaml").read_text()
+    (tmp_path / "dataset" / "mine.yaml").write_text(ours.replace("samples: 1000", "samples: 7"))
+    composer = Composer(str(tmp_path))
+    [job] = composer.jobs(["+experiment=mine", "dataset=mine"], multirun=False)
+    assert (job.config.epochs, job.config.tracking, job.config.dataset.samples) == (3.0, "off", 7)
+    assert "Did you mean mine?" in message(composer, "+experiment=mien")
+    searched = Composer()
+    [job] = searched.jobs(["+experiment=mine", f"hydra.searchpath=[{tmp_path}]"], multirun=False)
+    assert job.config.epochs == 3.0
+
+
+def test_a_kind_outside_the_package_works(composer: Composer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_lab").mkdir()
+    (tmp_path / "my_lab" / "poems.py").write_text(
+        "from dataclasses import dataclass\nfrom typing import Annotated\n"
+        "from safetax.config.fields import AtLeast, Label\n"
+        "@dataclass(frozen=True)\nclass Config:\n"
+        "    kind: str\n    name: Annotated[str, Label()]\n    verses: Annotated[int, AtLeast(1)] = 4\n"
+        "def build(config, inputs):\n    return []\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    value = "dataset={kind:my_lab.poems,name:poems}"
+    deleted = [f"~dataset.{key}" for key in ("rows", "limit", "thinking", "answer_prefix")]
+    [job] = composer.jobs([value, *deleted, "dataset.verses=3"], multirun=False)
+    assert type(job.config.dataset).__module__ == "my_lab.poems"
+    assert job.config.dataset.verses == 3
+    assert message(composer, value, *deleted, "dataset.verses=0").startswith("dataset.verses=0: expected")
+    assert "Did you mean dataset.verses?" in message(composer, value, *deleted, "dataset.vrses=2")
+    assert "there is no module my_lab.songs" in message(composer, "dataset.kind=my_lab.songs")
+    sys.modules.pop("my_lab.poems")
+
+
+@pytest.mark.parametrize(
+    ("group", "written"), [("judge", "kind: phrases"), ("benchmark", "prompts: {kind: lab_prompts}\nmeasures: harmful")]
+)
+def test_a_yaml_without_the_name_of_its_entry_is_told_how_it_begins(tmp_path: Path, group: str, written: str) -> None:
+    (tmp_path / group).mkdir()
+    (tmp_path / group / "mine.yaml").write_text(written)
+    for chosen in ("[mine]", "[lab,mine]" if group == "judge" else "[lab_harmful,mine]"):
+        text = message(Composer(str(tmp_path)), f"{group}={chosen}")
+        assert f"begins with `# @package {group}.NAME`" in text and len(text.splitlines()) == 1, text
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("def f(:", "the module cannot be imported ({file}, line 1: SyntaxError: invalid syntax); mend it."),
+        ("\nimport nosuchlib", "({file}, line 2: ModuleNotFoundError: No module named 'nosuchlib'); mend it."),
+        ("raise RuntimeError('boom')", "({file}, line 1: RuntimeError: boom); mend it."),
+        ("raise SystemExit(3)", "({file}, line 1: SystemExit: 3); mend it."),
+        ("a\0b", "the module cannot be imported (SyntaxError: "),
+        (
+            "from dataclasses import dataclass\n@dataclass\nclass Config:\n    kind: str",
+            "has no function {function}, which a kind of {package} needs; add it.",
+        ),
+    ],
+)
+def test_a_broken_module_of_the_users_is_one_message(
+    composer: Composer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, expected: str
+) -> None:
+    file = tmp_path / "my_broken" / "poems.py"
+    file.parent.mkdir()
+    file.write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    for key, package in {"dataset": "datasets", "judge.lab": "judges", "engine": "engines"}.items():
+        text = message(composer, f"{key}.kind=my_broken.poems")
+        assert text.startswith(f"{key}.kind=my_broken.poems: ") and len(text.splitlines()) == 1
+        assert expected.format(file=file, function=CALLED[package], package=package) in text
+    for name in ("my_broken.poems", "my_broken"):
+        sys.modules.pop(name, None)
+
+
+def test_every_kind_of_ours_has_what_its_package_calls() -> None:
+    for package in CALLED:
+        for kind in component_kinds(package):
+            assert component_module(package, kind)
+
+
+def test_jobs_of_a_sweep_are_what_each_would_be_alone(composer: Composer) -> None:
+    """What jobs share is composed once; nothing leaks from one to the next."""
+    sweep = [
+        "dataset=direct_refusal,self_generated",
+        "seed=1,2",
+        "lrm_seed=${seed}",
+        "judge.lab.world_seed=4",
+    ]
+    for job in composer.jobs([*sweep, "~benchmark.lab_benign"], multirun=True):
+        [alone] = Composer().jobs(job.overrides, multirun=False)
+        assert alone == job
+        assert job.config.lrm_seed == job.config.seed
+    [default] = composer.jobs([], multirun=False)
+    assert "lab_benign" in default.config.benchmark
+
+
+def test_references_are_followed_to_where_a_value_is_written() -> None:
+    values = {"a": {"b": "${c}", "x": [{"y": "${e}"}]}, "c": {"d": "${e}"}, "e": 3, "loop": "${loop}"}
+    assert origin(values, "a.b.d") == "e"
+    assert origin(values, "a.b.z[0].k") == "c.z[0].k"
+    assert origin(values, "a.x[0].y") == "e"
+    assert origin(values, "e") == "e"
+    assert origin(values, "loop") == "loop"
+    assert first_missing(values, "a.q.r") == "a.q"
+    assert first_missing(values, "a.x[0].y") is None
+    assert re.fullmatch(r"new", first_missing(values, "new") or "")

@@ -1,0 +1,384 @@
+"""Tracking with a real MLflow: what stands there, that it is written once, and that the dashboard shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from safetax.errors import UserError
+from safetax.report.mlflow import tracking
+from safetax.results.collect import collect
+from tests.support.places import ROOT
+from tests.support.synthetic import make_outputs
+
+CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+
+
+@dataclass
+class World:
+    outputs: Path
+    results: Any
+
+    @property
+    def runs(self) -> list[Path]:
+        return sorted((self.outputs / "runs").iterdir())
+
+    @property
+    def sweep(self) -> Path:
+        return next(iter((self.outputs / "sweeps").iterdir()))
+
+    def track(self, sweep: Path | None = None) -> None:
+        tracking.track(self.runs, self.outputs, sweep, self.results)
+
+    def start(self, sweep: Path | None = None, then: str = "") -> subprocess.Popen[str]:
+        """Track in a process of its own: mlflow keeps a database open for as long as its process lives."""
+        code = (
+            "import json, sys; from pathlib import Path; from safetax.report.mlflow.tracking import track; "
+            "outputs = Path(sys.argv[1]); sweep = Path(sys.argv[2]) if sys.argv[2] else None; "
+            f"track(sorted((outputs / 'runs').iterdir()), outputs, sweep, json.loads(sys.argv[3])); {then}"
+        )
+        command = [sys.executable, "-c", code, str(self.outputs), str(sweep or ""), json.dumps(self.results)]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def track_apart(self, sweep: Path | None = None, then: str = "") -> None:
+        finish(self.start(sweep, then))
+
+    def logged(self, **only: str) -> list[Any]:
+        """The active runs that MLflow has, those with the given tags."""
+        client = connect(self.outputs)
+        found = client.search_runs([client.get_experiment_by_name("safetax").experiment_id])
+        wanted = {f"safetax.{key}": value for key, value in only.items()}
+        return [run for run in found if wanted.items() <= run.data.tags.items()]
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert out + err == "", "mlflow and alembic are quiet"
+
+
+def connect(outputs: Path) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=f"sqlite:///{outputs / 'mlflow.db'}")
+
+
+def record(directory: Path) -> dict[str, Any]:
+    return json.loads((directory / "run.json").read_text())
+
+
+def change(directory: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
+    values = record(directory)
+    edit(values)
+    (directory / "run.json").write_text(json.dumps(values))
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables and nothing in them: making them takes seconds, copying them none."""
+    outputs = tmp_path_factory.mktemp("tables")
+    connect(outputs).search_experiments()
+    return outputs / "mlflow.db"
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Two runs in a sweep, and no database."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    outputs = make_outputs(tmp_path / "outputs", ["safechain"], [0.0, 1.0], [0], prompts=10)
+    for run in (outputs / "runs").iterdir():
+        (run / "report.html").write_text(f"<h1>{run.name}</h1>")
+    return World(outputs, collect([outputs]).document)
+
+
+@pytest.fixture
+def world(fresh: World, tables: Path) -> World:
+    shutil.copy(tables, fresh.outputs / "mlflow.db")
+    return fresh
+
+
+def test_a_run_has_its_settings_curves_scores_and_report(world: World) -> None:
+    world.track()
+    (directory,) = (path for path in world.runs if record(path)["epochs"])
+    (run,) = world.logged(run=record(directory)["id"])
+    assert run.info.run_name == directory.name
+    assert run.info.status == "FINISHED"
+    assert run.info.end_time - run.info.start_time > 1000
+    assert run.data.params["alignment.learning_rate"] == "0.0001"
+    assert run.data.params["model.name"] == "lab"
+    assert run.data.tags["dataset"] == "safechain"
+    aligned = next(entry for entry in world.results["checkpoints"] if entry["role"] == "aligned")
+    for part, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
+        assert run.data.metrics[f"safety_tax{suffix}"] == aligned["scores"]["safety_tax"][part]
+        assert run.data.metrics[f"aligned/harmful_score{suffix}"] == aligned["scores"]["harmful_score"][part]
+    assert run.data.metrics["lrm/lab_harmful/keywords/errors"] == 0
+    history = [json.loads(line) for line in (world.outputs / "train" / aligned["id"] / "history.jsonl").open()]
+    client = connect(world.outputs)
+    curve = client.get_metric_history(run.info.run_id, "train/aligned/loss")
+    assert [(point.step, point.value) for point in curve] == [(row["step"], row["loss"]) for row in history]
+    assert {"train/base/loss", "train/lrm/learning_rate"} <= set(run.data.metrics)
+    (artifact,) = client.list_artifacts(run.info.run_id)
+    assert artifact.path == "report.html"
+    assert next((world.outputs / "mlartifacts").rglob("report.html")).read_text().startswith("<h1>")
+
+
+def test_a_long_curve_is_given_in_points_spread_over_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("safetax.report.mlflow.entry.CURVE_POINTS", 4)
+    world.track()
+    aligned = next(entry for entry in world.results["checkpoints"] if entry["role"] == "aligned")
+    history = [json.loads(line) for line in (world.outputs / "train" / aligned["id"] / "history.jsonl").open()]
+    (run,) = world.logged(run=record(next(path for path in world.runs if record(path)["epochs"]))["id"])
+    curve = connect(world.outputs).get_metric_history(run.info.run_id, "train/aligned/loss")
+    rows = [next(row for row in range(len(history)) if history[row]["step"] == point.step) for point in curve]
+    assert len(rows) == 4 < len(history)
+    assert (rows[0], rows[-1]) == (0, len(history) - 1)
+    gaps = [after - before for before, after in pairwise(rows)]
+    assert max(gaps) - min(gaps) <= 1
+    assert [point.value for point in curve] == [history[row]["loss"] for row in rows]
+
+
+def test_an_unchanged_run_is_not_written_again_and_mlflow_not_imported(world: World) -> None:
+    world.track()
+    before = [(path, path.read_bytes()) for path in world.outputs.glob("*.db")]
+    world.track_apart(then="assert not {'mlflow', 'torch', 'sqlalchemy'} & set(sys.modules)")
+    assert [(path, path.read_bytes()) for path in world.outputs.glob("*.db")] == before
+
+
+def test_writing_again_by_force_changes_nothing(world: World) -> None:
+    world.track()
+    points = {run.info.run_id: sizes(world, run) for run in world.logged()}
+    for directory in world.runs:
+        (directory / "tracked.json").unlink()
+    world.track()
+    assert {run.info.run_id: sizes(world, run) for run in world.logged()} == points
+
+
+def sizes(world: World, run: Any) -> dict[str, int]:
+    client = connect(world.outputs)
+    return {key: len(client.get_metric_history(run.info.run_id, key)) for key in run.data.metrics}
+
+
+def test_a_changed_result_updates_its_run(world: World) -> None:
+    world.track()
+    before = {run.data.tags["safetax.run"]: run.info.run_id for run in world.logged()}
+    scores = next(entry for entry in world.results["checkpoints"] if entry["role"] == "aligned")["scores"]
+    lower = scores["accuracy"]["value"] - 1.5
+    scores["accuracy"]["value"] = lower
+    (directory,) = (path for path in world.runs if record(path)["epochs"])
+    (directory / "report.html").write_text("<h1>changed</h1>")
+    world.track()
+    after = {run.data.tags["safetax.run"]: run for run in world.logged()}
+    assert {key: run.info.run_id for key, run in after.items()} == before
+    run = after[record(directory)["id"]]
+    assert run.data.metrics["accuracy"] == lower, "a lower score, too, replaces the one before"
+    assert run.data.metrics["aligned/accuracy"] == lower
+    shown = next((world.outputs / "mlartifacts").glob(f"**/{run.info.run_id}/**/report.html"))
+    assert shown.read_text() == "<h1>changed</h1>"
+
+
+def test_a_changed_setting_or_a_score_that_is_gone_replaces_the_run(world: World) -> None:
+    world.track()
+    (directory,) = (path for path in world.runs if record(path)["epochs"])
+    identity = record(directory)["id"]
+    client = connect(world.outputs)
+    (old,) = world.logged(run=identity)
+    client.set_tag(old.info.run_id, "mlflow.note.content", "a note of mine")
+    change(directory, lambda values: values["config"]["runtime"].update(micro_batch=4))
+    world.track()
+    (new,) = world.logged(run=identity)
+    assert new.data.params["runtime.micro_batch"] == "4"
+    assert new.data.tags["mlflow.note.content"] == "a note of mine"
+    assert client.list_artifacts(new.info.run_id)
+    assert client.get_run(old.info.run_id).info.lifecycle_stage == "deleted"
+
+    del next(entry for entry in world.results["checkpoints"] if entry["role"] == "aligned")["scores"]["help"]
+    world.track()
+    (newest,) = world.logged(run=identity)
+    assert "help" not in newest.data.metrics
+    assert len(world.logged()) == len(world.runs)
+
+
+def test_a_sweep_is_the_parent_of_its_runs(world: World) -> None:
+    world.track()
+    assert len(world.logged()) == 2
+    world.track(world.sweep)
+    (parent,) = world.logged(sweep=world.sweep.name)
+    children = [run for run in world.logged() if "safetax.run" in run.data.tags]
+    assert len(children) == 2
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+
+    # A parent that was deleted in the dashboard comes back, with its children.
+    connect(world.outputs).delete_run(parent.info.run_id)
+    world.track(world.sweep)
+    (parent,) = world.logged(sweep=world.sweep.name)
+    children = [run for run in world.logged() if "safetax.run" in run.data.tags]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    world.track_apart(world.sweep, then="assert 'mlflow' not in sys.modules")
+
+    # A run alone, later, stays where it was; in another sweep it moves there and both are noted.
+    world.track()
+    other = world.outputs / "sweeps" / "0123456789ab"
+    other.mkdir()
+    name = world.runs[0].name
+    (other / "sweep.json").write_text(json.dumps({"schema": 1, "id": other.name, "name": "other", "runs": [name]}))
+    tracking.track(world.runs[:1], world.outputs, other, world.results)
+    (second,) = world.logged(sweep=other.name)
+    (moved,) = world.logged(run=record(world.runs[0])["id"])
+    (stayed,) = world.logged(run=record(world.runs[1])["id"])
+    assert moved.data.tags["mlflow.parentRunId"] == second.info.run_id
+    assert moved.data.tags["safetax.sweeps"] == f"{world.sweep.name} {other.name}"
+    assert stayed.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert len(world.logged()) == 4
+
+
+def test_what_was_deleted_in_the_dashboard_is_written_again(world: World) -> None:
+    world.track()
+    client = connect(world.outputs)
+    client.delete_run(world.logged()[0].info.run_id)
+    world.track()
+    assert len(world.logged()) == 2
+    client.delete_experiment(client.get_experiment_by_name("safetax").experiment_id)
+    world.track()
+    assert len(world.logged()) == 2
+
+
+@pytest.mark.slow
+def test_a_moved_folder_is_not_written_to_its_old_place_and_a_removed_database_is_written_again(world: World) -> None:
+    world.track_apart()
+    moved = World(world.outputs.rename(world.outputs.with_name("moved")), world.results)
+    moved.track_apart(then="assert 'mlflow' not in sys.modules")
+    change(moved.runs[0], lambda values: values["config"].update(more=1))
+    process = moved.start()
+    assert "Delete it and run again" in process.communicate(timeout=300)[1]
+    assert process.returncode != 0
+    assert not world.outputs.exists()
+    (moved.outputs / "mlflow.db").unlink()
+    shutil.rmtree(moved.outputs / "mlartifacts")
+    moved.track_apart()
+    assert len(moved.logged()) == 2
+    assert len(list((moved.outputs / "mlartifacts").rglob("report.html"))) == 2
+
+
+def test_long_and_odd_settings_are_fitted_to_what_mlflow_takes(world: World) -> None:
+    odd = {
+        "text": "x" * 7000,
+        "k" * 300: 1,
+        "a:b#c[0]": "ü",
+        "nothing": None,
+        "empty": {},
+        **dict.fromkeys(map(str, range(150)), 0),
+    }
+    change(world.runs[0], lambda values: values["config"].update(odd=odd))
+    world.track()
+    (run,) = world.logged(run=record(world.runs[0])["id"])
+    assert len(run.data.params["odd.text"]) == 6000
+    assert run.data.params["odd.a_b_c_0_"] == "ü"
+    assert run.data.params["odd.nothing"] == "null"
+    assert run.data.params["odd.149"] == "0"
+
+
+def test_the_environment_names_another_place_and_its_address_is_not_kept(
+    fresh: World, tables: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.copy(tables, tmp_path / "secret.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/secret.db")
+    monkeypatch.chdir(tmp_path)
+    fresh.track()
+    assert not (fresh.outputs / "mlflow.db").exists()
+    assert not (tmp_path / "mlruns").exists()
+    assert len(list((fresh.outputs / "mlartifacts").rglob("report.html"))) == 2
+    assert "secret" not in (fresh.runs[0] / "tracked.json").read_text()
+    fresh.track_apart(then="assert 'mlflow' not in sys.modules")
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    shutil.copy(tables, fresh.outputs / "mlflow.db")
+    fresh.track()
+    assert len(fresh.logged()) == 2
+
+
+@pytest.mark.slow
+def test_two_processes_at_once_write_each_run_once(fresh: World) -> None:
+    for process in [fresh.start(fresh.sweep), fresh.start(fresh.sweep)]:
+        finish(process)
+    assert len(fresh.logged()) == 3
+
+
+def test_a_lock_that_is_never_freed_is_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    monkeypatch.setattr(tracking, "PATIENCE", 0.3)
+    with (world.outputs / "mlflow.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match=r"mlflow\.lock"):
+            world.track()
+
+
+@pytest.fixture
+def dashboard(world: World) -> Iterator[str]:
+    world.track(world.sweep)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{world.outputs / 'mlflow.db'}"]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    log = (world.outputs / "server.log").open("w")
+    server = subprocess.Popen(
+        command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=world.outputs
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/health", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, (world.outputs / "server.log").read_text()
+                assert time.monotonic() < deadline, "the server does not answer"
+                time.sleep(0.3)
+        yield address
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=30)
+        log.close()
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
+def test_the_dashboard_shows_sweep_and_runs(world: World, dashboard: str) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"],
+        )
+        page = chromium.new_page(viewport={"width": 1500, "height": 900})
+        page.goto(f"{dashboard}/#/experiments/1/runs")
+        page.get_by_text("lab figure").first.wait_for(timeout=90_000)
+        if shots := os.environ.get("SAFETAX_SCREENSHOTS"):
+            page.screenshot(path=f"{shots}/mlflow-runs.png")
+        (directory,) = (path for path in world.runs if record(path)["epochs"])
+        (run,) = world.logged(run=record(directory)["id"])
+        page.goto(f"{dashboard}/#/experiments/1/runs/{run.info.run_id}")
+        page.get_by_text(directory.name).first.wait_for(timeout=90_000)
+        page.get_by_text("safety_tax").first.wait_for(timeout=90_000)
+        if shots:
+            page.screenshot(path=f"{shots}/mlflow-run.png")
+        chromium.close()

@@ -1,0 +1,31 @@
+"""Where things lie that tests read: the checkout, and public data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout."""
+
+FETCHED = ROOT / "tests" / "data" / "public"
+"""Where ``python -m tests.support.public_data`` puts what it fetches."""
+
+
+def data_folder() -> Path:
+    """Return the folder of public data: that of ``SAFETAX_TEST_DATA``, else what was fetched, else one beside the
+    checkout.
+    """
+    if named := os.environ.get("SAFETAX_TEST_DATA"):
+        return Path(named)
+    return FETCHED if FETCHED.is_dir() else ROOT.parent / "shared" / "data"
+
+
+def public_data(name: str) -> Path:
+    """Return the path of a file of public data; skips the test where it is not there."""
+    path = data_folder() / name
+    if not path.is_file():
+        pytest.skip(f"needs public data: {name} (python -m tests.support.public_data fetches it)")
+    return path

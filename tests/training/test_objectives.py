@@ -1,0 +1,406 @@
+"""Training objectives: the divergence to the frozen start by hand, what must not change it, and a user's own."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from safetax.config.compose import Composer
+from safetax.config.identity import identity, restore_node
+from safetax.config.schema import Lora, Training
+from safetax.errors import ConfigError
+from safetax.records import Example
+from safetax.store.job import work_on
+from safetax.store.manifest import read_json
+from safetax.training.objectives import compares, objective_of
+from safetax.training.objectives.kl import Config
+from safetax.workers import train
+from tests.support.tiny_models import chats, save_tiny, tiny_model, training_step
+from tests.support.tiny_steps import silent
+
+KL = Config("kl", weight=0.5, part="benign")
+CHOSEN = {"part": "benign", "weight": 0.5}
+
+OWN = '''
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Config:
+    kind: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A term that moves nothing, so that its value is known."""
+
+    weight: float
+    name = "constant"
+
+    def concerns(self, example):
+        return example.meta["mixture"] == "safety"
+
+    def values(self, logits, labels, frozen):
+        assert frozen is None and logits.shape[0] == labels.shape[0]
+        return 3.0 + 0.0 * logits.sum(1)
+
+
+def make(config):
+    return Constant(config.weight)
+'''
+
+
+def mixed(count: int) -> list[Example]:
+    """Rows of two parts, two of three benign."""
+    return [replace(row, meta={"mixture": "benign" if at % 3 else "safety"}) for at, row in enumerate(chats(count))]
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("start"), "llama")
+
+
+def trained(folder: Path, start: Path, runtime: dict[str, Any] | None = None, **training: Any) -> Path:
+    """Train in this process on mixed rows, as many as leave the last optimiser step of an epoch unfilled."""
+    settings: dict[str, Any] = {"objective": KL, "epochs": 2, "global_batch": 4, **training}
+    step = training_step(folder, start, mixed(13), runtime, **settings)
+    assert work_on([step], train.work, silent()) == 0
+    return step
+
+
+def history(step: Path, name: str) -> list[float]:
+    return [json.loads(line)[name] for line in (step / "history.jsonl").read_text().splitlines()]
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def test_a_configuration_says_it_in_one_line_or_by_the_group() -> None:
+    composer = Composer()
+
+    def alignment(*overrides: str) -> Training:
+        (job,) = composer.jobs(list(overrides), multirun=False)
+        return job.config.alignment
+
+    assert alignment().objective is None
+    assert alignment("alignment.objective={kind: kl, weight: 0.5, part: benign}").objective == KL
+    assert alignment("objective@alignment.objective=kl", "alignment.objective.part=x").objective == Config(
+        "kl", 0.1, "x"
+    )
+    for wrong, said in (
+        ("{kind: kll}", r"objective\.kind=kll: .*Did you mean kl\?"),
+        ("kl", r"Choose one with objective@alignment\.objective=kl"),
+        ("{kind: kl, weight: 0}", r"objective\.weight=0: expected a number, more than 0"),
+        ("{kind: kl, direction: back}", "expected one of forward, reverse"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            alignment(f"alignment.objective={wrong}")
+
+
+def test_identity_knows_it_and_trainings_without_keep_theirs() -> None:
+    plain = Training(1, 1e-3, 8, 64)
+    assert "objective" not in identity(plain)
+    held = replace(plain, objective=KL)
+    assert identity(held)["objective"] == {"kind": "kl", "weight": 0.5, "part": "benign", "direction": "forward"}
+    for training in (plain, held):
+        assert restore_node(Training, json.loads(json.dumps(identity(training)))) == training
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_divergence_by_hand(direction: Any) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    ours, theirs = torch.randn(5, 7), torch.randn(5, 7)
+    objective = objective_of(Config("kl", direction=direction))
+    found = objective.values(ours, torch.zeros(5), theirs)
+    for at in range(5):
+        q, p = (torch.distributions.Categorical(logits=logits[at]) for logits in (ours, theirs))
+        pair = (p, q) if direction == "forward" else (q, p)
+        assert found[at].item() == pytest.approx(torch.distributions.kl_divergence(*pair).item(), rel=1e-5)
+    assert torch.equal(objective.values(ours, torch.zeros(5), ours), torch.zeros(5))
+    assert compares(Config("kl")) and not compares(None)
+
+
+@pytest.mark.parametrize("chunk", [None, 3])
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_loss_and_gradients_of_a_batch_are_those_by_hand(direction: Any, chunk: int | None) -> None:
+    """Two micro batches of a global batch, one of them with a row that the objective does not concern."""
+    import torch
+
+    from safetax.training.loss import use_chunked_loss
+    from safetax.training.objective_term import Term, use_term
+    from safetax.training.reference_model import FrozenModel
+
+    frozen, model = tiny_model("qwen2", seed=0), tiny_model("qwen2", seed=1)
+    by_hand = copy.deepcopy(model)
+    ids = torch.randint(0, 97, (4, 11), generator=torch.Generator().manual_seed(2))
+    labels = ids.clone()
+    labels[:, :4] = -100
+    labels[1, 7:] = -100
+    concerned = torch.tensor([True, True, False, True])
+    kept = labels[:, 1:] != -100
+    concerned = concerned.unsqueeze(1).expand(labels.shape)
+    chosen = kept & concerned[:, 1:]
+
+    logits, held = by_hand(input_ids=ids).logits[:, :-1], frozen(input_ids=ids).logits[:, :-1].detach()
+    entropy = torch.nn.functional.cross_entropy(logits[kept], labels[:, 1:][kept])
+    q, p = logits[chosen].softmax(1), held[chosen].softmax(1)
+    divergence = (p * (p / q).log() if direction == "forward" else q * (q / p).log()).sum(1).mean()
+    (entropy + 0.5 * divergence).backward()
+
+    term = Term(objective_of(Config("kl", 0.5, direction=direction)), FrozenModel.copy(frozen))
+    if chunk is None:
+        use_term(model, term)
+    else:
+        use_chunked_loss(model, chunk, term)
+    loss = 0.0
+    for half in (slice(0, 2), slice(2, 4)):
+        share = model(
+            input_ids=ids[half],
+            attention_mask=torch.ones_like(ids[half]),
+            labels=labels[half],
+            num_items_in_batch=kept.sum(),
+            concerned=concerned[half],
+            concerned_total=chosen.sum(),
+        ).loss
+        share.backward()
+        loss += share.item()
+    assert loss == pytest.approx((entropy + 0.5 * divergence).item(), rel=1e-5)
+    assert term.taken() == pytest.approx(divergence.item(), rel=1e-5)
+    assert term.taken() == 0
+    slopes = {name: value.grad for name, value in by_hand.named_parameters()}
+    for name, value in model.named_parameters():
+        torch.testing.assert_close(value.grad, slopes[name], rtol=1e-4, atol=1e-6, msg=name)
+    assert all(value.grad is None for value in frozen.parameters())
+
+
+def test_it_is_zero_at_the_start_and_holds_the_model_back(tmp_path: Path, start: Path) -> None:
+    held = trained(tmp_path / "held", start)
+    free = trained(tmp_path / "free", start, objective=None)
+    found = history(held, "kl")
+    assert found[0] == 0.0 and all(value > 0 for value in found[1:])
+    assert history(held, "loss")[0] == history(free, "loss")[0]
+    assert history(held, "loss")[1:] != history(free, "loss")[1:]
+    summary = (read_json(held / "manifest.json") or {})["summary"]
+    assert summary["objective"] == {**identity(KL), "kl": found[-1]}
+    assert "objective" not in (read_json(free / "manifest.json") or {})["summary"]
+    assert "kl" not in (free / "history.jsonl").read_text()
+    more = trained(tmp_path / "more", start, objective=replace(KL, weight=50.0))
+    assert history(more, "kl")[-1] < 0.5 * found[-1]
+
+
+@pytest.mark.parametrize("lora", [None, Lora(rank=2)], ids=["copy", "adapters-off"])
+def test_neither_micro_batch_nor_chunk_nor_checkpointing_changes_it(
+    tmp_path: Path, start: Path, lora: Lora | None
+) -> None:
+    """Micro batches of one row: most have none of the chosen rows, or nothing else."""
+    import torch
+
+    whole = trained(tmp_path / "whole", start, lora=lora)
+    for name, runtime in {
+        "micro": {"micro_batch": 1},
+        "chunk": {"micro_batch": 2, "loss_chunk": 3, "gradient_checkpointing": True},
+    }.items():
+        parted = trained(tmp_path / name, start, runtime, lora=lora)
+        assert history(parted, "kl") == pytest.approx(history(whole, "kl"), rel=1e-4)
+        assert history(parted, "loss") == pytest.approx(history(whole, "loss"), rel=1e-4)
+        ours, theirs = weights(parted / "model"), weights(whole / "model")
+        for tensor, value in ours.items():
+            torch.testing.assert_close(value, theirs[tensor], rtol=1e-3, atol=1e-3, msg=f"{name} {tensor}")
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "bfloat16_mixed"])
+@pytest.mark.parametrize("lora", [None, Lora(rank=2)], ids=["copy", "adapters-off"])
+def test_it_is_exactly_zero_at_the_start_in_bfloat16_too(
+    tmp_path: Path, start: Path, dtype: str, lora: Lora | None
+) -> None:
+    for chunk in (None, 5):
+        found = history(trained(tmp_path / f"{chunk}", start, {"loss_chunk": chunk}, dtype=dtype, lora=lora), "kl")
+        assert found[0] == 0.0 and found[-1] > 0.01
+
+
+def test_with_adapters_off_the_model_is_its_start_and_comes_back() -> None:
+    """Adapters that do something by now: the frozen logits are those of a copy, in training mode with dropout too."""
+    import torch
+
+    from safetax.training.lora import with_adapters
+    from safetax.training.reference_model import FrozenModel
+
+    model = tiny_model("qwen3", attention_dropout=0.5)
+    copied = FrozenModel.copy(copy.deepcopy(model))
+    adapted = with_adapters(model, Lora(rank=2, dropout=0.5), float32=True).train()
+    for name, value in adapted.named_parameters():
+        if ".lora_" in name:
+            torch.nn.init.normal_(value, std=0.3)
+    off = FrozenModel(model, adapted)
+    inputs = {"input_ids": torch.arange(20).unsqueeze(0), "attention_mask": torch.ones(1, 20), "labels": None}
+    assert torch.equal(off.logits(inputs), copied.logits(inputs))
+    assert torch.equal(off.head(off.hidden(inputs)), copied.logits(inputs))
+    assert not off.logits(inputs).requires_grad
+    assert all(module.training for module in adapted.modules())
+    assert all(value.requires_grad == (".lora_" in name) for name, value in adapted.named_parameters())
+    assert not torch.allclose(adapted(input_ids=inputs["input_ids"]).logits, copied.logits(inputs), atol=0.1)
+
+
+def test_an_objective_of_a_user_s_own_needs_no_more_than_its_file(
+    tmp_path: Path, start: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "own_objectives"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "constant.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (job,) = Composer().jobs(["alignment.objective={kind: own_objectives.constant, weight: 2}"], multirun=False)
+    own = job.config.alignment.objective
+    free = trained(tmp_path / "free", start, objective=None)
+    for chunk in (None, 3):
+        step = trained(tmp_path / f"{chunk}", start, {"micro_batch": 2, "loss_chunk": chunk}, objective=own)
+        lines = [json.loads(line) for line in (step / "history.jsonl").read_text().splitlines()]
+        # An optimiser step without a safety row has no value; where there is one, all their tokens have 3.
+        assert {round(line["constant"], 5) for line in lines if "constant" in line} == {3.0}
+        assert 0 < sum("constant" in line for line in lines) < len(lines)
+        added = [line["loss"] - free for line, free in zip(lines, history(free, "loss"), strict=True)]
+        assert added == pytest.approx([2 * line.get("constant", 0.0) for line in lines], abs=1e-3)
+        assert (read_json(step / "manifest.json") or {})["summary"]["objective"]["constant"] == pytest.approx(3)
+
+
+def test_one_that_would_do_nothing_is_refused(tmp_path: Path, start: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    step = training_step(tmp_path / "o", start, mixed(6), objective=replace(KL, part="bening"))
+    assert work_on([step], train.work, silent()) == 2
+    said = capsys.readouterr().err
+    assert "part:bening" in said and "none of the 6 training rows" in said and "benign, safety" in said
+
+
+def test_it_resumes_to_the_same_weights(tmp_path: Path, start: Path) -> None:
+    """The frozen model is the start again, not the checkpoint that is gone on from."""
+    import torch
+
+    from safetax.training.trainer import Watch
+
+    settings: dict[str, Any] = {"objective": KL, "epochs": 3, "global_batch": 4}
+    whole = training_step(tmp_path / "a", start, mixed(12), {"checkpoint_minutes": 1e-9}, **settings)
+    cut = training_step(tmp_path / "b", start, mixed(12), {"checkpoint_minutes": 1e-9}, **settings)
+    assert work_on([whole], train.work, silent()) == 0
+
+    class PulledError(Exception):
+        pass
+
+    original = Watch.on_save
+
+    def pulled(self: Any, args: Any, state: Any, control: Any, **keywords: Any) -> None:
+        original(self, args, state, control, **keywords)
+        if state.global_step >= 5:
+            raise PulledError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Watch, "on_save", pulled)
+        assert work_on([cut], train.work, silent()) == 1
+    assert work_on([cut], train.work, silent()) == 0
+    assert (read_json(cut / "manifest.json") or {})["summary"]["resumed_at"] == 5
+    left, right = weights(whole / "model"), weights(cut / "model")
+    assert all(torch.equal(left[name], right[name]) for name in left)
+    assert (whole / "history.jsonl").read_text() == (cut / "history.jsonl").read_text()
+
+
+def on_ranks(folder: Path, start: Path, runtime: dict[str, Any], **training: Any) -> Path:
+    settings: dict[str, Any] = {"objective": KL, "epochs": 2, "global_batch": 4, **training}
+    step = training_step(folder, start, mixed(13), {"devices": 2, "micro_batch": 1, **runtime}, **settings)
+    done = subprocess.run(
+        [sys.executable, "-m", "safetax.workers.train", str(step)],
+        capture_output=True,
+        text=True,
+        env={**os.environ},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return step
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lora", [None, Lora(rank=2)], ids=["copy", "adapters-off"])
+def test_two_ranks_have_what_one_has(tmp_path: Path, start: Path, lora: Lora | None) -> None:
+    alone = trained(tmp_path / "alone", start, lora=lora)
+    ranks = on_ranks(tmp_path / "ranks", start, {}, lora=lora)
+    for name in ("loss", "kl"):
+        assert history(ranks, name) == pytest.approx(history(alone, name), rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.deepspeed
+@pytest.mark.skipif(sys.platform != "linux", reason="DeepSpeed needs Linux")
+@pytest.mark.parametrize(
+    ("zero", "lora", "chunk"),
+    [(2, None, None), (3, None, 3), (3, Lora(rank=2), None)],
+    ids=["zero2", "zero3-copy-chunked", "zero3-adapters-off"],
+)
+def test_sharded_ranks_have_what_one_has(
+    tmp_path: Path, start: Path, zero: int, lora: Lora | None, chunk: int | None
+) -> None:
+    """Under ZeRO-3 every rank has a whole frozen copy; with adapters the frozen model is spread as the trained one."""
+    alone = trained(tmp_path / "alone", start, lora=lora)
+    runtime = {"zero": zero, "loss_chunk": chunk, "gradient_checkpointing": chunk is not None}
+    ranks = on_ranks(tmp_path / "ranks", start, runtime, lora=lora)
+    for name in ("loss", "kl"):
+        assert history(ranks, name) == pytest.approx(history(alone, name), rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_what_a_comparison_holds_of_each_logit_is_what_is_estimated(dtype: str) -> None:
+    """And of a frozen copy, which every device has whole, whatever shards the rest."""
+    import weakref
+
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    from safetax.config.schema import Shape
+    from safetax.plan.estimate.memory import Placement, activation_parts, training_memory
+    from safetax.training.objective_term import Term, use_term
+    from safetax.training.reference_model import FrozenModel
+
+    class Live(TorchDispatchMode):
+        """Counts the bytes of the tensors that are there at the same time."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.sizes: dict[int, int] = {}
+            self.peak = 0
+
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            out = function(*args, **(kwargs or {}))
+            for value in out if isinstance(out, list | tuple) else [out]:
+                storage = value.untyped_storage() if isinstance(value, torch.Tensor) else None
+                if storage is not None and storage._cdata not in self.sizes:
+                    self.sizes[storage._cdata] = storage.nbytes()
+                    weakref.finalize(storage, self.sizes.pop, storage._cdata, None)
+            self.peak = max(self.peak, sum(self.sizes.values()))
+            return out
+
+    vocabulary, tokens = 6000, 200
+    sizes = {"hidden_size": 16, "num_attention_heads": 1, "head_dim": 16, "intermediate_size": 16}
+    model = tiny_model("qwen2", vocabulary, **sizes).to(getattr(torch, dtype))
+    use_term(model, Term(objective_of(KL), FrozenModel.copy(copy.deepcopy(model))))
+    ids = torch.randint(0, vocabulary, (1, tokens))
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
+    count = {"num_items_in_batch": torch.tensor(tokens), "concerned": torch.ones_like(ids, dtype=torch.bool)}
+    with Live() as live:
+        model(**inputs, **count, concerned_total=torch.tensor(tokens)).loss.backward()
+    training = Training(1, 1e-3, 8, tokens, dtype="bfloat16" if dtype == "bfloat16" else "float32", objective=KL)
+    shape = Shape(2, 16, 16, 1, 1, 16, vocabulary)
+    expected = activation_parts(shape, training, Placement())["logits"]
+    assert expected == (12 + 24) * vocabulary * tokens
+    assert live.peak == pytest.approx(expected, rel=0.1)
+    parts = training_memory(shape, training, Placement(devices=8, zero=3)).parts
+    assert parts["frozen model"] == pytest.approx(8 * parts["weights"])
+    assert "frozen model" not in training_memory(shape, replace(training, lora=Lora()), Placement()).parts
