@@ -43,7 +43,7 @@ def main() -> None:
         frozen = json.loads((directory / "step.json").read_text())
         frozen["identity"], frozen["inputs"] = identity, {"data": step.inputs["data"].key}
         (directory / "step.json").write_text(json.dumps(frozen))
-        from safetax.config.build import component_module
+        from safetax.config.components import component_module
         from safetax.records import write_records
 
         data = store.freeze(step.inputs["data"])
@@ -78,7 +78,8 @@ def run_bare(job: Any) -> float:
     import torch
 
     from safetax.config.identity import restore_node
-    from safetax.config.schema import Format, Training
+    from safetax.config.schema import Format
+    from safetax.config.training import Training
     from safetax.data.chat import ChatRenderer
     from safetax.models.checkpoint import load_model, load_tokenizer
     from safetax.records import Example, read_records

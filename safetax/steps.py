@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from safetax.config.build import nearest
 from safetax.config.flat import flatten
+from safetax.config.messages import nearest
 from safetax.errors import UserError
 from safetax.formatting import clock
 from safetax.run.prune import Doomed, RunRecord, dropped_runs, find_doomed, read_runs, remove, size_of, step_folders

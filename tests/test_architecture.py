@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from safetax.config.build import PLACES, component_kinds
+from safetax.config.components import PLACES, component_kinds
 from tests.support.places import ROOT
 
 HEAVY = (

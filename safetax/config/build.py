@@ -8,116 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
-import importlib
 import math
-import pkgutil
 import sys
-import traceback
-import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from safetax.config.fields import Between, Kind, Label
+from safetax.config.annotations import describe, fields_of, keys_of_an_entry, limits, split_marks, union_options
+from safetax.config.components import component_kinds, component_module
+from safetax.config.fields import Kind
+from safetax.config.messages import join, nearest, show
 from safetax.errors import ConfigError
 
 MISSING = "???"
-
-CALLED = {"datasets": "build", "judges": "judge", "engines": "start", "objectives": "make", "rows": "load"}
-"""The function that safetax calls in the module of a component, by package."""
-
-PLACES = {
-    "datasets": "safetax.data.datasets",
-    "judges": "safetax.evaluation.judges",
-    "engines": "safetax.evaluation.engines",
-    "objectives": "safetax.training.objectives",
-    "rows": "safetax.data.sources",
-}
-"""Where the modules of a component's own kinds stand, by package."""
-
-
-@dataclass(frozen=True)
-class FieldType:
-    """A field of a schema class: its bare type, the marks put on it, and whether it may be left out."""
-
-    name: str
-    annotation: Any
-    marks: tuple[Any, ...]
-    required: bool
-
-
-@functools.cache
-def fields_of(schema: type) -> tuple[FieldType, ...]:
-    """Return the fields of a schema class with their resolved types."""
-    hints = typing.get_type_hints(schema, include_extras=True)
-    found = []
-    for item in dataclasses.fields(schema):
-        annotation, marks = split_marks(hints[item.name])
-        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        found.append(FieldType(item.name, annotation, marks, required))
-    return tuple(found)
-
-
-def split_marks(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Split ``Annotated[T, marks]`` into the type and its marks; a bare type has none."""
-    if typing.get_origin(annotation) is typing.Annotated:
-        bare, *marks = typing.get_args(annotation)
-        return bare, tuple(marks)
-    return annotation, ()
-
-
-def component_module(package: str, kind: str) -> types.ModuleType:
-    """Import the module of a component's kind; a kind with dots is a module path of a plug-in.
-
-    Raises:
-        ConfigError: there is no such module, it cannot be imported, or it lacks its ``Config`` or its function.
-    """
-    path = kind if "." in kind else f"{PLACES[package]}.{kind}"
-    try:
-        if not all(part.isidentifier() for part in path.split(".")):
-            raise ModuleNotFoundError(name=path)
-        module = importlib.import_module(path)
-    except (Exception, SystemExit) as error:  # a plug-in's own code is run here
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if not (missing and (path == missing or path.startswith(missing + "."))):
-            raise ConfigError(f"kind={kind}: the module cannot be imported ({_told(error)}); mend it.") from error
-        kinds = component_kinds(package)
-        raise ConfigError(
-            f"kind={kind}: there is no module {path}.{nearest(kind, kinds)} Allowed are {', '.join(kinds)}, "
-            "or the dotted path of a module on the Python path."
-        ) from None
-    if not dataclasses.is_dataclass(getattr(module, "Config", None)):
-        raise ConfigError(f"kind={kind}: module {path} has no dataclass Config, which a kind of {package} needs.")
-    if not callable(getattr(module, CALLED[package], None)):
-        raise ConfigError(
-            f"kind={kind}: module {path} has no function {CALLED[package]}, which a kind of {package} needs; add it."
-        )
-    return module
-
-
-def _told(error: BaseException) -> str:
-    """Return where an import failed and why: the file and line that the error tells, or that raised it."""
-    why = f"{type(error).__name__}: {getattr(error, 'msg', None) or error}".splitlines()[0]
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}, line {error.lineno}: {why}"
-    frames = traceback.extract_tb(error.__traceback__)
-    frames = [frame for frame in frames if frame.filename not in (__file__, importlib.__file__)]
-    frames = [frame for frame in frames if not frame.filename.startswith("<frozen")]
-    return f"{frames[-1].filename}, line {frames[-1].lineno}: {why}" if frames else why
-
-
-def component_kinds(package: str) -> list[str]:
-    """Return the kinds that safetax itself has in a component package."""
-    directory = importlib.import_module(PLACES[package]).__path__
-    return sorted(module.name for module in pkgutil.iter_modules(directory) if not module.name.startswith("_"))
-
-
-def nearest(word: str, candidates: Iterable[str], path: str = "", cutoff: float = 0.6) -> str:
-    """Return `` Did you mean ..?`` with the nearest candidate below a key path, or nothing when none is near."""
-    matches = difflib.get_close_matches(word, sorted(set(candidates)), n=1, cutoff=cutoff)
-    return f" Did you mean {join(path, matches[0])}?" if matches else ""
 
 
 def build(
@@ -301,69 +204,3 @@ class _Builder:
         if not fits or not all(mark.allows(number) for mark in limits(marks)):
             return self.problem(path, f"={show(value)}: expected {expected}.")
         return number
-
-
-def keys_of_an_entry(annotation: Any) -> set[str]:
-    """Return the keys that a named entry of a type cannot do without; none for one that is no node."""
-    options = [option for option in union_options(annotation) if option is not type(None)]
-    bare, marks = split_marks(options[0] if options else annotation)
-    if any(isinstance(mark, Kind) for mark in marks):
-        return {"kind"}
-    return {item.name for item in fields_of(bare) if item.required} if dataclasses.is_dataclass(bare) else set()  # type: ignore[arg-type]
-
-
-def union_options(annotation: Any) -> tuple[Any, ...]:
-    """Return the options of ``X | None``; nothing for another type."""
-    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-        return typing.get_args(annotation)
-    return ()
-
-
-def describe(annotation: Any, marks: tuple[Any, ...] = ()) -> str:
-    """Return in words what a field takes."""
-    options = union_options(annotation)
-    if options:
-        bare, inner = split_marks(next(option for option in options if option is not type(None)))
-        return describe(bare, (*marks, *inner)) + " or null"
-    kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
-    if kind is not None:
-        return f"a node with a kind ({', '.join(component_kinds(kind.package))})"
-    if typing.get_origin(annotation) is typing.Literal:
-        return "one of " + ", ".join(str(choice) for choice in typing.get_args(annotation))
-    if dataclasses.is_dataclass(annotation):
-        return f"a node with the keys {', '.join(item.name for item in fields_of(annotation))}"  # type: ignore[arg-type]
-    name = {
-        int: "a whole number",
-        float: "a number",
-        str: "text",
-        bool: "true or false",
-        list: "a list, such as [..,..]",
-        dict: "a node with named entries",
-    }.get(typing.get_origin(annotation) or annotation, "a node")
-    return ", ".join([name, *(mark.describe() for mark in limits(marks))])
-
-
-def limits(marks: Iterable[Any]) -> list[Between | Label]:
-    """Return the marks that limit a field's values."""
-    return [mark for mark in marks if isinstance(mark, Between | Label)]
-
-
-def show(value: Any) -> str:
-    """Return a value as it would be typed on the command line, shortened."""
-    text = _typed(value).replace("\n", "\\n")
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _typed(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_typed(entry)}" for key, entry in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(_typed, value))}]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value) or "''"
-
-
-def join(path: str, rest: str) -> str:
-    """Join a key path and what follows it."""
-    return f"{path}.{rest}" if path else rest

@@ -16,7 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetax.config.build import build, nearest, show
+from safetax.config.build import build
+from safetax.config.messages import nearest, show
 from safetax.config.references import first_missing, origin, resolved, unresolved
 from safetax.config.schema import Config
 from safetax.errors import ConfigError

@@ -61,12 +61,12 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Described:
+class NotHashed:
     """A field that describes what something is, such as a parameter count: no part of any step's identity."""
 
 
 @dataclass(frozen=True)
-class AsBefore:
+class HashedUnless:
     """A field that was added later: with this value a step means what it meant before, and keeps its fingerprint."""
 
     value: Any

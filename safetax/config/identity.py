@@ -7,8 +7,11 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from safetax.config.build import build, component_module, fields_of, join, split_marks, union_options
-from safetax.config.fields import AsBefore, Described, Kind, Label
+from safetax.config.annotations import fields_of, split_marks, union_options
+from safetax.config.build import build
+from safetax.config.components import component_module
+from safetax.config.fields import HashedUnless, Kind, Label, NotHashed
+from safetax.config.messages import join
 
 
 def identity(node: Any, facts: Mapping[str, Any] | None = None, path: str = "") -> Any:
@@ -28,9 +31,9 @@ def identity(node: Any, facts: Mapping[str, Any] | None = None, path: str = "") 
         values = {}
         for item in fields_of(type(node)):  # type: ignore[arg-type]
             value = getattr(node, item.name)
-            if any(isinstance(mark, Label | Described) for mark in item.marks):
+            if any(isinstance(mark, Label | NotHashed) for mark in item.marks):
                 continue
-            if any(isinstance(mark, AsBefore) and mark.value == value for mark in item.marks):
+            if any(isinstance(mark, HashedUnless) and mark.value == value for mark in item.marks):
                 continue
             values[item.name] = identity(value, facts, join(path, item.name))
         if path in facts:
@@ -63,7 +66,7 @@ def _with_left_out(schema: type, values: Mapping[str, Any]) -> dict[str, Any]:
         for mark in item.marks:
             if isinstance(mark, Label):
                 restored.setdefault(item.name, values.get("kind", "unnamed"))
-            if isinstance(mark, AsBefore):
+            if isinstance(mark, HashedUnless):
                 restored.setdefault(item.name, mark.value)
         if item.name in restored:
             restored[item.name] = _put_back(item.annotation, item.marks, restored[item.name])

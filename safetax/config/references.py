@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from safetax.config.build import nearest, show
 from safetax.config.flat import leaves
+from safetax.config.messages import nearest, show
 from safetax.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from safetax.config.build import nearest, show
 from safetax.config.fields import AtLeast, Between, MoreThan
+from safetax.config.messages import nearest, show
 from safetax.errors import ConfigError
 
 Count = Annotated[int, AtLeast(1)]

@@ -10,77 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from safetax.config.build import show
-from safetax.config.fields import AsBefore, AtLeast, Between, Described, Kind, Label, MoreThan
-from safetax.config.runtime import Count, Runtime, Share
+from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, Label, MoreThan, NotHashed
+from safetax.config.messages import show
+from safetax.config.runtime import Count, Runtime
+from safetax.config.training import Epochs, Seed, Training, TrainingStage, check_batch
 from safetax.errors import ConfigError
-
-Epochs = Annotated[float, Between(0, 10_000)]
-Seed = Annotated[int, Between(0, 2**31 - 1)]
-
-
-PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""The linear layers of a decoder block in the models of the presets."""
-
-
-@dataclass(frozen=True)
-class Lora:
-    """Low-rank adapters in place of full fine-tuning; they are merged into the weights when the model is saved."""
-
-    rank: Count = 16
-    alpha: Annotated[float, MoreThan(0)] = 16.0
-    dropout: Share = 0.0
-    target_modules: list[str] = field(default_factory=lambda: list(PROJECTIONS))
-
-
-@dataclass(frozen=True)
-class Training:
-    """Hyper-parameters of one supervised fine-tuning; all of them are part of the checkpoint's identity."""
-
-    epochs: Epochs
-    learning_rate: Annotated[float, MoreThan(0)]
-    global_batch: Count
-    """Examples per optimiser step, whatever the number of devices."""
-    max_tokens: Count
-    """Longest example in tokens; a longer one is a bad row."""
-    optimizer: Literal["adamw", "muon_adamw"] = "adamw"
-    muon_learning_rate: Annotated[float, MoreThan(0)] | None = None
-    betas: list[Share] = field(default_factory=lambda: [0.9, 0.95])
-    weight_decay: Annotated[float, AtLeast(0)] = 0.0
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup_ratio: Share = 0.0
-    max_grad_norm: Annotated[float, MoreThan(0)] | None = 1.0
-    loss_mean: Annotated[Literal["tokens", "rows"], AsBefore("tokens")] = "tokens"
-    """What the loss of a global batch is a mean over: its supervised tokens; or its rows, each being the mean over its
-    own tokens, so that short ones count as much as long ones."""
-    dtype: Literal["float32", "bfloat16", "bfloat16_mixed"] = "float32"
-    """``bfloat16``: weights, gradients, optimizer states and arithmetic; ``bfloat16_mixed``: arithmetic alone, over
-    float32 master weights."""
-    lora: Annotated[Lora | None, AsBefore(None)] = None
-    objective: Annotated[Annotated[Any, Kind("objectives")] | None, AsBefore(None)] = None
-    """What is minimised beside the cross-entropy; null: nothing."""
-
-    def __post_init__(self) -> None:
-        """Check what no single field can: the two rates of Muon, the two betas of Adam."""
-        if (self.optimizer == "muon_adamw") != (self.muon_learning_rate is not None):
-            raise ConfigError(
-                f"muon_learning_rate={show(self.muon_learning_rate)} does not go with optimizer={self.optimizer}: set "
-                "a rate for optimizer=muon_adamw, and null for adamw."
-            )
-        if len(self.betas) != 2:
-            raise ConfigError(
-                f"betas={show(self.betas)} has {len(self.betas)} values; allowed are two, such as [0.9,0.95]."
-            )
-        if any(beta >= 1 for beta in self.betas):
-            raise ConfigError(f"betas={show(self.betas)}: each must be below 1, such as [0.9,0.95].")
-
-
-@dataclass(frozen=True)
-class TrainingStage:
-    """A training stage: its data and its hyper-parameters."""
-
-    dataset: Annotated[Any, Kind("datasets")]
-    training: Training
 
 
 @dataclass(frozen=True)
@@ -113,17 +47,17 @@ class Model:
     architecture: dict[str, Any] = field(default_factory=dict)
     """For a random start: a transformers config, ``model_type`` included."""
     tokenizer: Literal["own", "lab"] = "own"
-    pad_token: Annotated[str | None, AsBefore(None)] = None
+    pad_token: Annotated[str | None, HashedUnless(None)] = None
     """Used where the tokenizer knows it, else the tokenizer's own."""
     pretraining: TrainingStage | None = None
-    parameters: Annotated[float | None, Described(), MoreThan(0)] = None
+    parameters: Annotated[float | None, NotHashed(), MoreThan(0)] = None
     """How many parameters it has, in billions."""
-    context: Annotated[int | None, Described(), AtLeast(1)] = None
+    context: Annotated[int | None, NotHashed(), AtLeast(1)] = None
     """Longest sequence in tokens."""
-    shape: Annotated[Shape | None, Described()] = None
+    shape: Annotated[Shape | None, NotHashed()] = None
     """Read from the model's own configuration where null."""
-    licence: Annotated[str | None, Described()] = None
-    gated: Annotated[bool, Described()] = False
+    licence: Annotated[str | None, NotHashed()] = None
+    gated: Annotated[bool, NotHashed()] = False
     """Whether the hub asks for accepted terms and a token."""
 
     def __post_init__(self) -> None:
@@ -166,7 +100,7 @@ class Format:
     """``own``: the tokenizer's chat template; ``chatml``: the template of the Qwen2.5 family, for any tokenizer."""
     system: str | None = None
     """System message of ``chatml`` where a conversation has none."""
-    answer_prefix: Annotated[str, Described()] = ""
+    answer_prefix: Annotated[str, NotHashed()] = ""
     """What published recipes put before an answer in this format; part of the identity of the data that refer to it."""
 
     def __post_init__(self) -> None:
@@ -278,7 +212,7 @@ class Config:
     judge: dict[str, Annotated[Any, Kind("judges")]] = field(default_factory=dict)
     world: dict[str, Annotated[Any, Kind("rows")]] = field(default_factory=dict)
     """Where the raw rows of each data set come from; data sets refer to it."""
-    recipes: Annotated[dict[str, Any], Described()] = field(default_factory=dict)
+    recipes: Annotated[dict[str, Any], NotHashed()] = field(default_factory=dict)
     """What data sets that the model writes, or that are mixed, are made of; they refer to it."""
     method: Annotated[str | None, Label()] = None
     """What tables and plots call the run; null: its data set's name."""
@@ -296,9 +230,9 @@ class Config:
     hub: Hub = field(default_factory=Hub)
     published: str | None = None
     """Published figures that report and plots show beside the run's own: a file of safetax/results/published."""
-    categories: Annotated[str | None, Described()] = None
+    categories: Annotated[str | None, NotHashed()] = None
     """Name in the prompts' meta by which the report shows harmful scores apart, such as ``category``."""
-    note: Annotated[str, Described()] = ""
+    note: Annotated[str, NotHashed()] = ""
     """Shown wherever the run's figures stand."""
     plan: bool = False
     """Print what would run, and run nothing."""
@@ -330,26 +264,3 @@ class Config:
         if self.model.pretraining is not None:
             trainings.insert(0, ("pretraining", "model.pretraining.training", self.model.pretraining.training))
         return trainings
-
-
-def check_batch(stage: str, key: str, training: Training, runtime: Runtime) -> None:
-    """Raise ConfigError unless devices and micro batch divide the global batch, and ZeRO steps the optimizer."""
-    distributed = stage in runtime.distributed
-    if distributed and runtime.zero and training.optimizer != "adamw":
-        raise ConfigError(
-            f"{key}.optimizer={training.optimizer} does not go with runtime.zero={runtime.zero}: DeepSpeed would leave "
-            f"it without a step; allowed is adamw. Or set runtime.zero=0, or take {stage} out of runtime.distributed."
-        )
-    devices = runtime.devices if distributed else 1
-    share, rest = divmod(training.global_batch, devices)
-    if rest:
-        raise ConfigError(
-            f"{key}.global_batch={training.global_batch} is not divisible by runtime.devices={devices}; "
-            f"allowed are multiples of {devices}."
-        )
-    if runtime.micro_batch is not None and share % runtime.micro_batch:
-        divisors = ", ".join(str(n) for n in range(1, share + 1) if share % n == 0)
-        raise ConfigError(
-            f"runtime.micro_batch={runtime.micro_batch} does not divide {key}.global_batch={training.global_batch} "
-            f"over {devices} device{'s' * (devices > 1)}; allowed are {divisors}."
-        )

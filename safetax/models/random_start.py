@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from safetax.config.build import nearest, show
+from safetax.config.messages import nearest, show
 from safetax.errors import UserError
 
 PATH = "model.architecture"

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from safetax.config.build import component_module
+from safetax.config.components import component_module
 from safetax.config.identity import identity
-from safetax.config.schema import Benchmark, Config, Format, Sampling, Training
+from safetax.config.schema import Benchmark, Config, Format, Sampling
+from safetax.config.training import Training
 from safetax.plan.resolve import Resolved, components
 from safetax.store.step import Step, StepKind, fingerprint_of, in_order
 

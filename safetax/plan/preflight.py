@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from safetax.config.build import nearest, show
+from safetax.config.messages import nearest, show
 from safetax.config.runtime import Endpoint
 from safetax.config.schema import Config
 from safetax.data.hub import refuses

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetax.config.build import component_module
+from safetax.config.components import component_module
 from safetax.config.identity import restore
 from safetax.config.schema import Config
 from safetax.data.hub_places import RepositoryType

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetax.config.build import component_module, fields_of, join
+from safetax.config.annotations import fields_of
+from safetax.config.components import component_module
 from safetax.config.fields import Kind
+from safetax.config.messages import join
 from safetax.config.schema import Config, Model
 from safetax.data.hub import UNKNOWN, UnreachableError, model_facts
 from safetax.errors import ConfigError
@@ -103,7 +105,7 @@ def components(node: Any, path: str) -> Iterator[tuple[str, Any, str]]:
 def _marks(item: Any) -> tuple[Any, ...]:
     import typing
 
-    from safetax.config.build import split_marks, union_options
+    from safetax.config.annotations import split_marks, union_options
 
     marks = list(item.marks)
     inner = [*union_options(item.annotation), *typing.get_args(item.annotation)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from safetax.config.build import nearest
+from safetax.config.messages import nearest
 from safetax.errors import UserError
 from safetax.run.slurm.record import FOLDER, JOBS
 from safetax.store.locks import lock_path, owner, try_locked

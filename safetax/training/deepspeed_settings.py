@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from safetax.config.schema import Training
+from safetax.config.training import Training
 from safetax.errors import UserError, require
 
 

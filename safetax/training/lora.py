@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from safetax.config.build import nearest
-from safetax.config.schema import Lora
+from safetax.config.messages import nearest
+from safetax.config.training import Lora
 from safetax.errors import UserError, require
 
 PREFIX = "base_model.model."

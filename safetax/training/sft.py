@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from safetax.config.build import show
 from safetax.config.identity import identity, restore_node
-from safetax.config.schema import Format, Training
+from safetax.config.messages import show
+from safetax.config.schema import Format
+from safetax.config.training import Training
 from safetax.data.chat import ChatRenderer, TrainingRow
 from safetax.errors import UserError
 from safetax.models.checkpoint import MODEL, load_model, load_tokenizer, on_host, save_model

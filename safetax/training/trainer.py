@@ -12,7 +12,7 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from safetax.config.schema import Training
+from safetax.config.training import Training
 from safetax.errors import UserError
 from safetax.store.job import StepJob
 from safetax.store.stop_request import asked_to_stop, stop_file

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from safetax.config.build import component_module
+from safetax.config.components import component_module
 from safetax.config.identity import restore, restore_node
 from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer

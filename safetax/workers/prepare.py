@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from safetax.config.build import component_module
+from safetax.config.components import component_module
 from safetax.config.identity import restore
 from safetax.data.datasets import DatasetContext
 from safetax.data.sources import check_unchanged

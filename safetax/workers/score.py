@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from safetax.config.build import component_module
+from safetax.config.components import component_module
 from safetax.config.identity import restore
 from safetax.evaluation.judging.context import JudgeContext
 from safetax.evaluation.judging.repetition import repeated_words

@@ -13,20 +13,12 @@ from typing import Any
 
 import pytest
 
-from safetax.config.build import (
-    CALLED,
-    FieldType,
-    build,
-    component_kinds,
-    component_module,
-    describe,
-    fields_of,
-    show,
-    split_marks,
-    union_options,
-)
+from safetax.config.annotations import FieldType, describe, fields_of, split_marks, union_options
+from safetax.config.build import build
+from safetax.config.components import CALLED, component_kinds, component_module
 from safetax.config.compose import Composer
 from safetax.config.fields import Between, Kind, Label
+from safetax.config.messages import show
 from safetax.config.references import first_missing, origin
 from safetax.config.schema import Config
 from safetax.errors import ConfigError

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from safetax.config.build import component_module
+from safetax.config.components import component_module
 from safetax.data.hub import UnreachableError
 from safetax.errors import ConfigError, UserError
 from safetax.evaluation.judges import beaver_dam, harmbench_cls, llama_guard, rubric, wildguard

@@ -16,7 +16,8 @@ import pytest
 
 from safetax.config.compose import Composer
 from safetax.config.runtime import Runtime
-from safetax.config.schema import Config, Lora, Shape, Training
+from safetax.config.schema import Config, Shape
+from safetax.config.training import Lora, Training
 from safetax.plan.estimate import Estimates, estimates, resolve_offload
 from safetax.plan.estimate.memory import (
     GIB,

@@ -12,7 +12,7 @@ from typing import Annotated
 import pytest
 
 from safetax.config.compose import Composer, conf_directory
-from safetax.config.fields import AsBefore, Label
+from safetax.config.fields import HashedUnless, Label
 from safetax.config.identity import identity, restore_node
 from safetax.plan.planner import Plan, Run, plan
 from safetax.plan.resolve import Resolver
@@ -370,7 +370,7 @@ class Later:
 
     rate: float
     name: Annotated[str, Label()] = "b"
-    smoothing: Annotated[float, AsBefore(0.0)] = 0.0
+    smoothing: Annotated[float, HashedUnless(0.0)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -396,7 +396,8 @@ def test_an_identity_can_be_restored(smoothing: float) -> None:
 
 def test_every_step_of_the_lab_can_be_restored_from_its_identity(planner: Planner) -> None:
     from safetax.config.identity import restore
-    from safetax.config.schema import Format, Training
+    from safetax.config.schema import Format
+    from safetax.config.training import Training
 
     for step in planner.sweep("dataset=direct_refusal,safechain,self_generated,benign").steps:
         values = step.identity

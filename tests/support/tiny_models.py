@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from safetax.config.identity import identity
-from safetax.config.schema import Format, Training
+from safetax.config.schema import Format
+from safetax.config.training import Training
 from safetax.records import Example, write_records
 from safetax.store.status import Store
 from safetax.store.step import Step

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from safetax.config.schema import Lora
+from safetax.config.training import Lora
 from safetax.errors import UserError
 from safetax.store.job import work_on
 from safetax.store.manifest import read_json

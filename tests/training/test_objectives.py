@@ -15,7 +15,7 @@ import pytest
 
 from safetax.config.compose import Composer
 from safetax.config.identity import identity, restore_node
-from safetax.config.schema import Lora, Training
+from safetax.config.training import Lora, Training
 from safetax.errors import ConfigError
 from safetax.records import Example
 from safetax.store.job import work_on

@@ -211,7 +211,7 @@ def test_saved_tensor_of_another_shape_is_noticed(copied_lab: Path) -> None:
 def test_muon_steps_matrices_and_adamw_the_rest() -> None:
     import torch
 
-    from safetax.config.schema import Training
+    from safetax.config.training import Training
     from safetax.training.optimizers import MuonWithAdamW, make_optimizer
 
     class Net(torch.nn.Module):
@@ -373,7 +373,7 @@ def test_what_a_training_cost_is_told(tmp_path: Path) -> None:
 
 
 def test_operations_of_a_training_by_hand() -> None:
-    from safetax.config.schema import Lora
+    from safetax.config.training import Lora
     from safetax.training.batches import Work
     from safetax.training.cost import training_flops
     from safetax.training.lora import with_adapters
@@ -506,7 +506,7 @@ def test_nodes_that_cannot_meet_are_refused(tmp_path: Path) -> None:
 
 
 def test_settings_that_deepspeed_would_not_follow_are_refused() -> None:
-    from safetax.config.schema import Training
+    from safetax.config.training import Training
     from safetax.training.deepspeed_settings import check_zero
 
     plain = Training(1, 1e-3, 8, 128)
@@ -568,7 +568,7 @@ def test_zero_in_bfloat16_with_everything_that_saves_memory(
     """Chunked loss, gradient checkpointing, micro batches and tied weights, against the plain run on one rank."""
     import torch
 
-    from safetax.config.schema import Lora
+    from safetax.config.training import Lora
 
     start = save_tiny(tmp_path / "start", model_type, tie_word_embeddings=tied)
     lora = Lora(**values["lora"]) if "lora" in values else None

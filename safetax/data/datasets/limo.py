@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from safetax.config.fields import AsBefore, AtLeast, Kind, Label
+from safetax.config.fields import AtLeast, HashedUnless, Kind, Label
 from safetax.data.datasets import DatasetContext, OnBadRow, Row, examples_of, text_in
 from safetax.data.datasets.s1k import reasoning_example
 from safetax.data.sources import load_rows
@@ -24,7 +24,7 @@ class Config:
     rows: Annotated[Any, Kind("rows")]
     limit: Annotated[int, AtLeast(1)] | None = None
     answer_prefix: str = ""
-    on_bad_row: Annotated[OnBadRow, AsBefore("error")] = "error"
+    on_bad_row: Annotated[OnBadRow, HashedUnless("error")] = "error"
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Annotated, Any
 
-from safetax.config.build import nearest, show
 from safetax.config.fields import Kind, Label, MoreThan
+from safetax.config.messages import nearest, show
 from safetax.data.datasets import DatasetContext
 from safetax.errors import ConfigError, UserError
 from safetax.records import Example, read_records

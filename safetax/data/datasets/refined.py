@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from safetax.config.fields import AsBefore, AtLeast, Between, Kind, Label, MoreThan
+from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, Label, MoreThan
 from safetax.data.datasets import DatasetContext
 from safetax.errors import ConfigError, UserError
 from safetax.records import Example, Response, Verdict, read_records
@@ -35,7 +35,7 @@ class Checks:
 
     labels: list[str]
     """The judge's labels that it may have, such as ``refusal`` or ``safe``."""
-    benign_labels: Annotated[list[str] | None, AsBefore(None)] = None
+    benign_labels: Annotated[list[str] | None, HashedUnless(None)] = None
     """The same for rows whose meta says ``harmful: false``; null: no others."""
     closed: bool = True
     """Whether the model must have closed its thinking and ended its answer itself; else a budget may have cut it."""

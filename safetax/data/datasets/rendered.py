@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from safetax.config.build import show
-from safetax.config.fields import AsBefore, AtLeast, Kind, Label
+from safetax.config.fields import AtLeast, HashedUnless, Kind, Label
+from safetax.config.messages import show
 from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer
 from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, shortened, text_in
@@ -34,7 +34,7 @@ class Config:
     format: Format
     """What the text was rendered in; the run may have another one."""
     limit: Annotated[int, AtLeast(1)] | None = None
-    on_bad_row: Annotated[OnBadRow, AsBefore("error")] = "error"
+    on_bad_row: Annotated[OnBadRow, HashedUnless("error")] = "error"
 
     def __post_init__(self) -> None:
         """Check that the format can be read without a tokenizer and has thinking."""

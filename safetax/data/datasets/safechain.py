@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from safetax.config.fields import AsBefore, AtLeast, Kind, Label
+from safetax.config.fields import AtLeast, HashedUnless, Kind, Label
 from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, text_in, value_in
 from safetax.data.datasets.direct_refusal import prefixed_answer
 from safetax.data.sources import load_rows
@@ -28,8 +28,8 @@ class Config:
     limit: Annotated[int, AtLeast(1)] | None = None
     label: str = "vanilla_harmful"
     answer_prefix: str = ""
-    on_bad_row: Annotated[OnBadRow, AsBefore("error")] = "error"
-    keep: Annotated[dict[str, str] | None, AsBefore(None)] = None
+    on_bad_row: Annotated[OnBadRow, HashedUnless("error")] = "error"
+    keep: Annotated[dict[str, str] | None, HashedUnless(None)] = None
     """Name in the examples' meta -> the column it is taken from, such as ``category``."""
 
 

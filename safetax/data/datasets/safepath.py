@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
-from safetax.config.build import show
 from safetax.config.fields import AtLeast, Kind, Label
+from safetax.config.messages import show
 from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of
 from safetax.errors import ConfigError
 from safetax.records import Example, read_records

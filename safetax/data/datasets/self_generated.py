@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from safetax.config.fields import AsBefore, AtLeast, Between, Kind, Label, MoreThan
+from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, Label, MoreThan
 from safetax.data.datasets import DatasetContext
 from safetax.errors import UserError
 from safetax.records import Example, Response, Verdict, read_records
@@ -33,9 +33,9 @@ class Config:
     samples_per_prompt: Annotated[int, AtLeast(1)] = 1
     temperature: Annotated[float, AtLeast(0)] = 1.0
     top_p: Annotated[float, MoreThan(0), Between(high=1)] = 1.0
-    thinking_budget: Annotated[Annotated[int, AtLeast(0)] | None, AsBefore(None)] = None
+    thinking_budget: Annotated[Annotated[int, AtLeast(0)] | None, HashedUnless(None)] = None
     """Tokens of a sample's thinking; null: as in the evaluation. The same for ``answer_budget``."""
-    answer_budget: Annotated[Annotated[int, AtLeast(1)] | None, AsBefore(None)] = None
+    answer_budget: Annotated[Annotated[int, AtLeast(1)] | None, HashedUnless(None)] = None
     limit: Annotated[int, AtLeast(1)] | None = None
 
 

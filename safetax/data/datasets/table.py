@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from safetax.config.fields import AsBefore, AtLeast, Kind, Label
+from safetax.config.fields import AtLeast, HashedUnless, Kind, Label
 from safetax.data.datasets import DatasetContext, OnBadRow, Row, examples_of, text_in
 from safetax.data.sources import load_rows
 from safetax.records import Example
@@ -22,7 +22,7 @@ class Config:
     thinking: str | None = None
     answer: str | None = "answer"
     limit: Annotated[int, AtLeast(1)] | None = None
-    on_bad_row: Annotated[OnBadRow, AsBefore("error")] = "error"
+    on_bad_row: Annotated[OnBadRow, HashedUnless("error")] = "error"
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

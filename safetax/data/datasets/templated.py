@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from safetax.config.build import show
 from safetax.config.fields import Kind, Label
+from safetax.config.messages import show
 from safetax.data.datasets import DatasetContext
 from safetax.errors import ConfigError
 from safetax.records import Example, read_records

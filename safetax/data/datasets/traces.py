@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from safetax.config.build import show
 from safetax.config.fields import AtLeast, Kind, Label
+from safetax.config.messages import show
 from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, shortened, text_in, value_in
 from safetax.data.datasets._chosen import chosen, meets
 from safetax.data.datasets.direct_refusal import prefixed_answer

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from safetax.config.build import component_module, nearest
+from safetax.config.components import component_module
 from safetax.config.identity import restore
+from safetax.config.messages import nearest
 from safetax.errors import UserError
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from safetax.config.fields import AsBefore
+from safetax.config.fields import HashedUnless
 from safetax.errors import ConfigError, UserError
 from safetax.store.manifest import sha256_of
 
@@ -22,9 +22,9 @@ class Config:
 
     kind: str
     path: str
-    columns: Annotated[dict[str, str], AsBefore({})] = field(default_factory=dict)
+    columns: Annotated[dict[str, str], HashedUnless({})] = field(default_factory=dict)
     """Our name of a column: theirs."""
-    split: Annotated[str | None, AsBefore(None)] = None
+    split: Annotated[str | None, HashedUnless(None)] = None
     """Which split of a folder that holds several."""
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from safetax.config.fields import Described
+from safetax.config.fields import NotHashed
 from safetax.data.hub import hub_commit
 from safetax.errors import ConfigError, UserError
 
@@ -25,7 +25,7 @@ class Config:
     """Branch, tag or commit, resolved to a commit before anything is planned; null: main."""
     columns: dict[str, str] = field(default_factory=dict)
     """Our name of a column: theirs."""
-    gated: Annotated[bool, Described()] = False
+    gated: Annotated[bool, NotHashed()] = False
     """Whether the hub asks for accepted terms and a token."""
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from safetax.config.fields import AsBefore, AtLeast
+from safetax.config.fields import AtLeast, HashedUnless
 from safetax.errors import UserError
 from safetax.evaluation.judging.backends import Writing, writer
 from safetax.evaluation.judging.context import JudgeContext
@@ -19,7 +19,7 @@ from safetax.records import Example, Response, Verdict
 class Guard(LocalModel):
     """A guard model, what writes its replies, and how much of a text it reads."""
 
-    engine: Annotated[Writing, AsBefore("transformers")] = "transformers"
+    engine: Annotated[Writing, HashedUnless("transformers")] = "transformers"
     """``vllm`` is faster where there are many texts; its arithmetic differs in the last digits."""
     max_text_tokens: Annotated[int, AtLeast(1)] = 4096
     """Tokens of the judged text; what is longer loses its end, and is counted."""

@@ -18,7 +18,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from safetax.config.build import nearest, show
+from safetax.config.messages import nearest, show
 from safetax.config.runtime import Endpoint
 from safetax.errors import ConfigError, UserError, require
 from safetax.evaluation.llm.replies import Reply, places, read_reply, write_reply

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from safetax.config.runtime import Runtime
-from safetax.config.schema import Lora, Shape, Training
+from safetax.config.schema import Shape
+from safetax.config.training import Lora, Training
 from safetax.training.objectives import compares
 
 GIB = 2**30

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from safetax.config.schema import Lora, Shape, Training
+from safetax.config.schema import Shape
+from safetax.config.training import Lora, Training
 from safetax.plan.estimate.memory import GIB, Placement, training_memory
 
 MOST = 3

@@ -7,7 +7,8 @@ from typing import Any
 
 from safetax.config.identity import restore_node
 from safetax.config.runtime import Runtime
-from safetax.config.schema import Config, Shape, Training
+from safetax.config.schema import Config, Shape
+from safetax.config.training import Training
 from safetax.plan.estimate.memory import (
     Placement,
     checkpoint_bytes,

@@ -36,7 +36,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from safetax.config.build import component_module
+from safetax.config.components import component_module
 from safetax.records import Example
 
 if TYPE_CHECKING:
