@@ -19,6 +19,7 @@ from safetax.results.published import beside, load, names
 from safetax.results.scores import measure, repeated_prompts
 from safetax.results.variants import variants
 from safetax.statistics import mean_of_benchmarks
+from tests.support.places import ROOT
 from tests.support.synthetic_paper import make_paper_outputs
 
 
@@ -94,7 +95,7 @@ def test_a_set_that_is_not_there_or_broken_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_published_rows_name_data_that_a_run_can_have(name: str) -> None:
-    conf = Path(__file__).parent.parent / "conf"
+    conf = ROOT / "conf"
     known = {path.stem for group in ("dataset", "method") for path in (conf / group).glob("*.yaml")}
     for row in load(name).rows:
         assert {row.dataset, *row.ours} - {None} <= known
