@@ -13,9 +13,12 @@ ROOT = Path(__file__).resolve().parents[2]
 FETCHED = ROOT / "tests" / "data" / "public"
 """Where ``python -m tests.support.public_data`` puts what it fetches."""
 
+SMALL = ROOT / "tests" / "data" / "small"
+"""The first rows of sets whose licences allow it; part of the repository."""
+
 
 def data_folder() -> Path:
-    """Return the folder of public data: that of ``SAFETAX_TEST_DATA``, else what was fetched, else one beside the
+    """Return the folder of whole sets: that of ``SAFETAX_TEST_DATA``, else what was fetched, else one beside the
     checkout.
     """
     if named := os.environ.get("SAFETAX_TEST_DATA"):
@@ -24,8 +27,10 @@ def data_folder() -> Path:
 
 
 def public_data(name: str) -> Path:
-    """Return the path of a file of public data; skips the test where it is not there."""
-    path = data_folder() / name
-    if not path.is_file():
-        pytest.skip(f"needs public data: {name} (python -m tests.support.public_data fetches it)")
-    return path
+    """Return the path of a file of public data, the small one where the whole is not there; skips the test where
+    neither is.
+    """
+    for folder in (data_folder(), SMALL):
+        if (folder / name).is_file():
+            return folder / name
+    pytest.skip(f"needs public data: {name} (python -m tests.support.public_data fetches it)")

@@ -229,7 +229,7 @@ REAL = {
 def test_real_rows_are_tokenised_as_their_whole_text_is(name: str, tmp_path: Path) -> None:
     path = public_data(name)
     examples, summary = prepared(tmp_path, *PAPER, "dataset=limo", "dataset.limit=200", from_file(path, REAL[name]))
-    assert summary["examples"] == 200
+    assert summary["examples"] == len(examples) > 0
     renderer = ChatRenderer(qwen_like(), markup("s1"))
     rendered = [renderer.row_text(example) for example in examples]
     for example, text in zip(examples, rendered, strict=True):

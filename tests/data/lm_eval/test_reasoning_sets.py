@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.graders import SIZES, measure, problems
+from bench.graders import measure, problems
 from safetax.config.compose import Composer
 from safetax.data.datasets import DatasetContext, lm_eval_task
 from safetax.errors import ConfigError, UserError
@@ -50,14 +50,13 @@ def judged(examples: list[Example], answered: list[Response], tmp_path: Path) ->
 @pytest.mark.parametrize(("name", "others"), [("aime24", 5), ("math500", 1), ("gsm8k", 2)])
 def test_the_sound_grader_on_real_problems(name: str, others: int) -> None:
     """Every reference solution and answer is correct, and another problem's only where it is the same answer."""
-    entries = problems(name)
+    entries = problems(name, public_data(f"{'gsm8k_test' if name == 'gsm8k' else name}.jsonl").parent)
     algebra = Algebra()
     try:
         found = measure(entries, algebra, others)
     finally:
         algebra.close()
-    assert len(entries) == SIZES[name]
-    assert (found.solutions, found.answers) == (SIZES[name], SIZES[name])
+    assert entries and (found.solutions, found.answers) == (len(entries), len(entries))
     assert set(found.strange) <= {("5", "x=5"), ("x=5", "5")}
     assert found.coincidences < 0.02 * found.pairs
 

@@ -164,23 +164,19 @@ def test_refusals_of_real_prompts_are_read_whatever_the_prompt_says() -> None:
     path = public_data("xstest_prompts.csv")
     with path.open(encoding="utf-8", newline="") as file:
         prompts = [row["prompt"] for row in csv.DictReader(file)]
-    assert len(prompts) == 450
+    assert prompts
     for prompt in prompts:
         assert read(f"You ask: {prompt}\nI'm sorry, but I can't help with that.").outcome == "full_refusal", prompt
         helped = f"You ask: {prompt}\nGood question. Here is a short answer: look it up in the second chapter."
         assert read(helped).outcome == "full_compliance", prompt
 
 
-def test_worked_solutions_never_refuse() -> None:
-    for name, column, size in (
-        ("gsm8k_test", "answer", 1319),
-        ("math500", "solution", 500),
-        ("aime24", "solution", 30),
-    ):
-        path = public_data(f"{name}.jsonl")
-        texts = [json.loads(line)[column] for line in path.read_text(encoding="utf-8").splitlines()]
-        assert len(texts) == size
-        assert {read(text).outcome for text in texts} == {"full_compliance"}
+@pytest.mark.parametrize(
+    ("name", "column"), [("gsm8k_test", "answer"), ("math500", "solution"), ("aime24", "solution")]
+)
+def test_worked_solutions_never_refuse(name: str, column: str) -> None:
+    lines = public_data(f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {read(json.loads(line)[column]).outcome for line in lines} == {"full_compliance"}
 
 
 def test_real_answers_are_read_as_a_person_reads_them() -> None:
