@@ -21,8 +21,10 @@ from typing import Any
 import pytest
 
 from safetax.config.compose import Composer, conf_directory
-from safetax.plan.planner import Plan, plan, unneeded
+from safetax.plan.graph import Plan
+from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
+from safetax.plan.sections import unused_sections
 
 GOLDEN = Path(__file__).parent / "golden"
 DEFAULT = "default"
@@ -36,7 +38,7 @@ def current(preset: str) -> str:
     jobs = Composer().jobs(overrides, multirun=True)
     resolver = Resolver(lenient=True)
     with no_hub():
-        graph = plan([(resolver.resolve(job.config, unneeded(job.config)), job.overrides) for job in jobs])
+        graph = plan([(resolver.resolve(job.config, unused_sections(job.config)), job.overrides) for job in jobs])
     return json.dumps(described(graph), indent=2, ensure_ascii=False) + "\n"
 
 
