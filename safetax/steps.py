@@ -18,10 +18,19 @@ from safetax.config.flat import flatten
 from safetax.config.messages import nearest
 from safetax.errors import UserError
 from safetax.formatting import clock
-from safetax.run.prune import Doomed, RunRecord, dropped_runs, find_doomed, read_runs, remove, size_of, step_folders
+from safetax.run.prune import (
+    Removable,
+    RunRecord,
+    dropped_runs,
+    find_removable,
+    read_runs,
+    remove,
+    size_of,
+    step_folders,
+)
 from safetax.run.terminal import standard_console
 from safetax.store.claims import living
-from safetax.store.locks import owner, unused
+from safetax.store.locks import exclusive_use, owner
 from safetax.store.manifest import ATTEMPT, LOG, STEP, read_json, read_manifest
 from safetax.store.status import Store, most_similar
 from safetax.store.step import VERSIONS, fingerprint_of
@@ -235,23 +244,23 @@ def missing_inputs(steps: Steps, manifest: Mapping[str, Any]) -> list[str]:
 def prune(steps: Steps, chosen: argparse.Namespace, console: Console) -> int:
     """Remove what no kept run refers to; returns 1 where it was not to be."""
 
-    def find() -> list[Doomed]:
+    def find() -> list[Removable]:
         runs = read_runs(steps.outputs)
-        return find_doomed(steps.outputs, runs, dropped_runs(runs, chosen.keep_run, chosen.drop_run))
+        return find_removable(steps.outputs, runs, dropped_runs(runs, chosen.keep_run, chosen.drop_run))
 
-    doomed = find()
-    if not doomed:
+    removable = find()
+    if not removable:
         _say(console, f"Nothing to remove in {steps.outputs}: its runs need all of its steps.")
         return 0
     table = _table("", "what", "what it is", "why", ">size")
-    for entry in doomed:
+    for entry in removable:
         held = entry.what == "step" and owner(entry.path)
         reason = f"stays: {held} is at it" if held else entry.reason
         _row(table, entry.what, entry.key, entry.title, reason, bytes_in_words(entry.size))
     console.print(table)
-    total = bytes_in_words(sum(entry.size for entry in doomed))
-    _say(console, f"{len(doomed)} to remove, {total}.")
-    dropped = {entry.key for entry in doomed if entry.what == "run"}
+    total = bytes_in_words(sum(entry.size for entry in removable))
+    _say(console, f"{len(removable)} to remove, {total}.")
+    dropped = {entry.key for entry in removable if entry.what == "run"}
     for sweep in sorted(steps.outputs.glob("sweeps/*/sweep.json")):
         if dropped & set((read_json(sweep) or {}).get("runs", ())):
             _say(console, f"The sweep {sweep.parent} names such a run; its report stays and cannot be made again.")
@@ -261,7 +270,7 @@ def prune(steps: Steps, chosen: argparse.Namespace, console: Console) -> int:
     if not chosen.yes and not confirmed():
         _say(console, "Nothing was removed.")
         return 1
-    with unused(steps.outputs) as free:
+    with exclusive_use(steps.outputs) as free:
         if not free:
             raise UserError(f"A run is at work in {steps.outputs} and counts on its steps; prune when it is done.")
         if waiting := living(steps.outputs):
@@ -273,7 +282,7 @@ def prune(steps: Steps, chosen: argparse.Namespace, console: Console) -> int:
         # Again, since a run may have ended while the question stood.
         still = {entry.key for entry in find()}
         freed = removed = 0
-        for entry in doomed:
+        for entry in removable:
             held = None if entry.key not in still else remove(entry)
             if held:
                 _say(console, f"{entry.key} stays: {held} is at it.")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from safetax.errors import StepError, UserError
 from safetax.formatting import clock
 from safetax.run.slurm.record import Submission, load, load_plan
-from safetax.run.slurm.watch import Seen, look, remaining, tail
+from safetax.run.slurm.watch import JobStatus, job_statuses, remaining, tail
 from safetax.run.terminal import standard_console
 from safetax.store.manifest import read_manifest
 from safetax.store.slurm import cancel, check_slurm, queue
@@ -36,7 +36,7 @@ FEWEST = 5
 """Lines that jobs and runs each have at least."""
 
 
-def render(submission: Submission, jobs: Sequence[Seen], height: int | None = None) -> RenderableType:
+def render(submission: Submission, jobs: Sequence[JobStatus], height: int | None = None) -> RenderableType:
     """Return a table of the jobs, a line for each run, and the end of the log of what failed.
 
     Args:
@@ -91,13 +91,13 @@ def render(submission: Submission, jobs: Sequence[Seen], height: int | None = No
     return Group(*parts)
 
 
-def most_urgent(jobs: Sequence[Seen], room: int) -> list[Seen]:
+def most_urgent(jobs: Sequence[JobStatus], room: int) -> list[JobStatus]:
     """Return as many jobs as there is room for, in their order: what failed, what runs, and so on."""
     order = sorted(range(len(jobs)), key=lambda place: (URGENCY.index(jobs[place].state), place))
     return [jobs[place] for place in sorted(order[:room])]
 
 
-def _progress(seen: Seen) -> str:
+def _progress(seen: JobStatus) -> str:
     progress = seen.progress
     if not progress:
         return seen.elapsed
@@ -105,7 +105,7 @@ def _progress(seen: Seen) -> str:
     return f"{progress['done']:g} of {progress['total']:g} {progress['unit']}{rate}"
 
 
-def is_over(jobs: Sequence[Seen]) -> bool:
+def is_over(jobs: Sequence[JobStatus]) -> bool:
     """Whether no job is at work, or will be."""
     return all(seen.state in ("done", "failed", "cancelled") for seen in jobs)
 
@@ -116,14 +116,14 @@ def watch(submission: Submission, console: Console, once: bool, seconds: float) 
     from rich.live import Live
     from rich.text import Text
 
-    jobs = look(submission, queue())
+    jobs = job_statuses(submission, queue())
     if once or is_over(jobs) or not console.is_terminal:
         console.print(render(submission, jobs))
         told = ""
         while not once and not is_over(jobs):  # a log is told what changes
             time.sleep(seconds)
             before = jobs
-            jobs, silent = look_again(submission, before)
+            jobs, silent = statuses_again(submission, before)
             if silent != told:
                 console.print(silent or "Slurm answers again.", markup=False, highlight=False, soft_wrap=True)
                 told = silent
@@ -136,7 +136,7 @@ def watch(submission: Submission, console: Console, once: bool, seconds: float) 
         with Live(first, console=console, screen=False, auto_refresh=False) as live:
             while not is_over(jobs):
                 time.sleep(seconds)
-                jobs, silent = look_again(submission, jobs)
+                jobs, silent = statuses_again(submission, jobs)
                 now = render(submission, jobs, None if is_over(jobs) else console.height)
                 live.update(Group(now, Text(silent, style="yellow")), refresh=True)
     if is_over(jobs):
@@ -146,10 +146,10 @@ def watch(submission: Submission, console: Console, once: bool, seconds: float) 
     return int(any(seen.state in ("failed", "cancelled") for seen in jobs))
 
 
-def look_again(submission: Submission, before: Sequence[Seen]) -> tuple[Sequence[Seen], str]:
+def statuses_again(submission: Submission, before: Sequence[JobStatus]) -> tuple[Sequence[JobStatus], str]:
     """Return what became of the jobs; where Slurm does not answer, what was seen before, and words that say so."""
     try:
-        return look(submission, queue()), ""
+        return job_statuses(submission, queue()), ""
     except UserError as error:
         return before, f"{error} This is what was seen last; asking again."
 

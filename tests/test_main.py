@@ -16,7 +16,7 @@ import pytest
 import safetax.__main__ as command_module
 from safetax.config.schema import Config
 from safetax.formatting import clock
-from safetax.plan.planner import Plan
+from safetax.plan.graph import Plan
 from safetax.run import session as sessions
 from safetax.run.session import Session
 

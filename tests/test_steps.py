@@ -14,7 +14,7 @@ import pytest
 
 from safetax import steps
 from safetax.run.runner import GraphRunner
-from safetax.store.locks import in_use, lock_path, locked
+from safetax.store.locks import lock_path, locked, shared_use
 from safetax.store.manifest import MANIFEST, read_json, write_json
 from safetax.store.status import Store
 from safetax.store.step import Step
@@ -396,7 +396,7 @@ def test_prune_looks_again_after_the_answer(
 def test_prune_waits_for_no_run_and_disturbs_none(store: Store, score: Step, command: Command) -> None:
     """A first run has no record yet: its finished steps are needed all the same."""
     make(store, chats(3))
-    with in_use(store.root):
+    with shared_use(store.root):
         told = command("prune", "--yes")
         assert told.code == 2 and "A run is at work in" in told.err
         assert command("prune", "--dry-run").code == 0

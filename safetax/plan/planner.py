@@ -7,17 +7,17 @@ become one graph, in which what several runs share stands once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import fields
+from typing import Any
 
 from safetax.config.components import component_module
 from safetax.config.identity import identity
-from safetax.config.schema import Benchmark, Config, Format, Sampling
+from safetax.config.schema import Benchmark, Format, Sampling
 from safetax.config.training import Training
-from safetax.plan.resolve import Resolved, components
-from safetax.store.step import Step, StepKind, fingerprint_of, in_order
+from safetax.plan.graph import Evaluated, Plan, PlannedCheckpoint, PlannedRun, Resolved, Role
+from safetax.plan.sections import component_datasets, is_sampled, on_policy
+from safetax.store.step import Step, StepKind
 
-Role = Literal["base", "lrm", "aligned"]
 PLAIN = Format(name="plain")
 TRAININGS = {
     "pretraining": "model.pretraining.training",
@@ -27,139 +27,6 @@ TRAININGS = {
 """Where the training of a stage stands in the configuration."""
 ROUND = 2**32
 """Between the sampling seeds of two rounds: more than there are seeds of runs."""
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """One benchmark of one checkpoint: its steps, and the score step of each judge."""
-
-    benchmark: str
-    config: Benchmark
-    prompts: Step
-    generate: Step
-    scores: dict[str, Step]
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A model that is evaluated; ``train`` is None where it is the starting model as it is."""
-
-    role: Role
-    train: Step | None
-    evaluations: list[Evaluated]
-    merge: Step | None = None
-    """What mixes the trained weights with the LRM's, where the mixture is evaluated."""
-
-    @property
-    def weights(self) -> Step | None:
-        """The step that made the weights which are evaluated."""
-        return self.merge or self.train
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run: its configuration, its checkpoints and, through them, its steps."""
-
-    config: Config
-    overrides: tuple[str, ...]
-    checkpoints: list[Checkpoint]
-    dataset: str | None
-    data: dict[str, Step] = field(default_factory=dict)
-    """The training data by stage; with ``stage=prepare`` all that there is."""
-    shift: dict[str, Step] = field(default_factory=dict)
-    """Perplexity under the LRM: of the alignment data (``after``), and of what the LRM refined them from
-    (``before``)."""
-
-    @property
-    def steps(self) -> list[Step]:
-        """All steps of the run, inputs before what uses them."""
-        targets = [step for checkpoint in self.checkpoints for step in _targets(checkpoint)]
-        return in_order([*self.data.values(), *targets, *self.shift.values()])
-
-    @property
-    def id(self) -> str:
-        """12 hex digits over what the run evaluates."""
-        scores = [
-            [checkpoint.role, evaluated.benchmark, judge, step.key]
-            for checkpoint in self.checkpoints
-            for evaluated in checkpoint.evaluations
-            for judge, step in evaluated.scores.items()
-        ]
-        data = [] if self.checkpoints else [step.key for step in self.data.values()]
-        shift = [step.key for step in self.shift.values()]
-        return fingerprint_of([self.config.stage.name, self.dataset, self.config.epochs, scores, *data, *shift])
-
-    @property
-    def name(self) -> str:
-        """A readable name, unique by its id; also the name of the run's folder."""
-        config = self.config
-        parts = [config.model.name]
-        if config.stage.whole:
-            mixed = any(checkpoint.merge for checkpoint in self.checkpoints)
-            share = [f"i{config.interpolation:g}"] if mixed else []
-            parts += [self.dataset or "lrm", f"e{config.epochs:g}", *share, f"s{config.seed}"]
-        else:
-            parts.append(config.stage.name)
-        return "-".join([*parts, f"l{config.lrm_seed}", self.id])
-
-
-def unneeded(config: Config) -> list[str]:
-    """Return the parts of a configuration, as key paths, that no step of the run depends on."""
-    stage = config.stage.name
-    parts = [] if not config.model.reasoning and stage != "original" else ["reasoning"]
-    if not (stage == "prepare" or config.stage.whole) or (config.epochs == 0 and config.stage.whole):
-        parts.append("dataset")
-    if stage == "prepare":
-        parts += ["benchmark"] if on_policy(config.dataset) or config.shift else ["benchmark", "model"]
-    if all(benchmark.measures == "accuracy" for benchmark in config.benchmark.values()) or stage == "prepare":
-        parts.append("judge")
-    return parts
-
-
-def on_policy(dataset: Any) -> bool:
-    """Whether a data set, or one that it is made of, is sampled from the LRM."""
-    return _sampled(dataset) or any(on_policy(part) for part in nested(dataset).values())
-
-
-def _sampled(dataset: Any) -> bool:
-    return getattr(component_module("datasets", dataset.kind), "ON_POLICY", False)
-
-
-def nested(dataset: Any) -> dict[str, Any]:
-    """Return the data sets that a data set is made of, by key path; each is a step of its own, and an input."""
-    found: dict[str, Any] = {}
-    for path, node, package in components(dataset, ""):
-        if package == "datasets" and not any(path.startswith(f"{outer}.") for outer in found):
-            found[path] = node
-    return found
-
-
-def _skips(data: Step) -> bool:
-    """Whether bad rows of a data set, or of one that it is made of, are left out."""
-    made_of = (step for step in data.inputs.values() if step.kind == "prepare")
-    return data.identity["dataset"].get("on_bad_row") == "skip" or any(_skips(step) for step in made_of)
-
-
-def _targets(checkpoint: Checkpoint) -> list[Step]:
-    scores = [step for evaluated in checkpoint.evaluations for step in evaluated.scores.values()]
-    return scores or ([checkpoint.weights] if checkpoint.weights else [])
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All runs of a sweep as one graph."""
-
-    runs: list[Run]
-
-    @property
-    def steps(self) -> list[Step]:
-        """All steps, each once, inputs before what uses them."""
-        return in_order(step for run in self.runs for step in run.steps)
-
-    @property
-    def id(self) -> str:
-        """12 hex digits over the runs."""
-        return fingerprint_of(sorted(run.id for run in self.runs))
 
 
 def plan(resolved: Sequence[tuple[Resolved, tuple[str, ...]]]) -> Plan:
@@ -181,7 +48,7 @@ class _Planner:
         self.shared = shared
         self.data: dict[str, Step] = {}
 
-    def run(self, overrides: tuple[str, ...]) -> Run:
+    def run(self, overrides: tuple[str, ...]) -> PlannedRun:
         config = self.config
         stage = config.stage.name
         if stage == "prepare":
@@ -200,11 +67,11 @@ class _Planner:
                 merge = None if config.interpolation is None else self.merge(train, lrm, config.interpolation)
                 checkpoints.append(self.checkpoint("aligned", train, config.format, config.seed, merge))
                 shift = self.shift(lrm) if config.shift else {}
-        return Run(
+        return PlannedRun(
             config, overrides, checkpoints, config.method or config.dataset.name if aligned else None, self.data, shift
         )
 
-    def only_data(self, overrides: tuple[str, ...]) -> Run:
+    def only_data(self, overrides: tuple[str, ...]) -> PlannedRun:
         """Plan the training data and nothing else; what is sampled from an LRM needs that LRM."""
         config = self.config
         own = [] if config.model.reasoning else [("reasoning", config.reasoning.dataset, "reasoning.dataset")]
@@ -212,7 +79,7 @@ class _Planner:
             lrm = self.lrm(self.base()) if on_policy(dataset) else None
             self.data[stage] = self.prepare(dataset, path, lrm)
         shift = self.shift(self.lrm(self.base())) if config.shift else {}
-        return Run(config, overrides, [], config.dataset.name, self.data, shift)
+        return PlannedRun(config, overrides, [], config.dataset.name, self.data, shift)
 
     def base(self) -> Step | None:
         pretraining = self.config.model.pretraining
@@ -247,7 +114,7 @@ class _Planner:
         """Plan how likely the LRM finds the alignment data, and what it refined them from."""
         data = self.data["alignment"]
         found = {"after": self.perplexity(data, lrm)}
-        if _sampled(self.config.dataset) and "source" in data.inputs:
+        if is_sampled(self.config.dataset) and "source" in data.inputs:
             found["before"] = self.perplexity(data.inputs["source"], lrm)
         return found
 
@@ -258,7 +125,7 @@ class _Planner:
             "max_tokens": training.max_tokens,
             "dtype": "float32" if training.dtype == "float32" else "bfloat16",
             **({} if lrm else {"model": self.model()}),
-            **({"on_bad_row": "skip"} if _skips(data) else {}),
+            **({"on_bad_row": "skip"} if skips_bad_rows(data) else {}),
         }
         title = f"perplexity of {data.title} under {lrm.title if lrm else self.config.model.name}"
         inputs = {"data": data, **({"model": lrm} if lrm else {})}
@@ -267,8 +134,8 @@ class _Planner:
     def prepare(self, dataset: Any, path: str, lrm: Step | None) -> Step:
         """Plan a data set behind those that it is made of; one that the LRM writes is a small graph from there on."""
         values = {"dataset": identity(dataset, self.facts, path)}
-        inputs = {name: self.prepare(node, f"{path}.{name}", lrm) for name, node in nested(dataset).items()}
-        if _sampled(dataset):
+        inputs = {name: self.prepare(node, f"{path}.{name}", lrm) for name, node in component_datasets(dataset).items()}
+        if is_sampled(dataset):
             inputs |= self.sampled(dataset, path, lrm, inputs)
         return self.step("prepare", f"data {dataset.name}", values, inputs)
 
@@ -324,7 +191,7 @@ class _Planner:
             "seed": seed,
             **({} if start else {"model": self.model()}),
             # A row that turns out too long when it is tokenised is as bad as one that cannot be read.
-            **({"on_bad_row": "skip"} if _skips(data) else {}),
+            **({"on_bad_row": "skip"} if skips_bad_rows(data) else {}),
         }
         runtime = self.config.runtime
         distributed = stage in runtime.distributed
@@ -350,7 +217,7 @@ class _Planner:
 
     def checkpoint(
         self, role: Role, train: Step | None, markup: Format, seed: int, merge: Step | None = None
-    ) -> Checkpoint:
+    ) -> PlannedCheckpoint:
         evaluations = []
         for name, benchmark in self.config.benchmark.items():
             path = f"benchmark.{name}"
@@ -369,7 +236,7 @@ class _Planner:
                     for judge, node in self.config.judge.items()
                 }
             evaluations.append(Evaluated(name, benchmark, prompts, responses, scores))
-        return Checkpoint(role, train, evaluations, merge)
+        return PlannedCheckpoint(role, train, evaluations, merge)
 
     def sampling(self, benchmark: Benchmark, markup: Format, seed: int) -> dict[str, Any]:
         evaluation = self.config.evaluation
@@ -424,3 +291,9 @@ class _Planner:
         runtime = {**(settings or {}), "threads": self.config.runtime.threads}
         step = Step(kind, title, values, inputs or {}, runtime)
         return self.shared.setdefault(step.key, step)
+
+
+def skips_bad_rows(data: Step) -> bool:
+    """Whether bad rows of a data set, or of one that it is made of, are left out."""
+    made_of = (step for step in data.inputs.values() if step.kind == "prepare")
+    return data.identity["dataset"].get("on_bad_row") == "skip" or any(skips_bad_rows(step) for step in made_of)

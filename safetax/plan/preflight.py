@@ -25,7 +25,7 @@ from safetax.data.hub_places import cache, endpoint, is_cached, offline, page, t
 from safetax.models.gpus import visible_gpus
 from safetax.plan.estimate import Estimates, estimates
 from safetax.plan.estimate.memory import GIB
-from safetax.plan.planner import Plan
+from safetax.plan.graph import Plan
 from safetax.plan.requirements import Repository, libraries, refused_task, repositories, servers
 from safetax.plan.table import rows_of
 from safetax.store.status import Store

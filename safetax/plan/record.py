@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from safetax.config.schema import Config
-from safetax.plan.planner import Plan, Run
+from safetax.plan.graph import Plan, PlannedRun
 from safetax.store.manifest import write_json
 
 
-def write_record(run: Run, outputs: Path) -> Path:
+def write_record(run: PlannedRun, outputs: Path) -> Path:
     """Write a run's record and return its folder."""
     config = run.config
     aligned = config.stage.name == "alignment"
@@ -61,13 +61,13 @@ def write_record(run: Run, outputs: Path) -> Path:
     return folder
 
 
-def about_data(run: Run) -> dict[str, Any]:
+def about_data(run: PlannedRun) -> dict[str, Any]:
     """Return the steps that results read of a run's alignment data: the data, and their perplexity under the LRM."""
     shift = {when: step.key for when, step in run.shift.items()}
     return {"data": run.data["alignment"].key, "shift": shift or None}
 
 
-def write_sweep(graph: Plan, runs: Sequence[Run], outputs: Path) -> Path:
+def write_sweep(graph: Plan, runs: Sequence[PlannedRun], outputs: Path) -> Path:
     """Write a sweep's record and return its folder."""
     names = [run.name for run in runs]
     folder = sweep_folder(graph, outputs)

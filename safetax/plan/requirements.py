@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetax.config.component_nodes import component_nodes
 from safetax.config.components import component_module
 from safetax.config.identity import restore
 from safetax.config.schema import Config
 from safetax.data.hub_places import RepositoryType
 from safetax.errors import ConfigError
-from safetax.plan.resolve import components
 from safetax.store.step import Step
 
 ENGINES = {"hf": ("transformers",), "vllm": ("vllm",), "openai": ("openai",)}
@@ -134,7 +134,7 @@ def repositories(step: Step, config: Config) -> Iterator[Repository]:
     if judge.get("id") and not _is_folder(judge["id"]):
         gated = judge["kind"] in GATED
         yield Repository(judge["id"], "model", _commit(judge), gated, f"judge.{judge['kind']}.id={judge['id']}")
-    gated_rows = {node.id for _, node, package in components(config, "") if package == "rows" and _is_gated(node)}
+    gated_rows = {node.id for _, node, package in component_nodes(config) if package == "rows" and _is_gated(node)}
     for rows in _hub_rows(dataset):
         yield Repository(rows["id"], "dataset", _commit(rows), rows["id"] in gated_rows, f"rows.id={rows['id']}")
     if dataset.get("kind") == "lm_eval_task":

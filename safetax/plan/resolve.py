@@ -6,28 +6,18 @@ found becomes part of the identity of the steps that use it, so that nothing sta
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from safetax.config.annotations import fields_of
+from safetax.config.component_nodes import component_nodes
 from safetax.config.components import component_module
-from safetax.config.fields import Kind
 from safetax.config.messages import join
-from safetax.config.schema import Config, Model
+from safetax.config.schema import Config
 from safetax.data.hub import UNKNOWN, UnreachableError, model_facts
 from safetax.errors import ConfigError
+from safetax.plan.graph import Resolved
 from safetax.store.manifest import sha256_of
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """A configuration and what was found out about the world, by key path."""
-
-    config: Config
-    facts: Mapping[str, Any]
 
 
 class Resolver:
@@ -43,21 +33,21 @@ class Resolver:
         self.unknown: list[str] = []
         self._known: dict[str, Any] = {}
 
-    def resolve(self, config: Config, unneeded: Sequence[str] = ()) -> Resolved:
+    def resolve(self, config: Config, unused: Sequence[str] = ()) -> Resolved:
         """Find out what the configuration's names and paths stand for.
 
         Args:
             config: the configuration.
-            unneeded: key paths of parts that nobody needs to know about.
+            unused: key paths of parts that nobody needs to know about.
 
         Raises:
             ConfigError: something named is not there; names the key and the remedy.
         """
         facts: dict[str, Any] = {}
-        for path, node, package in components(config, ""):
+        for path, node, package in component_nodes(config):
             if package == "rows" and path.startswith("world."):
                 continue  # data sets hold the rows that they use themselves
-            if any(path == part or path.startswith(f"{part}.") for part in unneeded):
+            if any(path == part or path.startswith(f"{part}.") for part in unused):
                 continue
             found = self._ask(path, node, package)
             if found:
@@ -84,31 +74,3 @@ class Resolver:
                 self.unknown.append(told)
                 self._known[key] = {"commit": UNKNOWN}
         return self._known[key]
-
-
-def components(node: Any, path: str) -> Iterator[tuple[str, Any, str]]:
-    """Yield every component below a node, and the model: key path, node, package."""
-    if isinstance(node, Model):
-        yield path, node, "model"
-    if dataclasses.is_dataclass(node):
-        for item in fields_of(type(node)):  # type: ignore[arg-type]
-            value, here = getattr(node, item.name), join(path, item.name)
-            entries = value.items() if isinstance(value, Mapping) else [(None, value)]
-            for name, entry in entries:
-                spot = here if name is None else join(here, str(name))
-                kind = next((mark for mark in _marks(item) if isinstance(mark, Kind)), None)
-                if kind is not None and entry is not None:
-                    yield spot, entry, kind.package
-                yield from components(entry, spot)
-
-
-def _marks(item: Any) -> tuple[Any, ...]:
-    import typing
-
-    from safetax.config.annotations import split_marks, union_options
-
-    marks = list(item.marks)
-    inner = [*union_options(item.annotation), *typing.get_args(item.annotation)]
-    for annotation in inner:
-        marks.extend(split_marks(annotation)[1])
-    return tuple(marks)

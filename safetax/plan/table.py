@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safetax.formatting import clock
 from safetax.plan.estimate import Estimate, Estimates, estimates
 from safetax.plan.estimate.memory import GIB
-from safetax.plan.planner import Plan
+from safetax.plan.graph import Plan
 from safetax.store.status import Store, described
 from safetax.store.step import Step
 

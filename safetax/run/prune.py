@@ -31,7 +31,7 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
-class Doomed:
+class Removable:
     """Something that can go: a run, a step, or what a finished step left of its work."""
 
     what: Literal["run", "step", "scratch"]
@@ -87,7 +87,7 @@ def dropped_runs(runs: list[RunRecord], keep: Collection[str], drop: Collection[
     return [run for run in runs if run.name in drop or (keep and run.name not in keep)]
 
 
-def find_doomed(outputs: Path, runs: list[RunRecord], dropped: list[RunRecord]) -> list[Doomed]:
+def find_removable(outputs: Path, runs: list[RunRecord], dropped: list[RunRecord]) -> list[Removable]:
     """Return what can go when some runs are dropped: they, and all that no other run refers to.
 
     Raises:
@@ -102,20 +102,22 @@ def find_doomed(outputs: Path, runs: list[RunRecord], dropped: list[RunRecord]) 
                     f"it: --drop-run {run.name}"
                 )
             needed.update(run.steps)
-    doomed = [Doomed("run", run.name, run.folder, "", "dropped", size_of(run.folder)) for run in dropped]
+    removable = [Removable("run", run.name, run.folder, "", "dropped", size_of(run.folder)) for run in dropped]
     folders = {f"{path.parent.name}/{path.name}": path for path in step_folders(outputs)}
     needed = _with_inputs(needed, folders)
     for key, path in folders.items():
         title = title_of(path)
         finished = (path / MANIFEST).exists()
         if not finished:
-            doomed.append(Doomed("step", key, path, title, "unfinished", size_of(path)))
+            removable.append(Removable("step", key, path, title, "unfinished", size_of(path)))
         elif key not in needed:
-            doomed.append(Doomed("step", key, path, title, "no run needs it", size_of(path)))
+            removable.append(Removable("step", key, path, title, "no run needs it", size_of(path)))
         elif (path / SCRATCH).is_dir():
             left = path / SCRATCH
-            doomed.append(Doomed("scratch", f"{key}/{SCRATCH}", left, title, "finished without it", size_of(left)))
-    return doomed
+            removable.append(
+                Removable("scratch", f"{key}/{SCRATCH}", left, title, "finished without it", size_of(left))
+            )
+    return removable
 
 
 def _with_inputs(keys: set[str], folders: dict[str, Path]) -> set[str]:
@@ -131,23 +133,23 @@ def _with_inputs(keys: set[str], folders: dict[str, Path]) -> set[str]:
     return found
 
 
-def remove(doomed: Doomed) -> str | None:
+def remove(removable: Removable) -> str | None:
     """Remove a run, a step or what was left of it; returns who is at the step, where it had to be left alone."""
-    if doomed.what == "run":
-        (doomed.path / "run.json").unlink(missing_ok=True)
-        _remove_tree(doomed.path)
-        for path, record in _submissions(doomed.path.parent.parent).items():
-            if record["runs"].pop(doomed.key, None) is not None:
+    if removable.what == "run":
+        (removable.path / "run.json").unlink(missing_ok=True)
+        _remove_tree(removable.path)
+        for path, record in _submissions(removable.path.parent.parent).items():
+            if record["runs"].pop(removable.key, None) is not None:
                 write_json(path, record)
         return None
-    step = doomed.path.parent if doomed.what == "scratch" else doomed.path
+    step = removable.path.parent if removable.what == "scratch" else removable.path
     with try_locked(step) as held:
         if not held:
             return owner(step) or "another process"
-        if doomed.what == "step" and not step.is_symlink():
+        if removable.what == "step" and not step.is_symlink():
             (step / MANIFEST).unlink(missing_ok=True)  # first: no half of a step ever counts as complete
-        _remove_tree(doomed.path)
-        if doomed.what == "step":
+        _remove_tree(removable.path)
+        if removable.what == "step":
             lock_path(step).unlink(missing_ok=True)  # still held: whoever waits for it sees that it is gone
     return None
 

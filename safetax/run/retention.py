@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from safetax.plan.planner import Plan
+from safetax.plan.graph import Plan
 from safetax.store.manifest import release
 from safetax.store.status import Store
 

@@ -58,7 +58,7 @@ class View(Protocol):
 
 
 @dataclass
-class Outcome:
+class RunOutcome:
     """What running a graph did."""
 
     executed: list[Step] = field(default_factory=list)
@@ -118,9 +118,9 @@ class GraphRunner:
         """Steps whose outputs are read by steps that are to be made."""
         self.complete: set[str] = set()
         self.trainings_behind: Mapping[str, int] = {}
-        self.outcome = Outcome()
+        self.outcome = RunOutcome()
 
-    def run(self, steps: Sequence[Step]) -> Outcome:
+    def run(self, steps: Sequence[Step]) -> RunOutcome:
         """Bring all steps to completion, as far as that can be; steps stand in the order of their inputs."""
         self.view.begin(len(steps))
         self.waiting = {step.key: step for step in steps}

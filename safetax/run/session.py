@@ -14,15 +14,17 @@ from safetax.config.compose import Composer, Job
 from safetax.config.runtime import Runtime
 from safetax.config.schema import Config
 from safetax.errors import ConfigError, StepError, UserError
-from safetax.plan.planner import Plan, plan, unneeded
+from safetax.plan.graph import Plan
+from safetax.plan.planner import plan
 from safetax.plan.record import write_record, write_sweep
 from safetax.plan.resolve import Resolver
+from safetax.plan.sections import unused_sections
 from safetax.report.hub.push import check, push
 from safetax.run.retention import let_go
-from safetax.run.runner import GraphRunner, Outcome
+from safetax.run.runner import GraphRunner, RunOutcome
 from safetax.run.view import open_view
-from safetax.store.claims import counted_on, submitting
-from safetax.store.locks import in_use, locked, unused
+from safetax.store.claims import blockers, submitting
+from safetax.store.locks import exclusive_use, locked, shared_use
 from safetax.store.manifest import read_json, write_json
 from safetax.store.status import Store, errors_in
 from safetax.store.step import Step
@@ -81,7 +83,7 @@ class Session:
                     "a sweep is one graph in one folder; give all its jobs the same, or start several sweeps."
                 )
         configs = [with_offload(job.config) for job in jobs]
-        resolved = [self.resolver.resolve(config, unneeded(config)) for config in configs]
+        resolved = [self.resolver.resolve(config, unused_sections(config)) for config in configs]
         return plan([(config, job.overrides) for config, job in zip(resolved, jobs, strict=True)])
 
     def run(self, graph: Plan, sweep: bool) -> None:
@@ -92,7 +94,7 @@ class Session:
         """
         config = graph.runs[0].config
         outputs = outputs_of(config.runtime)
-        with in_use(outputs):
+        with shared_use(outputs):
             with open_view(self.console) as view:
                 runner = GraphRunner(Store(outputs, config.runtime.retry_errors), view, config.runtime)
                 outcome = runner.run(graph.steps)
@@ -115,7 +117,7 @@ class Session:
 
         config = graph.runs[0].config
         outputs = outputs_of(config.runtime)
-        with in_use(outputs), open_view(self.console) as view:
+        with shared_use(outputs), open_view(self.console) as view:
             data = [step for step in graph.steps if step.kind == "prepare" and not step.inputs]
             outcome = GraphRunner(Store(outputs), view, config.runtime).run(data)
         wanted = {each.id: each for run in graph.runs for step in run.steps for each in repositories(step, run.config)}
@@ -143,8 +145,8 @@ class Session:
         keep = graph.runs[0].config.runtime.keep
         if keep == "all":
             return
-        with unused(outputs) as alone, submitting(outputs):
-            reading = counted_on(outputs) if alone else "another run is at work there"
+        with exclusive_use(outputs) as alone, submitting(outputs):
+            reading = blockers(outputs) if alone else "another run is at work there"
             freed = 0 if reading else let_go(graph, Store(outputs), keep)
         if reading:
             self.say(
@@ -178,7 +180,7 @@ class Session:
         """Print a line as it is."""
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def conclude(self, graph: Plan, sweep: bool, outputs: Path, outcome: Outcome) -> None:
+    def conclude(self, graph: Plan, sweep: bool, outputs: Path, outcome: RunOutcome) -> None:
         """Write the records of the runs that are whole, their results, report and tracking; push what is to be pushed.
 
         Raises:

@@ -14,8 +14,8 @@ from safetax.store.slurm import queue
 FOLDER = "cluster"
 
 
-def note(outputs: Path, key: str, job: str) -> None:
-    """Note down which job will make a step."""
+def claim(outputs: Path, key: str, job: str) -> None:
+    """Claim a step for the job that will make a step."""
     write_json(_file(outputs, key), {"job": job})
 
 
@@ -24,7 +24,7 @@ def submitting(outputs: Path) -> AbstractContextManager[int]:
     return locked(outputs / FOLDER / "submission")
 
 
-def noted(outputs: Path, keys: Iterable[str]) -> dict[str, str]:
+def claimed_by(outputs: Path, keys: Iterable[str]) -> dict[str, str]:
     """Return the numbers of the jobs that were submitted last to make these steps, by the steps' keys."""
     return _read({key: _file(outputs, key) for key in keys})
 
@@ -42,7 +42,7 @@ def living(outputs: Path) -> dict[str, str]:
     return {key: job for key, job in makers.items() if job in alive}
 
 
-def counted_on(outputs: Path) -> str | None:
+def blockers(outputs: Path) -> str | None:
     """Return why jobs may still need what an outputs folder holds, or None; they may where Slurm does not answer."""
     try:
         jobs = sorted(set(living(outputs).values()))

@@ -109,7 +109,7 @@ def is_locked(directory: Path) -> bool:
 
 
 @contextlib.contextmanager
-def in_use(outputs: Path) -> Iterator[None]:
+def shared_use(outputs: Path) -> Iterator[None]:
     """Keep an outputs folder from being pruned; any number of processes may at a time."""
     path = outputs / "locks" / "runs"
     descriptor = _open(path)
@@ -121,7 +121,7 @@ def in_use(outputs: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def unused(outputs: Path) -> Iterator[bool]:
+def exclusive_use(outputs: Path) -> Iterator[bool]:
     """Keep runs from beginning in an outputs folder; yields False where one is at work."""
     path = outputs / "locks" / "runs"
     descriptor = _open(path)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from safetax.run.slurm.record import Submission, load
-from safetax.run.slurm.watch import look
+from safetax.run.slurm.watch import job_statuses
 from safetax.store.manifest import read_json
 from safetax.store.slurm import Queued, queue
 from tests.conftest import run_lab
@@ -151,7 +151,7 @@ def test_a_sweep_trains_the_lrm_once_and_gives_what_a_local_one_gives(cluster: P
     run_lab(here, *sweep, sweep=True)
     submission = submission_of(there)
     wait(lambda: not living(), 400)
-    assert [seen.state for seen in look(submission, queue())] == ["done"] * len(submission.jobs)
+    assert [seen.state for seen in job_statuses(submission, queue())] == ["done"] * len(submission.jobs)
     assert results(there, "sweeps") == next(here.glob("sweeps/*/results.json")).read_bytes()
     trained = [read_json(path) or {} for path in there.glob("train/*/manifest.json")]
     assert sum("reasoning stage" in manifest["title"] for manifest in trained) == 1
@@ -198,7 +198,7 @@ def test_the_same_command_again_while_its_jobs_live(cluster: Path, outputs: Path
     second = submission_of(outputs)
     assert {job.id for job in second.jobs[:-1]} <= {job.id for job in first.jobs[:-1]}
     wait(lambda: not living())
-    assert {seen.state for seen in look(second, queue())} == {"done"} and results(outputs) == undisturbed
+    assert {seen.state for seen in job_statuses(second, queue())} == {"done"} and results(outputs) == undisturbed
 
 
 def test_cancelled_and_submitted_again(cluster: Path, outputs: Path, undisturbed: bytes) -> None:
@@ -207,7 +207,7 @@ def test_cancelled_and_submitted_again(cluster: Path, outputs: Path, undisturbed
     train = wait(lambda: at_work(submission, "train"))
     slurm("scancel", train)
     wait(lambda: not living())
-    states = {seen.job.kind: seen for seen in look(submission, queue())}
+    states = {seen.job.kind: seen for seen in job_statuses(submission, queue())}
     assert states["train"].state in ("failed", "cancelled") and states["generate"].state == "cancelled"
     again = subprocess.run(
         [sys.executable, "-m", "safetax.sweep", "--resubmit", str(submission.target)],
@@ -266,7 +266,7 @@ def test_zero3_across_two_nodes(cluster: Path, outputs: Path) -> None:
     submit(outputs, "seed=1", *spread)
     submission = submission_of(outputs)
     wait(lambda: not living(), 500)
-    assert [seen.state for seen in look(submission, queue())] == ["done"] * len(submission.jobs)
+    assert [seen.state for seen in job_statuses(submission, queue())] == ["done"] * len(submission.jobs)
     (training,) = trainings(outputs, "seed 1")
     assert (training["summary"]["devices"], training["summary"]["zero"]) == (2, 3)
     assert json.loads(results(outputs))
@@ -287,7 +287,7 @@ def test_nodes_that_do_not_share_the_outputs(cluster: Path, outputs: Path) -> No
         submit(outputs, LONG)
         submission = submission_of(outputs)
         wait(lambda: not living())
-        seen = look(submission, queue())
+        seen = job_statuses(submission, queue())
     finally:
         for node in ("n0", "n1"):
             dev("kill-node", cluster, node)
@@ -310,7 +310,7 @@ def test_a_worker_that_is_killed_for_want_of_memory(cluster: Path, outputs: Path
     ]
     os.kill(workers[0], signal.SIGKILL)
     wait(lambda: not living())
-    seen = {each.job.kind: each for each in look(submission, queue())}
+    seen = {each.job.kind: each for each in job_statuses(submission, queue())}
     assert seen["train"].state == "failed" and "raise runtime.slurm.memory_gb" in seen["train"].why
     assert seen["generate"].state == "cancelled" and str(seen["train"].log) in seen["generate"].why
     told = subprocess.run(

@@ -15,7 +15,8 @@ from transformers import AutoModelForCausalLM
 from safetax.errors import UserError
 from safetax.models.checkpoint import verify_saved
 from safetax.models.interpolation import interpolate, read_header
-from safetax.plan.planner import Plan, plan
+from safetax.plan.graph import Plan
+from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
 from safetax.results.collect import collect
 from safetax.store.job import work_on

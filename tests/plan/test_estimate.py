@@ -32,7 +32,8 @@ from safetax.plan.estimate.serving import serving
 from safetax.plan.estimate.shapes import shape_in
 from safetax.plan.estimate.training import flops_per_token
 from safetax.plan.estimate.workload import prompts_of, training_rows
-from safetax.plan.planner import Plan, plan
+from safetax.plan.graph import Plan
+from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
 from safetax.store.manifest import MANIFEST, write_json
 from safetax.store.status import Store

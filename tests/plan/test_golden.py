@@ -25,8 +25,10 @@ from typing import Any
 import pytest
 
 from safetax.config.compose import Composer, conf_directory
-from safetax.plan.planner import Plan, plan, unneeded
+from safetax.plan.graph import Plan
+from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
+from safetax.plan.sections import unused_sections
 
 GOLDEN = Path(__file__).parent / "golden" / "presets.json"
 DEFAULT = "default"
@@ -44,7 +46,7 @@ def planned(preset: str) -> Plan:
     jobs = Composer().jobs(overrides, multirun=True)
     resolver = Resolver(lenient=True)
     with no_hub():
-        return plan([(resolver.resolve(job.config, unneeded(job.config)), job.overrides) for job in jobs])
+        return plan([(resolver.resolve(job.config, unused_sections(job.config)), job.overrides) for job in jobs])
 
 
 @contextmanager

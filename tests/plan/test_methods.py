@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from safetax.config.compose import Composer, conf_directory
-from safetax.plan.planner import Run, plan, unneeded
+from safetax.plan.graph import PlannedRun
+from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
+from safetax.plan.sections import unused_sections
 from safetax.records import Example, read_records
 from tests.conftest import run_lab
 
@@ -28,9 +30,9 @@ def composer() -> Composer:
     return Composer()
 
 
-def run_of(*overrides: str) -> Run:
+def run_of(*overrides: str) -> PlannedRun:
     (job,) = composer().jobs(list(overrides), multirun=False)
-    resolved = Resolver(lenient=True).resolve(job.config, unneeded(job.config))
+    resolved = Resolver(lenient=True).resolve(job.config, unused_sections(job.config))
     return plan([(resolved, job.overrides)]).runs[0]
 
 

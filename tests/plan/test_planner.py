@@ -14,7 +14,8 @@ import pytest
 from safetax.config.compose import Composer, conf_directory
 from safetax.config.fields import HashedUnless, Label
 from safetax.config.identity import identity, restore_node
-from safetax.plan.planner import Plan, Run, plan
+from safetax.plan.graph import Plan, PlannedRun
+from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
 from safetax.store.step import Step, fingerprint_of, in_order
 
@@ -35,7 +36,7 @@ class Planner:
         resolver = Resolver()
         return plan([(resolver.resolve(job.config), job.overrides) for job in jobs])
 
-    def run(self, *overrides: str) -> Run:
+    def run(self, *overrides: str) -> PlannedRun:
         [run] = self.sweep(*overrides).runs
         return run
 
@@ -49,17 +50,17 @@ def kinds(steps: Iterable[Step]) -> Counter[str]:
     return Counter(step.kind for step in steps)
 
 
-def keys(run: Run | Plan) -> set[str]:
+def keys(run: PlannedRun | Plan) -> set[str]:
     return {step.key for step in run.steps}
 
 
-def new(before: Run | Plan, after: Run | Plan) -> list[Step]:
+def new(before: PlannedRun | Plan, after: PlannedRun | Plan) -> list[Step]:
     """Steps that only the later plan has."""
     known = keys(before)
     return [step for step in after.steps if step.key not in known]
 
 
-def up_to_the_lrm(run: Run) -> set[str]:
+def up_to_the_lrm(run: PlannedRun) -> set[str]:
     targets = [
         step
         for checkpoint in run.checkpoints
@@ -70,7 +71,7 @@ def up_to_the_lrm(run: Run) -> set[str]:
     return {step.key for step in in_order(targets)}
 
 
-def trained(run: Run, role: str) -> Step:
+def trained(run: PlannedRun, role: str) -> Step:
     [checkpoint] = [checkpoint for checkpoint in run.checkpoints if checkpoint.role == role]
     assert checkpoint.train is not None
     return checkpoint.train

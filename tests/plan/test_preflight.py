@@ -16,7 +16,8 @@ import pytest
 from safetax.config.compose import Composer
 from safetax.config.schema import Config
 from safetax.data.hub_places import is_cached
-from safetax.plan.planner import Plan, plan
+from safetax.plan.graph import Plan
+from safetax.plan.planner import plan
 from safetax.plan.preflight import problems, why_unreachable
 from safetax.plan.requirements import refused_task
 from safetax.plan.resolve import Resolver

@@ -16,8 +16,10 @@ from safetax.config.compose import Composer
 from safetax.config.schema import Config
 from safetax.data.chat import ChatRenderer
 from safetax.evaluation.prompting import make_prompt
-from safetax.plan.planner import Run, plan, unneeded
+from safetax.plan.graph import PlannedRun
+from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
+from safetax.plan.sections import unused_sections
 from safetax.records import Example
 from tests.plan.test_golden import PRESETS, no_hub
 from tests.support.places import ROOT
@@ -61,10 +63,10 @@ METHODS = {
 }
 
 
-def planned(preset: str, *overrides: str) -> Run:
+def planned(preset: str, *overrides: str) -> PlannedRun:
     jobs = Composer().jobs([f"+experiment={preset}", *overrides], multirun=False)
     with no_hub():
-        resolved = Resolver(lenient=True).resolve(jobs[0].config, unneeded(jobs[0].config))
+        resolved = Resolver(lenient=True).resolve(jobs[0].config, unused_sections(jobs[0].config))
     return plan([(resolved, ())]).runs[0]
 
 

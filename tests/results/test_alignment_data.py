@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from safetax.plan.estimate import estimates
-from safetax.plan.planner import Plan, Run, plan, unneeded
+from safetax.plan.graph import Plan, PlannedRun
+from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
+from safetax.plan.sections import unused_sections
 from safetax.plan.table import stage_lines
 from safetax.records import Example, write_records
 from safetax.results.alignment_data import data_of, perplexity_texts
@@ -30,15 +32,15 @@ REFINED = ("dataset=dgr", "dataset.source=direct_refusal")
 def planned(*overrides: str) -> Plan:
     resolver = Resolver(lenient=True)
     jobs = composer().jobs(overrides, multirun=True)
-    return plan([(resolver.resolve(job.config, unneeded(job.config)), job.overrides) for job in jobs])
+    return plan([(resolver.resolve(job.config, unused_sections(job.config)), job.overrides) for job in jobs])
 
 
-def run(*overrides: str) -> Run:
+def run(*overrides: str) -> PlannedRun:
     [found] = planned(*overrides).runs
     return found
 
 
-def new(before: Run, after: Run) -> list[Step]:
+def new(before: PlannedRun, after: PlannedRun) -> list[Step]:
     known = {step.key for step in before.steps}
     assert known <= {step.key for step in after.steps}, "no other step's fingerprint changes"
     return [step for step in after.steps if step.key not in known]

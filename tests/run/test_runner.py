@@ -18,7 +18,7 @@ import pytest
 
 from safetax.config.runtime import Runtime
 from safetax.errors import StepError, UserError
-from safetax.run.runner import GraphRunner, Outcome, trainings_behind
+from safetax.run.runner import GraphRunner, RunOutcome, trainings_behind
 from safetax.run.worker_process import WorkerProcess
 from safetax.store.locks import is_locked, locked
 from safetax.store.manifest import clear, outputs_digest, read_json, write_json
@@ -93,7 +93,7 @@ def run(
     workers: int = 1,
     view: Recorder | None = None,
     interpreters: dict[str, str] | None = None,
-) -> Outcome:
+) -> RunOutcome:
     runtime = Runtime(str(store.root), isolation, workers, python=interpreters or {})
     return GraphRunner(store, view or Recorder(), runtime).run(in_order(steps))
 

@@ -16,7 +16,7 @@ import pytest
 from safetax.errors import UserError
 from safetax.run.worker_process import WorkerProcess
 from safetax.store import lease as ownership
-from safetax.store.locks import in_use, is_locked, is_overtaken, lock_path, locked, owner, try_locked, unused
+from safetax.store.locks import exclusive_use, is_locked, is_overtaken, lock_path, locked, owner, shared_use, try_locked
 from safetax.store.status import Store
 from tests.support.tiny_steps import ended, kill, make, prompts, python, until
 
@@ -181,9 +181,9 @@ def test_waiting_worker_ends_with_its_parent(tmp_path: Path) -> None:
 
 
 def test_outputs_in_use_are_not_free(tmp_path: Path) -> None:
-    with in_use(tmp_path), in_use(tmp_path), unused(tmp_path) as free:
+    with shared_use(tmp_path), shared_use(tmp_path), exclusive_use(tmp_path) as free:
         assert not free
-    with unused(tmp_path) as free:
+    with exclusive_use(tmp_path) as free:
         assert free
 
 
@@ -249,7 +249,7 @@ def test_a_file_system_without_locks_is_named(step: Path, monkeypatch: pytest.Mo
         pass  # so that there is a file to look at
     monkeypatch.setattr("safetax.store.locks.fcntl.flock", refuse)
     outputs = step.parent.parent
-    for context in (locked(step), try_locked(step), in_use(outputs), unused(outputs)):
+    for context in (locked(step), try_locked(step), shared_use(outputs), exclusive_use(outputs)):
         with pytest.raises(UserError, match=f"runtime.outputs={outputs}: its file system keeps no locks"), context:
             pass
     with pytest.raises(UserError, match=os.strerror(number)):

@@ -24,7 +24,7 @@ from safetax.store.status import Store
 from safetax.store.step import Step
 
 if TYPE_CHECKING:  # the plan itself asks this package what to offload
-    from safetax.plan.planner import Plan, Run
+    from safetax.plan.graph import Plan, PlannedRun
 
 __all__ = ["Estimate", "Estimates", "estimates", "resolve_offload"]
 
@@ -102,7 +102,7 @@ def _download(work: Work) -> tuple[str, float] | None:
     return node["id"], 2 * count
 
 
-def _works(run: Run, shape: Shape) -> list[Work]:
+def _works(run: PlannedRun, shape: Shape) -> list[Work]:
     """Return the steps of a run that use GPUs, or write weights."""
     stages = {point.train.key: STAGES[point.role] for point in run.checkpoints if point.train is not None}
     benchmarks = {item.generate.key: item.benchmark for point in run.checkpoints for item in point.evaluations}

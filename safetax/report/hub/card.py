@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from safetax.config.flat import flatten
 
 if TYPE_CHECKING:
-    from safetax.plan.planner import Run
+    from safetax.plan.graph import PlannedRun
     from safetax.store.step import Step
 
 TAGS = ("safetax", "safety-alignment", "reasoning")
@@ -26,7 +26,7 @@ SETTINGS = ("training", "format", "seed", "interpolation")
 """What of a step's identity a model's card shows."""
 
 
-def model_card(run: Run, step: Step, manifest: Mapping[str, Any], outputs: Path) -> str:
+def model_card(run: PlannedRun, step: Step, manifest: Mapping[str, Any], outputs: Path) -> str:
     """Return the card of a trained model: a YAML header and Markdown.
 
     Args:
@@ -78,7 +78,7 @@ def model_card(run: Run, step: Step, manifest: Mapping[str, Any], outputs: Path)
     return _yaml(header) + "\n".join(lines) + "\n"
 
 
-def dataset_card(run: Run, step: Step, manifest: Mapping[str, Any], rendered: bool) -> str:
+def dataset_card(run: PlannedRun, step: Step, manifest: Mapping[str, Any], rendered: bool) -> str:
     """Return the card of a data set: a YAML header and Markdown.
 
     Args:

@@ -17,7 +17,7 @@ from safetax.report.hub.card import dataset_card, model_card
 from safetax.store.manifest import read_manifest
 
 if TYPE_CHECKING:
-    from safetax.plan.planner import Run
+    from safetax.plan.graph import PlannedRun
     from safetax.store.step import Step
 
 CARD = "README.md"
@@ -52,7 +52,7 @@ class File:
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-def dataset_files(run: Run, step: Step, outputs: Path) -> dict[str, File]:
+def dataset_files(run: PlannedRun, step: Step, outputs: Path) -> dict[str, File]:
     """Return card and rows of a data step by their names in the repository.
 
     The columns are ``id``, ``messages`` (up to the last user turn), ``thinking``, ``answer``, ``supervised`` (what
@@ -71,7 +71,7 @@ def dataset_files(run: Run, step: Step, outputs: Path) -> dict[str, File]:
     return {CARD: File.of(card.encode()), ROWS: File.of(content, text=rows)}
 
 
-def model_files(run: Run, step: Step, outputs: Path) -> dict[str, File]:
+def model_files(run: PlannedRun, step: Step, outputs: Path) -> dict[str, File]:
     """Return card, weights, configurations and tokenizer of a train step by their names in the repository.
 
     Raises:
@@ -96,7 +96,7 @@ def _finished(step: Step, outputs: Path) -> dict[str, Any]:
     return manifest
 
 
-def _texts(run: Run, examples: list[Example], outputs: Path) -> list[str] | None:
+def _texts(run: PlannedRun, examples: list[Example], outputs: Path) -> list[str] | None:
     """Return the rows as they are trained on, or None where the chat template is one that is not at hand."""
     from safetax.data.chat import ChatRenderer
 

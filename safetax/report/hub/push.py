@@ -18,7 +18,7 @@ from safetax.report.hub.files import File, dataset_files, model_files, refuse_se
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from safetax.plan.planner import Run
+    from safetax.plan.graph import PlannedRun
     from safetax.store.step import Step
 
 Kind = Literal["dataset", "model"]
@@ -53,7 +53,7 @@ class Pushed:
     files: int
 
 
-def targets(run: Run) -> list[Target]:
+def targets(run: PlannedRun) -> list[Target]:
     """Return what a run pushes.
 
     Raises:
@@ -81,7 +81,7 @@ def targets(run: Run) -> list[Target]:
     return found
 
 
-def check(runs: Sequence[Run]) -> None:
+def check(runs: Sequence[PlannedRun]) -> None:
     """Check before anything runs that what the runs of a sweep push can be pushed; asks no network.
 
     Raises:
@@ -125,7 +125,7 @@ def _token(key: str, repository: str) -> str:
     return token
 
 
-def push(run: Run, outputs: Path, console: Console) -> list[Pushed]:
+def push(run: PlannedRun, outputs: Path, console: Console) -> list[Pushed]:
     """Push what the run's configuration asks for, and say where it is; does nothing where it asks for nothing.
 
     Args:
@@ -146,7 +146,7 @@ def push(run: Run, outputs: Path, console: Console) -> list[Pushed]:
     return done
 
 
-def _push(target: Target, run: Run, outputs: Path) -> Pushed:
+def _push(target: Target, run: PlannedRun, outputs: Path) -> Pushed:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
     from huggingface_hub.errors import HfHubHTTPError
 

@@ -16,7 +16,7 @@ from safetax.errors import UserError
 from safetax.store.manifest import read_json, write_json
 
 if TYPE_CHECKING:
-    from safetax.plan.planner import Plan
+    from safetax.plan.graph import Plan
 
 FOLDER = "cluster"
 JOBS = "jobs.json"

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from safetax.config.runtime import Slurm
 from safetax.config.schema import Config
 from safetax.errors import UserError, require
-from safetax.plan.planner import Plan
+from safetax.plan.graph import Plan
 from safetax.plan.record import sweep_folder
 from safetax.run.slurm.jobs import Job, Resources, jobs_of, resources_for
 from safetax.run.slurm.record import FOLDER, REPORT, Submission, Submitted, find, requeue_path, save
-from safetax.store.claims import note, noted, submitting
+from safetax.store.claims import claim, claimed_by, submitting
 from safetax.store.slurm import cancel, check_slurm, living_among, partitions, queue
 from safetax.store.status import Store
 from safetax.store.step import Step
@@ -79,7 +79,7 @@ def _submit(
     """Submit a plan; ``earlier`` are the jobs that were submitted for it before."""
     config = plan.runs[0].config
     store = Store(outputs, config.runtime.retry_errors)
-    makers = noted(outputs, [step.key for step in plan.steps])
+    makers = claimed_by(outputs, [step.key for step in plan.steps])
     alive = living_among([*makers.values(), *(job.id for job in earlier)], tell)
     at_work = steps_at_work(plan.steps, store, {key: job for key, job in makers.items() if job in alive})
     jobs = cluster_jobs(plan, store, at_work)
@@ -107,7 +107,7 @@ def _submit(
             work = _steps_job(job, store, target, config)
             numbers.append(_send(work, job.title, job.resources, dependency, target, config))
             for step in job.steps:
-                note(outputs, step.key, numbers[-1])
+                claim(outputs, step.key, numbers[-1])
             steps = tuple(step.key for step in job.steps)
             submitted.append(Submitted(numbers[-1], job.kind, job.title, steps, after, vars(job.resources), others))
         submitted.append(_send_report(plan, outputs, sweep, target, submitted, elsewhere))

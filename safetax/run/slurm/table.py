@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from safetax.plan.estimate import estimates
-from safetax.plan.planner import Plan
+from safetax.plan.graph import Plan
 from safetax.plan.table import rows_of
 from safetax.run.slurm.jobs import Resources
 from safetax.run.slurm.record import Submission

@@ -29,7 +29,7 @@ SILENT = (
 
 
 @dataclass(frozen=True)
-class Seen:
+class JobStatus:
     """A job, and what is known of it now."""
 
     job: Submitted
@@ -43,40 +43,40 @@ class Seen:
     """The log of what failed."""
 
 
-def look(submission: Submission, queued: Mapping[str, Queued]) -> list[Seen]:
+def job_statuses(submission: Submission, queued: Mapping[str, Queued]) -> list[JobStatus]:
     """Return what became of each job.
 
     Args:
         submission: what was submitted.
         queued: the jobs that Slurm still knows, by number.
     """
-    found: list[Seen] = []
+    found: list[JobStatus] = []
     for job in submission.jobs:
-        found.append(_look(submission, job, queued.get(job.id), found))
+        found.append(_job_status(submission, job, queued.get(job.id), found))
     return found
 
 
-def _look(submission: Submission, job: Submitted, now: Queued | None, before: list[Seen]) -> Seen:
+def _job_status(submission: Submission, job: Submitted, now: Queued | None, before: list[JobStatus]) -> JobStatus:
     told = submission.state(job)
     done = told.get("state") == "done" if job.kind == REPORT else all(_complete(submission, key) for key in job.steps)
     if now is not None and now.state == "RUNNING":
-        return Seen(job, "running", node=now.node, elapsed=now.elapsed, progress=told.get("progress") or {})
+        return JobStatus(job, "running", node=now.node, elapsed=now.elapsed, progress=told.get("progress") or {})
     if done:
-        return Seen(job, "done", node=told.get("node") or "")
+        return JobStatus(job, "done", node=told.get("node") or "")
     if now is not None and now.living:
-        return Seen(job, "waiting", _why_waiting(now, told))
+        return JobStatus(job, "waiting", _why_waiting(now, told))
     needed = [before[place] for place in sorted(_before(submission, job))] if job.kind != REPORT else []
     failed = next((seen for seen in needed if seen.state == "failed"), None)
     if failed is not None:
-        return Seen(job, "cancelled", f"since job {failed.job.id} ({failed.job.title}) failed: {failed.log}")
+        return JobStatus(job, "cancelled", f"since job {failed.job.id} ({failed.job.title}) failed: {failed.log}")
     log = _log(submission, job)
     if told.get("state") == "failed":
-        return Seen(job, "failed", told.get("message", ""), told.get("node") or "", log=log)
+        return JobStatus(job, "failed", told.get("message", ""), told.get("node") or "", log=log)
     if now is not None and now.state == "CANCELLED":
-        return Seen(job, "cancelled", ENDS["CANCELLED"], log=log)
+        return JobStatus(job, "cancelled", ENDS["CANCELLED"], log=log)
     said = ENDS.get(now.state, f"Slurm says {now.state}") if now is not None else "Slurm knows it no more"
     silent = not told and not submission.log(job).exists() and now is not None
-    return Seen(job, "failed", SILENT if silent else said, told.get("node") or "", log=log)
+    return JobStatus(job, "failed", SILENT if silent else said, told.get("node") or "", log=log)
 
 
 def _complete(submission: Submission, key: str) -> bool:

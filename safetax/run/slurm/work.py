@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 from safetax.errors import StepError
 from safetax.run.slurm.record import load, requeue_path, state_path
 from safetax.run.worker_process import WorkerProcess
-from safetax.store.locks import in_use
+from safetax.store.locks import shared_use
 from safetax.store.manifest import LOG, SCRATCH, read_manifest, write_json
 from safetax.store.nodes import node_rank
 from safetax.store.stop_request import asked_to_stop, stop_file
 
 if TYPE_CHECKING:
-    from safetax.plan.planner import Plan
+    from safetax.plan.graph import Plan
 
 KILL_WAIT = 20.0
 """Seconds for a last checkpoint where Slurm ends a job without a warning: most sites kill after 30."""
@@ -72,7 +72,7 @@ class StepsJob:
             return
         self._check_shared()
         leave_requeue_to_script(Path(self.target))
-        with in_use(Path(self.directories[0]).parent.parent):
+        with shared_use(Path(self.directories[0]).parent.parent):
             self._work()
 
     def _work(self) -> None:
@@ -212,7 +212,7 @@ class ReportJob:
         session = Session(Composer(), Console(width=160))
         outcome = outcome_of(self.plan, load(Path(self.target)))
         try:
-            with in_use(Path(self.outputs)):
+            with shared_use(Path(self.outputs)):
                 session.conclude(self.plan, self.sweep, Path(self.outputs), outcome)
             session.let_go(self.plan, Path(self.outputs))
         except Exception as error:

@@ -16,7 +16,7 @@ from safetax.data.datasets import DatasetContext, refined, subset, unmet
 from safetax.data.datasets.refined import Checks, copied
 from safetax.data.datasets.subset import original_of
 from safetax.errors import ConfigError, UserError
-from safetax.plan.planner import on_policy
+from safetax.plan.sections import on_policy
 from safetax.records import EndOfAnswer, EndOfThinking, Example, Response, Verdict, write_records
 from safetax.store.step import in_order
 from tests.support.prepared import composer, failure, planned, prepared

@@ -18,7 +18,8 @@ from safetax.errors import ConfigError, UserError
 from safetax.evaluation.graders.algebra import Algebra
 from safetax.evaluation.judges import paper_grader, sound
 from safetax.evaluation.judging.context import JudgeContext
-from safetax.plan.planner import Plan, plan
+from safetax.plan.graph import Plan
+from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
 from safetax.records import Example, Response
 from safetax.results.scores import benchmark_scores

@@ -16,7 +16,7 @@ import pytest
 
 from safetax.config.compose import Composer
 from safetax.errors import ConfigError, UserError
-from safetax.plan.planner import Run
+from safetax.plan.graph import PlannedRun
 from safetax.report.hub.card import _cell, _public
 from safetax.report.hub.files import File, refuse_secrets
 from safetax.report.hub.push import check, targets
@@ -75,7 +75,7 @@ def pushed(hub: Hub | None, outputs: Path, *overrides: str, **environment: str) 
     )
 
 
-def plan_run(*overrides: str) -> Run:
+def plan_run(*overrides: str) -> PlannedRun:
     composer = Composer()
     session = Session(composer, None)  # pyright: ignore[reportArgumentType]
     return session.plan(composer.jobs(["+experiment=lab_quick", *overrides], multirun=False)).runs[0]

@@ -18,14 +18,15 @@ from submitit.slurm.slurm import SlurmJobEnvironment
 from safetax import sweep
 from safetax.config.compose import Composer
 from safetax.errors import UserError
-from safetax.plan.planner import Plan, plan
+from safetax.plan.graph import Plan
+from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
 from safetax.plan.table import rows_of
 from safetax.run.session import Session
 from safetax.run.slurm.jobs import Job, jobs_of
 from safetax.run.slurm.record import Submission, Submitted, load, save, state_path
 from safetax.run.slurm.submit import cluster_jobs, submit
-from safetax.run.slurm.watch import SILENT, Seen, look, remaining, tail
+from safetax.run.slurm.watch import SILENT, JobStatus, job_statuses, remaining, tail
 from safetax.run.slurm.work import leave_requeue_to_script
 from safetax.store import slurm as slurm_commands
 from safetax.store.manifest import release, write_json
@@ -115,14 +116,14 @@ def queued(number: str, state: str, reason: str = "None") -> dict[str, Queued]:
     return {number: Queued(number, state, reason, "n0", "1:00")}
 
 
-def states(seen: list[Seen]) -> list[str]:
+def states(seen: list[JobStatus]) -> list[str]:
     return [each.state for each in seen]
 
 
 def test_a_small_screen_shows_what_matters_and_counts_the_rest(submission: Submission) -> None:
     jobs = [Submitted(str(number), "train", f"training {number}", (f"train/{number}",), (), {}) for number in range(60)]
     states = {3: "running", 57: "failed"}
-    seen = [Seen(job, states.get(place, "waiting")) for place, job in enumerate(jobs)]  # type: ignore[arg-type]
+    seen = [JobStatus(job, states.get(place, "waiting")) for place, job in enumerate(jobs)]  # type: ignore[arg-type]
     seen[57] = dataclasses.replace(seen[57], why="its time limit hit")
     console = Console(file=io.StringIO(), width=100, height=20)
     console.print(sweep.render(submission, seen, console.height))
@@ -138,7 +139,7 @@ def test_a_job_that_runs_and_one_that_waits(submission: Submission) -> None:
     progress = {"step": "train/a", "done": 30, "total": 40, "unit": "steps", "rate": 5.0, "began": 0.0, "began_at": 10}
     write_json(state_path(submission.target, "11"), {"state": "running", "progress": progress})
     now = {**queued("11", "RUNNING"), **queued("12", "PENDING", "Dependency"), **queued("13", "PENDING", "Dependency")}
-    seen = look(submission, {**now, **queued("14", "PENDING", "Dependency")})
+    seen = job_statuses(submission, {**now, **queued("14", "PENDING", "Dependency")})
     assert states(seen) == ["running", "waiting", "waiting", "waiting"]
     assert seen[1].why == "for what it needs" and seen[0].node == "n0"
     assert remaining({**progress, "began": 0.0}) == pytest.approx(remaining(progress), rel=0.01)
@@ -150,7 +151,7 @@ def test_dependants_of_a_failed_job_name_its_log(submission: Submission) -> None
     log.parent.mkdir(parents=True)
     log.write_text("line\n" * 100 + "the reason\n")
     write_json(state_path(submission.target, "11"), {"state": "failed", "message": "no room"})
-    seen = look(submission, queued("11", "FAILED"))
+    seen = job_statuses(submission, queued("11", "FAILED"))
     assert states(seen)[:3] == ["failed", "cancelled", "cancelled"]
     assert seen[0].why == "no room" and seen[0].log == log
     assert seen[2].why == f"since job 11 (align) failed: {log}"
@@ -161,11 +162,11 @@ def test_how_slurm_ended_a_job_is_said_in_words(submission: Submission) -> None:
     (submission.target / "cluster").mkdir(parents=True)
     submission.log(submission.jobs[0]).write_text("begun")
     for state, words in (("OUT_OF_MEMORY", "runtime.slurm.memory_gb"), ("TIMEOUT", "minutes"), ("NODE_FAIL", "node")):
-        assert words in look(submission, queued("11", state))[0].why
+        assert words in job_statuses(submission, queued("11", state))[0].why
     submission.log(submission.jobs[0]).unlink()
-    assert look(submission, queued("11", "FAILED"))[0].why == SILENT
-    assert states(look(submission, queued("11", "CANCELLED")))[0] == "cancelled"
-    assert states(look(submission, queued("11", "PENDING", "DependencyNeverSatisfied")))[0] == "failed"
+    assert job_statuses(submission, queued("11", "FAILED"))[0].why == SILENT
+    assert states(job_statuses(submission, queued("11", "CANCELLED")))[0] == "cancelled"
+    assert states(job_statuses(submission, queued("11", "PENDING", "DependencyNeverSatisfied")))[0] == "failed"
 
 
 def test_a_submission_is_read_as_it_was_written(submission: Submission) -> None:
