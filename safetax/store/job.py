@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from safetax.errors import UserError
-from safetax.store.locks import is_overtaken, locked
+from safetax.store.atomic import replacing
+from safetax.store.locks import has_lost_lease, locked
 from safetax.store.manifest import (
     MANIFEST,
     RUNTIME,
@@ -120,6 +122,14 @@ class StepJob:
         path.mkdir(exist_ok=True)
         return path
 
+    def writing(self, name: str) -> AbstractContextManager[Path]:
+        """Yield the path of a temporary file that becomes an output of the step when the block ends without an error.
+
+        Args:
+            name: of the output in the step's folder.
+        """
+        return replacing(self.directory / name, self.scratch)
+
     def progress(self, done: float, total: float, unit: str, rate: float | None = None) -> None:
         """Report how far the step is."""
         self.events.progress(self.key, done, total, unit, rate)
@@ -167,7 +177,7 @@ class StepJob:
             RuntimeError: an input was made again while the step was at work, or another host took the step over.
         """
         outputs = describe_outputs(self.directory)
-        if is_overtaken(self.lock):
+        if has_lost_lease(self.lock):
             raise RuntimeError("another host took this step over meanwhile, since this one was silent too long")
         if self.input_digests() != self.sources:
             raise RuntimeError("an input was made again with other content meanwhile; run the same command again")

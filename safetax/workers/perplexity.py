@@ -46,10 +46,9 @@ def work(jobs: Sequence[StepJob]) -> None:
             job.started = time.monotonic()  # what the steps before it took is theirs
             progress = _Progress(job, sum(len(row.row.tokens) for row in rows))
             measured = measure(model, rows, tokenizer.pad_token_id, job.runtime["judge_batch"], progress.add)
-            written = job.directory / ".perplexity.jsonl"
             lines = (json.dumps(row.to_dict(), ensure_ascii=False, sort_keys=True) for row in measured)
-            written.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            written.replace(job.directory / "perplexity.jsonl")
+            with job.writing("perplexity.jsonl") as written:
+                written.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
             told = {} if skipped is None else {"skipped": len(skipped), "skipped_rows": skipped[:SHOWN]}
             job.finish({"rows": len(rows), **summary_of(measured), **told})
         del model

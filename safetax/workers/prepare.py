@@ -24,9 +24,8 @@ def work(jobs: Sequence[StepJob]) -> None:
         config = restore("datasets", identity)
         context = DatasetContext(job.inputs, identity.get("resolved", {}))
         examples = component_module("datasets", config.kind).build(config, context)
-        partial = job.directory / ".examples.jsonl"
-        count = write_records(partial, examples)
-        partial.replace(job.directory / "examples.jsonl")
+        with job.writing("examples.jsonl") as written:
+            count = write_records(written, examples)
         job.finish({"examples": count, **context.summary})
 
 

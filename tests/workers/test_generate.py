@@ -357,7 +357,7 @@ def test_what_a_silent_node_took_is_answered_by_the_first(copied_lab: Path, monk
         assert other.take(prompts[0]) and not self.take(prompts[0])
 
     monkeypatch.setattr(SharedPrompts, "open", begin_late)
-    monkeypatch.setattr(generate, "SILENCE", 0.5)
+    monkeypatch.setattr(generate, "LEASE_TIMEOUT", 0.5)
     told = io.StringIO()
     assert work_on([step], generate.work, Events(told, as_json=True), together=True) == 0, told.getvalue()
     assert sha256_of(step / "responses.jsonl") == before
