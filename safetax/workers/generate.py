@@ -31,12 +31,14 @@ from safetax.evaluation.shared_prompts import SharedPrompts
 from safetax.models.checkpoint import generation_ends, load_tokenizer, source_of
 from safetax.records import Example, Response, read_records, to_json, write_records
 from safetax.store.atomic import replacing
-from safetax.store.job import Events, StepJob, run_by_hand, work_on
+from safetax.store.events import Events
+from safetax.store.job import StepJob
 from safetax.store.lease import LEASE_TIMEOUT
 from safetax.store.locks import lease_token, own_lease_token
 from safetax.store.manifest import SCRATCH
 from safetax.store.nodes import NODE_TIMEOUT, node_rank
 from safetax.store.threads import use_threads
+from safetax.store.work_loop import run_by_hand, work_on
 
 RESPONSES = "responses.jsonl"
 TOGETHER = True

@@ -17,8 +17,9 @@ from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer
 from safetax.models.checkpoint import load_model, load_tokenizer
 from safetax.records import Example, read_records
-from safetax.store.job import StepJob, run_by_hand
+from safetax.store.job import StepJob
 from safetax.store.threads import use_threads
+from safetax.store.work_loop import run_by_hand
 
 TOGETHER = True
 """All steps of a request are done at once, so that their model is loaded once."""

@@ -13,7 +13,8 @@ from safetax.config.identity import restore
 from safetax.data.datasets import DatasetContext
 from safetax.data.sources import check_unchanged
 from safetax.records import write_records
-from safetax.store.job import StepJob, run_by_hand
+from safetax.store.job import StepJob
+from safetax.store.work_loop import run_by_hand
 
 
 def work(jobs: Sequence[StepJob]) -> None:

@@ -19,7 +19,8 @@ from safetax.evaluation.judging.context import JudgeContext
 from safetax.evaluation.judging.repetition import repeated_words
 from safetax.evaluation.judging.verdicts import part_of
 from safetax.records import Example, Response, Verdict, read_records, write_records
-from safetax.store.job import StepJob, run_by_hand
+from safetax.store.job import StepJob
+from safetax.store.work_loop import run_by_hand
 
 
 def work(jobs: Sequence[StepJob]) -> None:

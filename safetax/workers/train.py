@@ -26,12 +26,14 @@ from typing import NoReturn
 
 from safetax.errors import UserError
 from safetax.store.child_process import PARENT, clean_environment, end_with_parent
-from safetax.store.job import Events, StepJob, run_by_hand, work_on
+from safetax.store.events import Events
+from safetax.store.job import StepJob
 from safetax.store.locks import is_locked
 from safetax.store.manifest import write_json
 from safetax.store.nodes import NODE_TIMEOUT, node_rank
 from safetax.store.stop_request import stop_file
 from safetax.store.threads import usable_cores, use_threads
+from safetax.store.work_loop import run_by_hand, work_on
 from safetax.training import native_code
 
 LAUNCH, RANK = "--launch", "--rank"

@@ -22,8 +22,10 @@ from safetax.evaluation.shared_prompts import SharedPrompts
 from safetax.models.checkpoint import MODEL
 from safetax.records import Response, read_records
 from safetax.run.worker_process import WorkerProcess
-from safetax.store.job import Events, StepJob, work_on
+from safetax.store.events import Events
+from safetax.store.job import StepJob
 from safetax.store.manifest import clear, read_json, sha256_of, write_json
+from safetax.store.work_loop import work_on
 from safetax.workers import generate
 from safetax.workers.generate import read_partial
 
