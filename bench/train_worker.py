@@ -28,7 +28,8 @@ def main() -> None:
     from safetax.config.compose import Composer
     from safetax.plan.planner import plan
     from safetax.plan.resolve import Resolver
-    from safetax.store.job import Events, StepJob
+    from safetax.store.events import Events
+    from safetax.store.job import StepJob
     from safetax.store.status import Store
 
     (job,) = Composer().jobs(["epochs=1"], multirun=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 from safetax.data.hub_places import RepositoryType, endpoint, token
 from safetax.errors import ConfigError, UserError
-from safetax.store.hashes import remembered_sha256
+from safetax.store.hashes import cached_sha256
 
 MODEL_FILES = (".safetensors", ".json", ".jinja", ".txt", ".model")
 """What of a local model's folder decides what it does: weights, configuration, tokenizer."""
@@ -40,7 +40,7 @@ def model_facts(name: str, revision: str | None) -> dict[str, Any]:
     if not (folder / "config.json").is_file():
         raise ConfigError(f"id={name}: the folder has no config.json; name a folder with a saved model.")
     files = sorted(path for path in folder.iterdir() if path.suffix in MODEL_FILES)
-    return {"files": {path.name: remembered_sha256(path) for path in files}}
+    return {"files": {path.name: cached_sha256(path) for path in files}}
 
 
 def is_hub_id(name: str) -> bool:

@@ -7,18 +7,17 @@ step, so that what an earlier attempt took and never answered is free again.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from safetax.store.lease import BEAT
+from safetax.store.lease import heartbeat
 
 GLANCE = 2.0
 """Seconds between two looks at what the others have answered."""
@@ -32,7 +31,7 @@ class SharedPrompts:
 
     Args:
         scratch: the step's scratch folder.
-        hold: the first node's hold on the step (:func:`safetax.store.locks.hold`).
+        hold: the first node's hold on the step (:func:`safetax.store.locks.lease_token`).
         nodes: how many nodes may be at work.
     """
 
@@ -96,20 +95,6 @@ class SharedPrompts:
         """Return for how many seconds no other node has given a sign of life."""
         return time.monotonic() - self._news
 
-    @contextlib.contextmanager
-    def alive(self) -> Iterator[None]:
+    def alive(self) -> AbstractContextManager[None]:
         """Touch this node's own file until the block ends."""
-        over = threading.Event()
-
-        def beat() -> None:
-            while not over.wait(BEAT):
-                with contextlib.suppress(OSError):
-                    os.utime(self.own_file)
-
-        thread = threading.Thread(target=beat, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+        return heartbeat(lambda: os.utime(self.own_file))

@@ -25,6 +25,7 @@ from safetax.results.reader import Run, Steps, find_runs, read_json
 from safetax.results.refinement import METRICS as REFINEMENT_METRICS
 from safetax.results.refinement import refinement_effects
 from safetax.results.sample_counts import without_fewer
+from safetax.store.atomic import replacing
 
 HERE = Path(__file__).parent
 
@@ -110,10 +111,9 @@ def write_page(results: Mapping[str, Any], directories: Sequence[Path], figures:
         shown=len(collected["samples"]),
         data=embed({**collected, "checkpoints": _describe(results)}),
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    partial.write_text(page, encoding="utf-8")
-    return partial.replace(out)
+    with replacing(out) as written:
+        written.write_text(page, encoding="utf-8")
+    return out
 
 
 def number(value: float) -> str:

@@ -1,9 +1,9 @@
 """Locks on steps: held by the worker that writes the step, and by the ranks that inherit it.
 
 The lock is the kernel's own (``flock``): it goes with the last process that holds it, so an orphan that still writes is
-never overtaken, and a killed worker leaves nothing to clean up. Where it does not reach, between hosts, the name in the
-lock file does (:mod:`safetax.store.lease`). A second lock, on the outputs folder as a whole, is
-shared by the runs at work there, so that nothing is pruned which a run has found finished and counts on.
+never overtaken, and a killed worker leaves nothing to clean up. Where it does not reach, between hosts, the lease in
+the lock file does (:mod:`safetax.store.lease`). A second lock, on the outputs folder as a whole, is shared by the runs
+at work there, so that nothing is pruned which a run has found finished and counts on.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from safetax.errors import UserError
-from safetax.store.lease import Owner, is_alive_elsewhere, owned, signed, wait_for_other_hosts
+from safetax.store.lease import Owner, is_leased_elsewhere, keep_lease, read_owner, wait_for_other_hosts
 
 _held: dict[int, Owner] = {}
-"""This process's locks, by file descriptor, with the names that it put into them."""
-GLANCE = 0.05
-"""Seconds that a mere look at a lock may take; whoever holds one longer is at work."""
+"""Owners that this process wrote into the locks which it holds, by file descriptor."""
+INSPECTION = 0.05
+"""Seconds that another process may take to look at a lock; whoever holds one longer is at work."""
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -41,15 +41,18 @@ def locked(directory: Path, waiting: Callable[[str], None] | None = None) -> Ite
 
     Args:
         directory: the step's folder.
-        waiting: called with the owner's words (host and process) before waiting for another process.
+        waiting: called with the owner (process and host) before waiting for another process.
 
     Yields:
         the file descriptor that holds the lock; a child process that inherits it holds the lock too.
+
+    Raises:
+        NoLocksError: the file system keeps no locks.
     """
     descriptor = _acquire(lock_path(directory), waiting)
     try:
         wait_for_other_hosts(descriptor, waiting)
-        with owned(descriptor) as owner:
+        with keep_lease(descriptor) as owner:
             _held[descriptor] = owner
             yield descriptor
     finally:
@@ -57,9 +60,9 @@ def locked(directory: Path, waiting: Callable[[str], None] | None = None) -> Ite
         os.close(descriptor)
 
 
-def is_overtaken(descriptor: int) -> bool:
-    """Whether another host took a lock that this process holds for one whose owner had died."""
-    return descriptor in _held and signed(descriptor) != _held[descriptor]
+def has_lost_lease(descriptor: int) -> bool:
+    """Whether another host took over a lock of this process, whose lease had run out."""
+    return descriptor in _held and read_owner(descriptor) != _held[descriptor]
 
 
 @contextlib.contextmanager
@@ -68,36 +71,36 @@ def try_locked(directory: Path) -> Iterator[bool]:
     descriptor = _open(lock_path(directory))
     try:
         held = _try(descriptor, fcntl.LOCK_EX, lock_path(directory)) and _lies_at(descriptor, lock_path(directory))
-        held = held and not is_alive_elsewhere(descriptor)
-        with owned(descriptor) if held else contextlib.nullcontext():
+        held = held and not is_leased_elsewhere(descriptor)
+        with keep_lease(descriptor) if held else contextlib.nullcontext():
             yield held
     finally:
         os.close(descriptor)
 
 
 def owner(directory: Path) -> str | None:
-    """Return the words (host and process) of who holds the lock of a step's folder now, or None."""
-    return _look(directory, _words)
+    """Return who holds the lock of a step's folder now, as process and host in words; None where nobody does."""
+    return _inspect(directory, _words)
 
 
-def hold(directory: Path) -> str | None:
-    """Return the name of the hold that some process has on a step's folder now, another one each time; or None."""
-    return _look(directory, lambda descriptor: name.token if (name := signed(descriptor)) else None)
+def lease_token(directory: Path) -> str | None:
+    """Return the token of the lease that some process has on a step's folder now; None where none has."""
+    return _inspect(directory, lambda descriptor: name.token if (name := read_owner(descriptor)) else None)
 
 
-def hold_of(descriptor: int) -> str:
-    """Return the name of the hold that this process has by a lock."""
+def own_lease_token(descriptor: int) -> str:
+    """Return the token of the lease that goes with a lock which this process holds."""
     return _held[descriptor].token
 
 
-def _look(directory: Path, tell: Callable[[int], str | None]) -> str | None:
+def _inspect(directory: Path, tell: Callable[[int], str | None]) -> str | None:
     try:
         descriptor = os.open(lock_path(directory), os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:
-        # A shared lock: two who look at once do not take each other for an owner.
-        free = _try(descriptor, fcntl.LOCK_SH, lock_path(directory)) and not is_alive_elsewhere(descriptor)
+        # A shared lock: two that look at once do not take each other for an owner.
+        free = _try(descriptor, fcntl.LOCK_SH, lock_path(directory)) and not is_leased_elsewhere(descriptor)
         return None if free else tell(descriptor)
     finally:
         os.close(descriptor)
@@ -141,7 +144,7 @@ def _acquire(path: Path, waiting: Callable[[str], None] | None) -> int:
         descriptor = _open(path)
         try:
             if not _try(descriptor, fcntl.LOCK_EX, path):
-                time.sleep(GLANCE)
+                time.sleep(INSPECTION)
                 if not _try(descriptor, fcntl.LOCK_EX, path):
                     if waiting is not None:
                         waiting(_words(descriptor))
@@ -189,4 +192,4 @@ def _lies_at(descriptor: int, path: Path) -> bool:
 
 
 def _words(descriptor: int) -> str:
-    return str(signed(descriptor) or "another process")
+    return str(read_owner(descriptor) or "another process")

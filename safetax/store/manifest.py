@@ -12,11 +12,11 @@ import json
 import os
 import shutil
 import stat
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetax.store.atomic import replacing
 from safetax.store.locks import try_locked
 
 MANIFEST = "manifest.json"
@@ -35,22 +35,20 @@ SCRATCH = "scratch"
 
 
 def write_json(path: Path, values: Any, sort_keys: bool = True) -> None:
-    """Write JSON so that the file is either the old one or the whole new one.
+    """Write JSON to a file, whole or not at all, and to the disk before this returns.
 
-    The part written so far lies beside the folder: another process may be clearing the folder itself.
+    The temporary file lies beside the folder: another process may be clearing the folder itself.
+
+    Args:
+        path: the file; its folder is made.
+        values: JSON values.
+        sort_keys: whether the keys of objects are sorted.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent.with_name(f".{path.parent.name}-{path.name}.{os.getpid()}-{threading.get_ident()}")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(values, file, indent=1, sort_keys=sort_keys, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with replacing(path, path.parent.parent) as temporary, temporary.open("w", encoding="utf-8") as file:
+        json.dump(values, file, indent=1, sort_keys=sort_keys, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

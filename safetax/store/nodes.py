@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 
-PATIENCE = 600.0
-"""Seconds that a node waits for the others."""
+NODE_TIMEOUT = 600.0
+"""Seconds that a node waits for the first one to begin, and the first one for the others to meet."""
 
 
 def node_rank() -> int:
-    """Return which of the nodes this is."""
+    """Return the rank of this node, from 0."""
     return int(os.environ.get("SLURM_NODEID") or os.environ.get("NODE_RANK") or 0)

@@ -30,14 +30,17 @@ from safetax.evaluation.prompting import make_prompt, markers_of, split
 from safetax.evaluation.shared_prompts import SharedPrompts
 from safetax.models.checkpoint import generation_ends, load_tokenizer, source_of
 from safetax.records import Example, Response, read_records, to_json, write_records
-from safetax.store.job import Events, StepJob, run_by_hand, work_on
-from safetax.store.lease import SILENCE
-from safetax.store.locks import hold, hold_of
+from safetax.store.atomic import replacing
+from safetax.store.events import Events
+from safetax.store.job import StepJob
+from safetax.store.lease import LEASE_TIMEOUT
+from safetax.store.locks import lease_token, own_lease_token
 from safetax.store.manifest import SCRATCH
-from safetax.store.nodes import PATIENCE, node_rank
+from safetax.store.nodes import NODE_TIMEOUT, node_rank
 from safetax.store.threads import use_threads
+from safetax.store.work_loop import run_by_hand, work_on
 
-PARTIAL = "responses.jsonl"
+RESPONSES = "responses.jsonl"
 TOGETHER = True
 """All steps of a request are done at once."""
 
@@ -92,12 +95,11 @@ def work(jobs: Sequence[StepJob]) -> None:
 def _open(job: StepJob) -> _Queue:
     examples = read_records(job.inputs["prompts"] / "examples.jsonl", Example)
     done = read_partial(job.scratch)
-    path = job.scratch / PARTIAL
-    whole = path.with_suffix(".whole")
-    write_records(whole, done.values())
-    whole.replace(path)
+    path = job.scratch / RESPONSES
+    with replacing(path) as written:  # a line that was cut in the middle must not run into the next
+        write_records(written, done.values())
     nodes = job.runtime.get("generate_nodes", 1)
-    shared = SharedPrompts(job.scratch, hold_of(job.lock), nodes) if nodes > 1 else None
+    shared = SharedPrompts(job.scratch, own_lease_token(job.lock), nodes) if nodes > 1 else None
     if shared is not None:
         shared.open()
     return _Queue(job, examples, done, path.open("a", encoding="utf-8"), shared)
@@ -200,7 +202,7 @@ def _heard_all(queues: list[_Queue]) -> bool:
         for queue in unanswered:
             queue.hear()
             queue.tell()
-        if all(queue.shared is None or queue.shared.silent() > SILENCE for queue in unanswered):
+        if all(queue.shared is None or queue.shared.silent() > LEASE_TIMEOUT for queue in unanswered):
             return False
         time.sleep(0.2)
     return True
@@ -209,9 +211,8 @@ def _heard_all(queues: list[_Queue]) -> bool:
 def _finish(queue: _Queue, facts: dict[str, Any]) -> None:
     """Write the responses in the order of the prompts, so that the file does not depend on how they came."""
     responses = [queue.done[example.id, repeat] for example, repeat in queue.wanted]
-    partial = queue.job.directory / ".responses.jsonl"
-    write_records(partial, responses)
-    partial.replace(queue.job.directory / PARTIAL)
+    with queue.job.writing(RESPONSES) as written:
+        write_records(written, responses)
     queue.file.close()
     seconds = max(time.monotonic() - queue.started, 1e-9)
     queue.job.finish(
@@ -251,16 +252,16 @@ def join(directories: Sequence[Path]) -> None:
 
 def _begun(job: StepJob) -> SharedPrompts | None:
     """Wait until the first node has begun a step, and return its prompts; None where the step is done."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + NODE_TIMEOUT
     while True:
-        if name := hold(job.directory):
-            shared = SharedPrompts(job.directory / SCRATCH, name, job.runtime["generate_nodes"])
+        if token := lease_token(job.directory):
+            shared = SharedPrompts(job.directory / SCRATCH, token, job.runtime["generate_nodes"])
             if shared.is_open:
                 return shared
         elif job.is_complete():
             return None
         if time.monotonic() > deadline:
-            raise UserError(f"no first node began {job.key} in {PATIENCE:.0f} seconds")
+            raise UserError(f"no first node began {job.key} in {NODE_TIMEOUT:.0f} seconds")
         time.sleep(0.5)
 
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from safetax.models.checkpoint import MODEL, source_of, verify_saved
-from safetax.store.job import StepJob, run_by_hand
+from safetax.store.job import StepJob
 from safetax.store.threads import use_threads
+from safetax.store.work_loop import run_by_hand
 
 
 def work(jobs: Sequence[StepJob]) -> None:

@@ -17,8 +17,9 @@ from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer
 from safetax.models.checkpoint import load_model, load_tokenizer
 from safetax.records import Example, read_records
-from safetax.store.job import StepJob, run_by_hand
+from safetax.store.job import StepJob
 from safetax.store.threads import use_threads
+from safetax.store.work_loop import run_by_hand
 
 TOGETHER = True
 """All steps of a request are done at once, so that their model is loaded once."""
@@ -46,10 +47,9 @@ def work(jobs: Sequence[StepJob]) -> None:
             job.started = time.monotonic()  # what the steps before it took is theirs
             progress = _Progress(job, sum(len(row.row.tokens) for row in rows))
             measured = measure(model, rows, tokenizer.pad_token_id, job.runtime["judge_batch"], progress.add)
-            written = job.directory / ".perplexity.jsonl"
             lines = (json.dumps(row.to_dict(), ensure_ascii=False, sort_keys=True) for row in measured)
-            written.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            written.replace(job.directory / "perplexity.jsonl")
+            with job.writing("perplexity.jsonl") as written:
+                written.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
             told = {} if skipped is None else {"skipped": len(skipped), "skipped_rows": skipped[:SHOWN]}
             job.finish({"rows": len(rows), **summary_of(measured), **told})
         del model

@@ -13,7 +13,8 @@ from safetax.config.identity import restore
 from safetax.data.datasets import DatasetContext
 from safetax.data.sources import check_unchanged
 from safetax.records import write_records
-from safetax.store.job import StepJob, run_by_hand
+from safetax.store.job import StepJob
+from safetax.store.work_loop import run_by_hand
 
 
 def work(jobs: Sequence[StepJob]) -> None:
@@ -24,9 +25,8 @@ def work(jobs: Sequence[StepJob]) -> None:
         config = restore("datasets", identity)
         context = DatasetContext(job.inputs, identity.get("resolved", {}))
         examples = component_module("datasets", config.kind).build(config, context)
-        partial = job.directory / ".examples.jsonl"
-        count = write_records(partial, examples)
-        partial.replace(job.directory / "examples.jsonl")
+        with job.writing("examples.jsonl") as written:
+            count = write_records(written, examples)
         job.finish({"examples": count, **context.summary})
 
 

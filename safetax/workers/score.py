@@ -19,7 +19,8 @@ from safetax.evaluation.judging.context import JudgeContext
 from safetax.evaluation.judging.repetition import repeated_words
 from safetax.evaluation.judging.verdicts import part_of
 from safetax.records import Example, Response, Verdict, read_records, write_records
-from safetax.store.job import StepJob, run_by_hand
+from safetax.store.job import StepJob
+from safetax.store.work_loop import run_by_hand
 
 
 def work(jobs: Sequence[StepJob]) -> None:
@@ -37,9 +38,8 @@ def work(jobs: Sequence[StepJob]) -> None:
             raise RuntimeError(f"judge {config.kind} gave no verdict on {len(missing)} responses, such as {missing[0]}")
         ordered = [by_key[response.id, response.repeat] for response in responses]
         repetition = note_repetition(examples, responses, ordered, getattr(config, "part", "answer"))
-        written = job.directory / ".verdicts.jsonl"
-        write_records(written, ordered)
-        written.replace(job.directory / "verdicts.jsonl")
+        with job.writing("verdicts.jsonl") as written:
+            write_records(written, ordered)
         labels = Counter(verdict.label for verdict in ordered)
         errors = sum(verdict.error is not None for verdict in ordered)
         summary = {"verdicts": len(ordered), "errors": errors, "judge": config.kind}

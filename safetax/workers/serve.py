@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from safetax.store import threads
-from safetax.store.job import Events, work_on
+from safetax.store.events import Events
 from safetax.store.manifest import ATTEMPT, LOG
+from safetax.store.work_loop import work_on
 
 Requests = queue.Queue[dict[str, Any] | None]
 

@@ -26,12 +26,14 @@ from typing import NoReturn
 
 from safetax.errors import UserError
 from safetax.store.child_process import PARENT, clean_environment, end_with_parent
-from safetax.store.job import Events, StepJob, run_by_hand, work_on
+from safetax.store.events import Events
+from safetax.store.job import StepJob
 from safetax.store.locks import is_locked
 from safetax.store.manifest import write_json
-from safetax.store.nodes import PATIENCE, node_rank
+from safetax.store.nodes import NODE_TIMEOUT, node_rank
 from safetax.store.stop_request import stop_file
 from safetax.store.threads import usable_cores, use_threads
+from safetax.store.work_loop import run_by_hand, work_on
 from safetax.training import native_code
 
 LAUNCH, RANK = "--launch", "--rank"
@@ -86,7 +88,7 @@ def launch_command(job: StepJob) -> list[str]:
                 "of the first node, such as node01:29500."
             )
         meeting = [f"--nnodes={nodes}", "--rdzv-backend=c10d", f"--rdzv-endpoint={rendezvous}"]
-        meeting += [f"--rdzv-id={job.frozen['fingerprint']}", f"--rdzv-conf=join_timeout={PATIENCE:.0f}"]
+        meeting += [f"--rdzv-id={job.frozen['fingerprint']}", f"--rdzv-conf=join_timeout={NODE_TIMEOUT:.0f}"]
         # What the node calls itself need not be a name that the others can resolve.
         meeting += [f"--local-addr={_address_towards(host, int(port))}"]
     command = [sys.executable, "-m", "safetax.workers.train", LAUNCH, *meeting, *SIGNALS, f"--nproc-per-node={here}"]
@@ -169,13 +171,13 @@ def launch_ranks(job: StepJob) -> dict[str, object]:
 def join(directory: Path) -> int:
     """Add this node's ranks to a training that the first node does; returns the exit code."""
     job = StepJob(directory, Events(sys.stdout, as_json=False))
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + NODE_TIMEOUT
     while not is_locked(directory):
         if job.is_complete():
             job.events.send("reused", step=job.key)
             return 0
         if time.monotonic() > deadline:
-            print(f"Error: no first node began {job.key} in {PATIENCE:.0f} seconds.", file=sys.stderr)
+            print(f"Error: no first node began {job.key} in {NODE_TIMEOUT:.0f} seconds.", file=sys.stderr)
             return 2
         time.sleep(0.5)
     job.events.send("joined", step=job.key, node=node_rank())

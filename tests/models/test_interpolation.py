@@ -19,10 +19,10 @@ from safetax.plan.graph import Plan
 from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
 from safetax.results.collect import collect
-from safetax.store.job import work_on
 from safetax.store.manifest import read_json
 from safetax.store.status import Store
 from safetax.store.step import Step
+from safetax.store.work_loop import work_on
 from safetax.workers import merge
 from tests.conftest import run_lab
 from tests.support.prepared import composer

@@ -13,7 +13,7 @@ from safetax.store.manifest import sha256_of
 
 def test_large_files_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(hashes, "SMALL", 10)
+    monkeypatch.setattr(hashes, "UNCACHED", 10)
     read: list[Path] = []
 
     def reading(path: Path) -> str:
@@ -23,19 +23,19 @@ def test_large_files_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(hashes, "sha256_of", reading)
     file = tmp_path / "weights"
     file.write_bytes(b"x" * 100)
-    first = hashes.remembered_sha256(file)
-    assert hashes.remembered_sha256(file) == first == sha256_of(file)
+    first = hashes.cached_sha256(file)
+    assert hashes.cached_sha256(file) == first == sha256_of(file)
     assert len(read) == 1
     file.write_bytes(b"y" * 100)
     os.utime(file, ns=(1, 1))
-    assert hashes.remembered_sha256(file) == sha256_of(file) != first
+    assert hashes.cached_sha256(file) == sha256_of(file) != first
     assert len(read) == 2
 
 
 def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cache").write_text("a file where a folder should be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(hashes, "SMALL", 10)
+    monkeypatch.setattr(hashes, "UNCACHED", 10)
     file = tmp_path / "weights"
     file.write_bytes(b"x" * 100)
-    assert hashes.remembered_sha256(file) == sha256_of(file)
+    assert hashes.cached_sha256(file) == sha256_of(file)

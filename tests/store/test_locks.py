@@ -15,8 +15,17 @@ import pytest
 
 from safetax.errors import UserError
 from safetax.run.worker_process import WorkerProcess
-from safetax.store import lease as ownership
-from safetax.store.locks import exclusive_use, is_locked, is_overtaken, lock_path, locked, owner, shared_use, try_locked
+from safetax.store import lease
+from safetax.store.locks import (
+    exclusive_use,
+    has_lost_lease,
+    is_locked,
+    lock_path,
+    locked,
+    owner,
+    shared_use,
+    try_locked,
+)
 from safetax.store.status import Store
 from tests.support.tiny_steps import ended, kill, make, prompts, python, until
 
@@ -196,7 +205,7 @@ def foreign(step: Path, **values: object) -> None:
 
 def test_a_live_owner_on_another_host_is_waited_for(step: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel of this host knows nothing of it: its touches do."""
-    monkeypatch.setattr(ownership, "SILENCE", 1.5)
+    monkeypatch.setattr(lease, "LEASE_TIMEOUT", 1.5)
     foreign(step)
     assert owner(step) == "process 7 on elsewhere"
     with try_locked(step) as held:
@@ -225,18 +234,18 @@ def test_a_lock_that_was_given_back_elsewhere_is_free_at_once(step: Path) -> Non
 
 
 def test_an_owner_whose_job_is_gone_is_not_waited_for(step: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ownership, "is_gone", lambda job: job == "5")
+    monkeypatch.setattr(lease, "job_has_ended", lambda job: job == "5")
     foreign(step, job="5")
     began = time.monotonic()
     with locked(step):
-        assert time.monotonic() - began < ownership.SILENCE / 2
+        assert time.monotonic() - began < lease.LEASE_TIMEOUT / 2
 
 
 def test_whoever_was_overtaken_does_not_finish(step: Path) -> None:
     with locked(step) as descriptor:
-        assert not is_overtaken(descriptor)
+        assert not has_lost_lease(descriptor)
         foreign(step)
-        assert is_overtaken(descriptor)
+        assert has_lost_lease(descriptor)
     assert "elsewhere" in lock_path(step).read_text(), "and leaves the new owner's name"
 
 

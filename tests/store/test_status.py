@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from safetax.errors import UserError
-from safetax.store.job import StepJob, work_on
+from safetax.store.job import StepJob
 from safetax.store.locks import locked
 from safetax.store.manifest import MANIFEST, STEP, clear, read_json, read_manifest, write_json
 from safetax.store.status import Store
 from safetax.store.step import Step
+from safetax.store.work_loop import work_on
 from safetax.workers import prepare
 from tests.support.tiny_steps import answered, chats, judged, make, prompts, put_manifest, put_responses, silent
 

@@ -12,9 +12,10 @@ from safetax.config.compose import Composer
 from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
 from safetax.records import Example, read_records
-from safetax.store.job import Events, work_on
+from safetax.store.events import Events
 from safetax.store.status import Store
 from safetax.store.step import Step, in_order
+from safetax.store.work_loop import work_on
 from safetax.workers import prepare
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from safetax.records import Response, write_records
-from safetax.store.job import Events, work_on
+from safetax.store.events import Events
 from safetax.store.manifest import MANIFEST, describe_outputs, outputs_digest, write_json
 from safetax.store.status import Store
 from safetax.store.step import Step
+from safetax.store.work_loop import work_on
 from safetax.workers import prepare
 from tests.support.places import ROOT
 

@@ -10,8 +10,8 @@ import pytest
 
 from safetax.config.training import Lora
 from safetax.errors import UserError
-from safetax.store.job import work_on
 from safetax.store.manifest import read_json
+from safetax.store.work_loop import work_on
 from safetax.workers import train
 from tests.support.tiny_models import chats, save_tiny, tiny_model, training_step
 from tests.support.tiny_steps import silent

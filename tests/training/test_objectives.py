@@ -18,8 +18,8 @@ from safetax.config.identity import identity, restore_node
 from safetax.config.training import Lora, Training
 from safetax.errors import ConfigError
 from safetax.records import Example
-from safetax.store.job import work_on
 from safetax.store.manifest import read_json
+from safetax.store.work_loop import work_on
 from safetax.training.objectives import compares, objective_of
 from safetax.training.objectives.kl import Config
 from safetax.workers import train

@@ -106,7 +106,8 @@ def test_models_with_other_ways_between_tokens_are_padded(model_type: str, value
 
 
 def test_the_worker_packs_micro_batches_of_several_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from safetax.store.job import Events, StepJob
+    from safetax.store.events import Events
+    from safetax.store.job import StepJob
     from safetax.training import sft as training
 
     source = save_tiny(tmp_path / "tiny", "qwen2")
@@ -136,7 +137,8 @@ def test_the_worker_takes_the_mean_over_rows(tmp_path: Path, micro: int | None) 
     import torch
 
     from safetax.data.chat import ChatRenderer
-    from safetax.store.job import Events, StepJob
+    from safetax.store.events import Events
+    from safetax.store.job import StepJob
     from safetax.training import sft as training
     from safetax.training.batches import Collator, tokenise
     from tests.support.tiny_models import THINK

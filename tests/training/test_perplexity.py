@@ -22,9 +22,10 @@ from safetax.data.lab.tokenizer import build_tokenizer
 from safetax.errors import UserError
 from safetax.records import Example, write_records
 from safetax.statistics import ratio_of_sums
-from safetax.store.job import Events, work_on
+from safetax.store.events import Events
 from safetax.store.status import Store
 from safetax.store.step import Step
+from safetax.store.work_loop import work_on
 from safetax.training.perplexity import BATCH_TOKENS, LOGITS, Measured, batches, measure, rows_of, summary_of
 from safetax.workers import perplexity
 from tests.support.tiny_models import THINK, chats, save_tiny, tiny_model

@@ -258,7 +258,7 @@ def summary_of(step: Path) -> dict[str, Any]:
 
 
 def in_process(step: Path) -> int:
-    from safetax.store.job import work_on
+    from safetax.store.work_loop import work_on
     from safetax.workers import train
 
     return work_on([step], train.work, silent())

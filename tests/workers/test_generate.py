@@ -22,8 +22,10 @@ from safetax.evaluation.shared_prompts import SharedPrompts
 from safetax.models.checkpoint import MODEL
 from safetax.records import Response, read_records
 from safetax.run.worker_process import WorkerProcess
-from safetax.store.job import Events, StepJob, work_on
+from safetax.store.events import Events
+from safetax.store.job import StepJob
 from safetax.store.manifest import clear, read_json, sha256_of, write_json
+from safetax.store.work_loop import work_on
 from safetax.workers import generate
 from safetax.workers.generate import read_partial
 
@@ -357,7 +359,7 @@ def test_what_a_silent_node_took_is_answered_by_the_first(copied_lab: Path, monk
         assert other.take(prompts[0]) and not self.take(prompts[0])
 
     monkeypatch.setattr(SharedPrompts, "open", begin_late)
-    monkeypatch.setattr(generate, "SILENCE", 0.5)
+    monkeypatch.setattr(generate, "LEASE_TIMEOUT", 0.5)
     told = io.StringIO()
     assert work_on([step], generate.work, Events(told, as_json=True), together=True) == 0, told.getvalue()
     assert sha256_of(step / "responses.jsonl") == before

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from safetax.evaluation.judging.context import JudgeContext
 from safetax.records import Example, Message, Response, Verdict, to_json, write_records
+from safetax.store.atomic import replacing
 
 Part = Literal["answer", "thinking"]
 """Which part of a response is judged; judges are less reliable on thinking, so it is a figure of its own."""
@@ -95,9 +96,8 @@ def judge_each(
         elif (response.id, response.repeat) not in done:
             prompt = prompts[response.id]
             pending.append(Case(response, prompt.messages, text, prompt.meta))
-    whole = path.with_suffix(".whole")  # a line that was cut in the middle must not run into the next
-    write_records(whole, done.values())
-    whole.replace(path)
+    with replacing(path) as written:  # a line that was cut in the middle must not run into the next
+        write_records(written, done.values())
     if pending:
         with path.open("a", encoding="utf-8") as file:
             for verdict in judged(pending):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from safetax.store.atomic import replacing
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,5 @@ def read_reply(place: Path | None) -> Reply | None:
 
 def write_reply(place: Path, reply: Reply) -> None:
     """Keep a reply in a file, whole or not at all, whoever else is writing it."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    written = place.with_name(f"{place.name}.{os.getpid()}.{threading.get_ident()}")
-    written.write_text(json.dumps(asdict(reply), ensure_ascii=False), encoding="utf-8")
-    written.replace(place)
+    with replacing(place) as written:
+        written.write_text(json.dumps(asdict(reply), ensure_ascii=False), encoding="utf-8")
