@@ -1,6 +1,7 @@
 """The command: ``python -m safetax [-m] [key=value ..]``.
 
-Composes and checks the configuration, plans, and then lets Hydra run the job or, through our launcher, the sweep.
+Composes the configurations, plans, looks for what is missing, and then runs the plan here or submits it. Hydra itself
+serves help, ``--cfg``, ``--info`` and completion, and the launchers of other packages.
 """
 
 from __future__ import annotations
@@ -41,12 +42,16 @@ def complain(text: str) -> None:
 
 def command(arguments: Sequence[str]) -> int:
     """Do what the arguments ask for; returns the exit code."""
+    from safetax.config.hydra import run_hydra
+
     parsed = parse(arguments)
     if parsed.shell_completion:
-        return through_hydra(list(arguments))
+        run_hydra(arguments, run_job)
+        return 0
     from safetax.config.compose import Composer
-    from safetax.plan.record import sweep_folder
-    from safetax.run import session as sessions
+    from safetax.plan.record import outputs_folder, target_folder
+    from safetax.plan.status import status_of
+    from safetax.run.session import OWN_LAUNCHERS, Session
     from safetax.run.terminal import standard_console
 
     composer = Composer(parsed.config_dir, parsed.config_name or "config")
@@ -56,47 +61,31 @@ def command(arguments: Sequence[str]) -> int:
     if parsed.package is not None:
         composer.check_package(parsed.overrides, parsed.package, parsed.cfg)
     if parsed.help or parsed.hydra_help or parsed.info or parsed.cfg:
-        return through_hydra([*flags, *forced])
-    session = sessions.Session(composer, standard_console())
-    graph = session.plan(jobs)
-    outputs = sessions.outputs_of(jobs[0].config.runtime)
+        run_hydra([*flags, *forced], run_job)
+        return 0
+    session = Session(standard_console())
+    plan = session.plan(jobs)
+    outputs = outputs_folder(plan)
+    status = status_of(plan, outputs)
     if any(job.config.plan for job in jobs):
-        from safetax.plan.table import print_plan
-        from safetax.store.status import Store
-
-        store = Store(outputs, jobs[0].config.runtime.retry_errors)
-        print_plan(graph, store, session.console)
-        if composer.launcher == sessions.SLURM:
-            from safetax.run.slurm.table import print_jobs
-
-            print_jobs(graph, store, session.console)
-        if session.resolver.unknown:
-            session.say("Not known yet, so that fingerprints may still change:")
-        for line in session.resolver.unknown:
-            session.say(f"  {line.split('; ')[0]}")
+        session.show(status, composer.launcher)
         return 0
     check_writable(outputs)
-    elsewhere = composer.launcher == sessions.SLURM or jobs[0].config.stage.name == "prefetch"
-    session.check_ready(graph, outputs, here=not elsewhere)
-    if composer.launcher == sessions.SLURM:
-        from safetax.run.slurm.submit import check_cluster
-
-        check_cluster()
-    sessions.current = session
-    if parsed.multirun:
-        place = f"hydra.sweep.dir={quoted(sweep_folder(graph, outputs))}"
-    else:
-        place = f"hydra.run.dir={quoted(outputs / 'runs' / graph.runs[0].name)}"
-    through_hydra([*flags, place, *forced])
-    session.check()
+    session.check_ready(status, composer.launcher)
+    target = target_folder(plan, outputs, parsed.multirun)
+    if parsed.multirun and composer.launcher not in OWN_LAUNCHERS:
+        run_hydra([*flags, *composer.for_launcher(forced, target)], run_job)
+        return 0
+    composer.record(forced, target, parsed.multirun)
+    session.launch(plan, parsed.multirun, composer.launcher)
     return 0
 
 
 def parse(arguments: Sequence[str]) -> Namespace:
     """Parse the command line with Hydra's own parser."""
-    from hydra._internal.utils import get_args_parser
+    from safetax.config.hydra import argument_parser
 
-    parser = get_args_parser()
+    parser = argument_parser()
     parser.prog = "safetax"
     if "--version" in arguments:
         from importlib.metadata import version
@@ -146,11 +135,6 @@ def check_completion(asked: Sequence[str]) -> None:
         )
 
 
-def quoted(path: Path) -> str:
-    """Return a path as a quoted value of Hydra's override grammar."""
-    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
 def check_writable(outputs: Path) -> None:
     """Raise UserError unless the outputs folder can be made and written to."""
     existing = outputs
@@ -160,49 +144,21 @@ def check_writable(outputs: Path) -> None:
         raise UserError(f"runtime.outputs={outputs}: {existing} is no folder that can be written to; name another one.")
 
 
-def through_hydra(arguments: list[str]) -> int:
-    """Let Hydra do its part of the command; returns the exit code.
-
-    Raises:
-        UserError: Hydra cannot make the folder of the run or the sweep.
-    """
-    import hydra
-
-    from safetax.config.compose import conf_directory
-
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of a printed traceback and exit code 1
-    sys.argv = [sys.argv[0], *arguments]
-    try:
-        hydra.main(version_base="1.3", config_path=str(conf_directory()), config_name="config")(job)()
-    except BrokenPipeError:
-        raise
-    except OSError as error:  # a job's own errors are kept by the session
-        raise UserError(
-            f"{error.filename}: this folder cannot be made ({error.strerror}); name another one with runtime.outputs, "
-            "hydra.run.dir or hydra.sweep.dir."
-        ) from error
-    return 0
-
-
-def job(_: object) -> None:
-    """Hydra's task function: run the one job of this process."""
+def run_job(_: object) -> None:
+    """Run the one job of this process, for a launcher of another package, such as submitit_slurm or joblib."""
     from hydra.core.hydra_config import HydraConfig
 
-    from safetax.run import session as sessions
-
-    overrides = HydraConfig.get().overrides.task
-    if sessions.current is not None:
-        sessions.current.launch([overrides], sweep=False)
-        return
-    # A launcher of another package, such as submitit_slurm, calls this in a process of its own.
     from safetax.config.compose import Composer
+    from safetax.run.session import Session
     from safetax.run.terminal import standard_console
 
-    sources = HydraConfig.get().runtime.config_sources
+    settings = HydraConfig.get()
+    sources = settings.runtime.config_sources
     own = next((source.path for source in sources if source.provider == "command-line"), None)
-    session = sessions.Session(Composer(own, HydraConfig.get().job.config_name or "config"), standard_console())
-    session.launch([overrides], sweep=False)
-    session.check()
+    composer = Composer(own, settings.job.config_name or "config")
+    session = Session(standard_console())
+    plan = session.plan([composer.job(composer.force(settings.overrides.task))])
+    session.launch(plan, False, composer.launcher)
 
 
 if __name__ == "__main__":

@@ -156,8 +156,7 @@ def statuses_again(submission: Submission, before: Sequence[JobStatus]) -> tuple
 
 def run(chosen: argparse.Namespace, console: Console) -> int:
     """Do what the command line asks for."""
-    from safetax.config.compose import Composer
-    from safetax.run.session import Session
+    from safetax.run.finish import finish
     from safetax.run.slurm.outcome import outcome_of
     from safetax.run.slurm.submit import submit
 
@@ -166,7 +165,7 @@ def run(chosen: argparse.Namespace, console: Console) -> int:
     if chosen.report:
         plan = load_plan(target)
         outcome = outcome_of(plan, submission)
-        Session(Composer(), console).conclude(plan, submission.sweep, submission.outputs, outcome)
+        finish(plan, submission.sweep, submission.outputs, outcome, console)
         return 0
     check_slurm()
     if chosen.cancel:

@@ -31,7 +31,7 @@ def run_lab(outputs: Path, *overrides: str, sweep: bool = False) -> str:
     text = io.StringIO()
     composer = Composer()
     arguments = ["+experiment=lab_quick", "tracking=off", f"runtime.outputs={outputs}", *overrides]
-    session = Session(composer, Console(file=text, width=120))
+    session = Session(Console(file=text, width=120))
     try:
         session.run(session.plan(composer.jobs(arguments, multirun=sweep)), sweep=sweep)
     finally:

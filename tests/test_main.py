@@ -17,7 +17,6 @@ import safetax.__main__ as command_module
 from safetax.config.schema import Config
 from safetax.formatting import clock
 from safetax.plan.graph import Plan
-from safetax.run import session as sessions
 from safetax.run.session import Session
 
 HEAVY = ("torch", "transformers", "datasets", "lm_eval", "mlflow", "deepspeed", "matplotlib", "tokenizers", "numpy")
@@ -39,23 +38,19 @@ Safetax = Callable[..., Told]
 
 @dataclass
 class Launches:
-    """Stands in for running graphs: keeps the configurations of what Hydra hands over."""
+    """Stands in for running plans: keeps what the command would run."""
 
-    configs: list[list[Config]] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
 
-    def launch(self, session: Session, jobs: Sequence[Sequence[str]], sweep: bool) -> Plan:
-        graph = session.plan([session.composer.job(session.composer.force(overrides)) for overrides in jobs])
-        self.configs.append([run.config for run in graph.runs])
-        self.plans.append(graph)
-        return graph
+    @property
+    def configs(self) -> list[list[Config]]:
+        return [[run.config for run in plan.runs] for plan in self.plans]
 
 
 @pytest.fixture
 def launches(monkeypatch: pytest.MonkeyPatch) -> Launches:
     kept = Launches()
-    monkeypatch.setattr(Session, "launch", lambda session, jobs, sweep: kept.launch(session, jobs, sweep))
-    monkeypatch.setattr(sessions, "current", None)
+    monkeypatch.setattr(Session, "launch", lambda session, plan, sweep, launcher: kept.plans.append(plan))
     return kept
 
 
@@ -72,13 +67,13 @@ def safetax(
 
     def call(*arguments: str) -> Told:
         capsys.readouterr()
-        launches.configs.clear()
+        launches.plans.clear()
         monkeypatch.setattr(sys, "argv", ["safetax", *arguments])
         with pytest.raises(SystemExit) as ended:
             command_module.main()
         told = capsys.readouterr()
         left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-        return Told(int(ended.value.code or 0), told.out, told.err, [list(jobs) for jobs in launches.configs], left)
+        return Told(int(ended.value.code or 0), told.out, told.err, launches.configs, left)
 
     return call
 
@@ -236,12 +231,12 @@ def test_cfg_shows_the_job(safetax: Safetax) -> None:
     assert "\nhydra:" not in told.out
     assert "\n  epochs: 3\n" in safetax("--cfg", "job", "--resolve", "epochs=3").out
     assert safetax("--cfg", "job", "--package", "evaluation").out.startswith("# @package evaluation\nname: lab\n")
-    assert "GraphLauncher" in safetax("--cfg", "hydra").out
+    assert "hydra/launcher: local" in safetax("--cfg", "hydra").out
     assert told.left == []
 
 
 @pytest.mark.parametrize(
-    ("which", "text"), [("defaults", "dataset/benign"), ("searchpath", "conf"), ("plugins", "Graph")]
+    ("which", "text"), [("defaults", "dataset/benign"), ("searchpath", "conf"), ("plugins", "BasicLauncher")]
 )
 def test_info_shows_what_was_composed(safetax: Safetax, which: str, text: str) -> None:
     told = safetax("--info", which, "dataset=benign")
@@ -314,6 +309,18 @@ def test_a_sweep_of_the_users_own_experiment(safetax: Safetax, tmp_path: Path) -
     assert told.code == 0, told.err
     [jobs] = told.launched
     assert [(config.seed, config.dataset.limit, config.epochs) for config in jobs] == [(1, 7, 1.0), (2, 7, 1.0)]
+
+
+def test_a_launcher_of_another_package_is_given_the_jobs_one_by_one(safetax: Safetax, tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    arguments = ["-m", "hydra/launcher=basic", "+experiment=lab_figure", f"runtime.outputs={outputs}"]
+    told = safetax(*arguments, "dataset=safechain", "epochs=0,1", "seed=7")
+    assert told.code == 0, told.err
+    assert [[(job.epochs, job.seed, job.lrm_seed) for job in jobs] for jobs in told.launched] == [
+        [(0.0, 7, 7)],
+        [(1.0, 7, 7)],
+    ]
+    assert len(list(outputs.glob("sweeps/*/[01]/hydra/config.yaml"))) == 2
 
 
 def test_what_runs_is_what_was_planned(safetax: Safetax, launches: Launches) -> None:

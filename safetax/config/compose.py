@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetax.config.build import build
+from safetax.config.composition_errors import DATASET, PART, composition_errors
+from safetax.config.hydra import Loader, is_change, split_sweep, write_record
 from safetax.config.messages import nearest, show
 from safetax.config.references import first_missing, origin, resolved, unresolved
 from safetax.config.schema import Config
@@ -27,18 +28,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-DATASET = "dataset"
-"""The group of data sets."""
-_PART = re.compile(r"(?:\w+\.)*(?:source|parts\.\w+)")
-"""Keys of the data sets that another one is made of."""
 _NAME = re.compile(r"[A-Za-z_][\w.+-]*")
-
-
-def conf_directory() -> Path:
-    """Return the folder of the configuration: inside an installed package, beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "conf"
-    return installed if installed.is_dir() else package.parent / "conf"
 
 
 @dataclass(frozen=True)
@@ -58,39 +48,15 @@ class Composer:
     """
 
     def __init__(self, config_dir: str | None = None, config_name: str = "config") -> None:
-        from hydra._internal.config_loader_impl import ConfigLoaderImpl
-        from hydra._internal.utils import create_config_search_path
-        from hydra.core.config_search_path import SearchPathQuery
-        from hydra.core.utils import setup_globals
-
-        setup_globals()
-        self.config_name = config_name
+        self.loader = Loader(config_dir, config_name)
         self.launcher = ""
         """The option of hydra/launcher that is chosen; empty: nothing is composed yet."""
-        self.search_path = create_config_search_path(str(conf_directory()))
-        if config_dir is not None:
-            path = Path(config_dir).absolute()
-            if not path.is_dir():
-                raise ConfigError(
-                    f"--config-dir={config_dir}: there is no such folder; name a folder with YAML groups."
-                )
-            schema = SearchPathQuery(provider="schema")
-            self.search_path.prepend(provider="command-line", path=f"file://{path}", anchor=schema)
-        self.loader = ConfigLoaderImpl(config_search_path=self.search_path)
-        if not self.loader.repository.config_exists(config_name):
-            names = self._options("")
-            raise ConfigError(
-                f"--config-name={config_name}: there is no such configuration.{nearest(config_name, names)} "
-                f"Allowed are {', '.join(names)}."
-            )
         self._parsed: dict[str, Override] = {}
         self._composed: dict[tuple[str, ...], tuple[DictConfig, dict[str, Any]]] = {}
         self._configs: dict[tuple[str, ...], Config] = {}
 
     def force(self, overrides: Sequence[str]) -> list[str]:
         """Return the overrides with plain assignments of values in their forced form."""
-        from hydra.core.override_parser.types import OverrideType
-
         forced = []
         for parsed in self._parse([self._choosing(text) for text in overrides]):
             text = str(parsed.input_line)
@@ -101,7 +67,7 @@ class Composer:
                     f"{text}: there is no config group {group}.{nearest(group, groups)} "
                     f"Allowed are {', '.join(groups)}."
                 )
-            forced.append(f"++{text}" if assignment and parsed.type == OverrideType.CHANGE else text)
+            forced.append(f"++{text}" if assignment and is_change(parsed) else text)
         return forced
 
     def _choosing(self, text: str) -> str:
@@ -111,18 +77,17 @@ class Composer:
         """
         key, assigned, value = text.partition("=")
         names = [name.strip() for name in value.split(",")]
-        if not (assigned and _PART.fullmatch(key) and all(_NAME.fullmatch(name) for name in names)):
+        if not (assigned and PART.fullmatch(key) and all(_NAME.fullmatch(name) for name in names)):
             return text
         for name in names:
-            if name != "null" and not self._exists(DATASET, name):
+            if name != "null" and not self.loader.exists(DATASET, name):
                 raise ConfigError(f"{text}: {self._no_choice(name, DATASET)}")
         return text if "null" in names else f"{DATASET}@{text}"
 
     @cached_property
     def groups(self) -> list[str]:
         """Names of the config groups that a user chooses from."""
-        found = self.loader.list_groups("")
-        return sorted(group for group in found if group not in ("hydra", "lm_eval"))
+        return sorted(group for group in self.loader.groups() if group not in ("hydra", "lm_eval"))
 
     def jobs(self, overrides: Sequence[str], multirun: bool) -> list[Job]:
         """Return one job, or every job of the sweep that the overrides and ``hydra.sweeper.params`` span.
@@ -130,9 +95,7 @@ class Composer:
         Raises:
             ConfigError: whatever is wrong with the overrides or the configuration.
         """
-        with _composition_errors():  # looks where hydra.searchpath says, as Hydra will for its own composition
-            repository: Any = self.loader.repository
-            self.loader._process_config_searchpath(self.config_name, self._parse(overrides), repository)
+        self.loader.search(self._parse(overrides))
         forced = self.force(overrides)
         if not multirun:
             swept = [parsed for parsed in self._parse(forced) if parsed.is_sweep_override()]
@@ -150,13 +113,12 @@ class Composer:
 
     def check_package(self, overrides: Sequence[str], package: str, shown: str) -> None:
         """Raise ConfigError unless what ``--cfg`` shows (job, hydra or all) has a node by the name of ``--package``."""
-        from hydra.types import RunMode
         from omegaconf import OmegaConf
 
-        composed = self._load(self.force(overrides), RunMode.RUN)
+        composed = self.loader.load(self.force(overrides))
         names = [str(name) for name in composed if shown == "all" or (name == "hydra") == (shown == "hydra")]
         first = re.split(r"[.\[]", package)[0]
-        with _composition_errors():
+        with composition_errors():
             there = first in names and OmegaConf.select(composed, package) is not None
         if package != "_global_" and not there:
             raise ConfigError(
@@ -164,28 +126,43 @@ class Composer:
                 f"are {', '.join(names)}, and the keys below them."
             )
 
-    def _expand(self, forced: list[str]) -> list[list[str]]:
-        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-        from hydra.types import RunMode
+    def record(self, forced: Sequence[str], target: Path, sweep: bool) -> None:
+        """Leave Hydra's own record of a run or a sweep in a folder, or where Hydra's settings say.
+
+        Raises:
+            UserError: that folder cannot be made.
+        """
+        where, mode = ("sweep", "MULTIRUN") if sweep else ("run", "RUN")
+        settings = [f"hydra.{where}.dir={quoted(target)}", *forced, f"hydra.mode={mode}"]
+        write_record(self.loader.load(settings, sweep), sweep)
+
+    def for_launcher(self, forced: Sequence[str], target: Path) -> list[str]:
+        """Return the overrides with which Hydra itself sweeps as planned here, for a launcher of another package."""
+        return [f"hydra.sweep.dir={quoted(target)}", *self._spanning(forced), "hydra.sweeper.params=null"]
+
+    def _spanning(self, forced: Sequence[str]) -> list[str]:
+        """Return the forced overrides that span a sweep: those that a preset declares, then those of the command."""
         from omegaconf import OmegaConf
 
-        with _composition_errors():
-            loaded = self._load(forced, RunMode.MULTIRUN)
-            self.launcher = _launcher(loaded)
+        loaded = self.loader.load(forced, sweep=True)
+        self.launcher = _launcher(loaded)
+        with composition_errors():
             parameters = OmegaConf.select(loaded, "hydra.sweeper.params") or {}
-            declared = self.force([f"{key}={value}" for key, value in parameters.items()])
-        swept = [*self._parse(declared), *(each for each in self._parse(forced) if not each.is_hydra_override())]
+            declared = [f"{key}={value}" for key, value in parameters.items()]
+        return [*self.force(declared), *forced]
+
+    def _expand(self, forced: list[str]) -> list[list[str]]:
+        swept = [parsed for parsed in self._parse(self._spanning(forced)) if not parsed.is_hydra_override()]
         for parsed in swept:
             if parsed.is_sweep_override() and not _names_values(parsed):
                 raise ConfigError(
                     f"{plain(parsed)}: this names no values to run; allowed are lists (a,b,c), ranges (range(0,6)) and "
                     "choice(..)."
                 )
-        return BasicSweeper.split_arguments(swept, None)[0]
+        return split_sweep(swept)
 
     def _compose(self, overrides: Sequence[str]) -> Config:
         """Compose one job. Jobs of a sweep that choose the same options share what Hydra composes of YAML."""
-        from hydra.types import RunMode
         from omegaconf import open_dict
 
         assignments = [parsed for parsed in self._parse(overrides) if self._is_assignment(parsed)]
@@ -193,15 +170,14 @@ class Composer:
         choices = tuple(text for text in overrides if text not in texts)
         if choices not in self._composed:
             self._check_choices(choices)
-            composed = self._load(choices, RunMode.RUN)
+            composed = self.loader.load(choices)
             self.launcher = self.launcher or _launcher(composed)
             with open_dict(composed):
                 del composed["hydra"]
             self._composed[choices] = composed, unresolved(composed)
         composed, written = self._composed[choices]
         config = copy.deepcopy(composed)
-        with _composition_errors():
-            self.loader._apply_overrides_to_config(_checked(assignments, written), config)
+        self.loader.apply(_checked(assignments, written), config)
         forced = [first_missing(written, parsed.key_or_group) for parsed in assignments if parsed.is_force_add()]
         added = {path for path in forced if path is not None}
         return build(Config, resolved(config), self.groups, added, lambda path: origin(unresolved(config), path))
@@ -212,50 +188,15 @@ class Composer:
 
     def _is_choice(self, parsed: Override) -> bool:
         """Whether an override chooses an option of a config group; a dictionary is merged into the group's node."""
-        return self.loader.repository.group_exists(parsed.key_or_group) and not isinstance(parsed.value(), dict)
-
-    def _load(self, overrides: Sequence[str], mode: Any) -> DictConfig:
-        with _composition_errors(self._unreadable):
-            return self.loader.load_configuration(self.config_name, list(overrides), run_mode=mode)
-
-    def _unreadable(self, error: Exception) -> str | None:
-        """Return which YAML file it is that cannot be read, and why, where an error of Hydra's does not name it.
-
-        The files of the search path are read one by one, until one of them makes the same error.
-        """
-        from omegaconf import OmegaConf
-        from omegaconf.errors import GrammarParseError
-
-        cause = error.__cause__ or error
-        if not isinstance(cause, UnicodeDecodeError | GrammarParseError):
-            return None
-        repository: Any = self.loader.repository
-        folders = [Path(source.path) for source in repository.get_sources() if source.scheme() == "file"]
-        for path in (path for folder in folders for path in sorted(folder.rglob("*.yaml"))):
-            try:
-                OmegaConf.load(path)
-            except UnicodeDecodeError as found:
-                if str(found) == str(cause):
-                    return f"{path} is no UTF-8 text ({found.reason}): save it as UTF-8."
-            except GrammarParseError as found:
-                if str(found) == str(cause):
-                    key, why = f"{found.full_key}: " if found.full_key else "", str(found).splitlines()[0]
-                    return f"{path}: {key}this reference cannot be read ({why}); write it as ${{key}}."
-            except Exception:
-                continue  # not the file that is looked for
-        return None
+        return self.loader.is_group(parsed.key_or_group) and not isinstance(parsed.value(), dict)
 
     def _parse(self, overrides: Sequence[str]) -> list[Override]:
-        from hydra.core.override_parser.overrides_parser import OverridesParser
-        from hydra.errors import HydraException
-
         for text in overrides:
             if text in self._parsed:
                 continue
-            try:
-                parsed = OverridesParser.create(config_loader=self.loader).parse_overrides([text])[0]
-            except HydraException:
-                raise ConfigError(f"{text or repr(text)}: this is no override. {_advice(text)}") from None
+            parsed = self.loader.parse(text)
+            if parsed is None:
+                raise ConfigError(f"{text or repr(text)}: this is no override. {_advice(text)}")
             if not parsed.key_or_group:
                 raise ConfigError(f"{text}: this is no override. {_advice('')}")
             self._parsed[text] = parsed
@@ -268,29 +209,23 @@ class Composer:
                 continue
             value = parsed.value()
             for choice in value if isinstance(value, list) else [value]:
-                if not self._exists(parsed.key_or_group, choice):
+                if not self.loader.exists(parsed.key_or_group, choice):
                     key = parsed.get_key_element().lstrip("+")
                     raise ConfigError(f"{key}={show(choice)}: {self._no_choice(choice, parsed.key_or_group)}")
 
-    def _exists(self, group: str, choice: Any) -> bool:
-        if not isinstance(choice, str) or not choice:
-            return False
-        return self.loader.repository.config_exists(f"{group}/{choice}")
-
     def _no_choice(self, choice: Any, group: str) -> str:
-        options = self._options(group)
+        options = self.loader.options(group)
         return f"there is no such choice.{nearest(show(choice), options)} Allowed are {', '.join(options)}."
-
-    def _options(self, group: str) -> list[str]:
-        from hydra.core.object_type import ObjectType
-
-        found = self.loader.repository.get_group_options(group, ObjectType.CONFIG)
-        return sorted(name for name in found if not name.startswith("_"))
 
 
 def plain(parsed: Override) -> str:
     """Return an override as a user writes it, without the mark of the forced form."""
     return str(parsed.input_line).removeprefix("++")
+
+
+def quoted(path: Path) -> str:
+    """Return a path as a quoted value of Hydra's override grammar."""
+    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _names_values(parsed: Override) -> bool:
@@ -332,45 +267,3 @@ def _checked(assignments: Sequence[Override], written: Mapping[str, Any]) -> lis
 def _launcher(composed: DictConfig) -> str:
     """Return the option of hydra/launcher in a configuration that Hydra composed."""
     return str(composed.hydra.runtime.choices.get("hydra/launcher"))
-
-
-@contextmanager
-def _composition_errors(unreadable: Callable[[Exception], str | None] = lambda _: None) -> Iterator[None]:
-    """Turn complaints of Hydra, OmegaConf and the YAML parser into ConfigError.
-
-    Args:
-        unreadable: says which file an error is of that names none; None: it is of no file.
-    """
-    from hydra.errors import HydraException, MissingConfigException
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import MarkedYAMLError
-    from yaml.reader import ReaderError
-
-    try:
-        yield
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"{mark.name}, line {mark.line + 1}" if mark else "a file"
-        raise ConfigError(f"{place}: this is no valid YAML ({error.problem or error.context}).") from None
-    except ReaderError as error:
-        raise ConfigError(
-            f"{error.name}: this is no valid YAML (character {error.position}: {error.reason})."
-        ) from None
-    except MissingConfigException as error:
-        first = str(error).splitlines()[0]
-        choice = str(error.missing_cfg_file or "").rpartition("/")[2]
-        options = [name for name in error.options or [] if not name.startswith("_")]
-        hint = f"{nearest(choice, options)} Allowed are {', '.join(options)}." if options else ""
-        raise ConfigError(f"{first}.{hint}") from None
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        part = re.search(rf"Could not override '{DATASET}@([\w.]+)'", str(error))
-        if part and _PART.fullmatch(part[1]):
-            raise ConfigError(
-                f"{part[1]}: the data set that is chosen is not made of another one of that name; choose one that is, "
-                "such as dataset=dgr (dataset.source) or dataset=replay (dataset.parts.safety)."
-            ) from None
-        if told := unreadable(error):
-            raise ConfigError(told) from None
-        text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
-        reason = str(error.__cause__ or "").splitlines()[:1]
-        raise ConfigError(": ".join(part for part in [text, *reason] if part)) from None

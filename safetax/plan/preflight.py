@@ -25,10 +25,8 @@ from safetax.data.hub_places import cache, endpoint, is_cached, offline, page, t
 from safetax.models.gpus import visible_gpus
 from safetax.plan.estimate import Estimates, estimates
 from safetax.plan.estimate.memory import GIB
-from safetax.plan.graph import Plan
 from safetax.plan.requirements import Repository, libraries, refused_task, repositories, servers
-from safetax.plan.table import rows_of
-from safetax.store.status import Store
+from safetax.plan.status import PlanStatus
 from safetax.store.step import Step
 
 PATIENCE = 3.0
@@ -41,28 +39,25 @@ FINDER = (
 )
 
 
-def problems(plan: Plan, outputs: Path, environment: Mapping[str, str] = os.environ, here: bool = True) -> list[str]:
+def problems(status: PlanStatus, environment: Mapping[str, str] = os.environ, here: bool = True) -> list[str]:
     """Return what is missing, a line for each thing: key, value, what is missing, what to do.
 
     Args:
-        plan: the plan.
-        outputs: its outputs folder, which need not be there yet.
+        status: of the plan in its outputs folder, which need not be there yet.
         environment: variables that keys and tokens are looked for in.
         here: whether the steps run on this machine; else its libraries, GPUs and network say nothing.
     """
-    store = Store(outputs, plan.runs[0].config.runtime.retry_errors)
-    waiting = [row.step for row in rows_of(plan, store) if not row.cached]
+    waiting = status.waiting
     if not waiting:
         return []
-    configs = {step.key: run.config for run in reversed(plan.runs) for step in run.steps}
-    pairs = [(step, configs[step.key]) for step in waiting]
-    found = estimates(plan, store, waiting)
+    pairs = [(step, status.config_of[step.key]) for step in waiting]
+    found = estimates(status, waiting)
     needed = list({each.id: each for step, config in pairs for each in repositories(step, config)}.values())
     lines = [*_tasks(waiting), *_tokens(needed, environment), *_keys(pairs, environment)]
     if here:
         lines += [*_meeting(pairs), *_interpreters(pairs), *_libraries(pairs), *_gpus(pairs, found)]
         lines += _unreachable(pairs, needed, environment)
-    lines += _disk(found, outputs, environment)
+    lines += _disk(found, status.store.root, environment)
     return list(dict.fromkeys(lines))
 
 

@@ -67,19 +67,28 @@ def about_data(run: PlannedRun) -> dict[str, Any]:
     return {"data": run.data["alignment"].key, "shift": shift or None}
 
 
-def write_sweep(graph: Plan, runs: Sequence[PlannedRun], outputs: Path) -> Path:
+def write_sweep(plan: Plan, runs: Sequence[PlannedRun], outputs: Path) -> Path:
     """Write a sweep's record and return its folder."""
     names = [run.name for run in runs]
-    folder = sweep_folder(graph, outputs)
-    write_json(folder / "sweep.json", {"schema": 1, "id": graph.id, "name": folder.name, "runs": names})
+    folder = sweep_folder(plan, outputs)
+    write_json(folder / "sweep.json", {"schema": 1, "id": plan.id, "name": folder.name, "runs": names})
     return folder
 
 
-def sweep_folder(graph: Plan, outputs: Path) -> Path:
+def outputs_folder(plan: Plan) -> Path:
+    """Return the outputs folder of a plan as an absolute path."""
+    return Path(plan.runs[0].config.runtime.outputs).expanduser().absolute()
+
+
+def sweep_folder(plan: Plan, outputs: Path) -> Path:
     """Return the folder of a sweep."""
-    config = graph.runs[0].config
-    datasets = sorted({run.dataset for run in graph.runs if run.dataset})
-    return outputs / "sweeps" / "-".join([config.model.name, *datasets[:4], graph.id])
+    datasets = sorted({run.dataset for run in plan.runs if run.dataset})
+    return outputs / "sweeps" / "-".join([plan.runs[0].config.model.name, *datasets[:4], plan.id])
+
+
+def target_folder(plan: Plan, outputs: Path, sweep: bool) -> Path:
+    """Return the folder that a plan's report goes to: the sweep's, or that of its only run."""
+    return sweep_folder(plan, outputs) if sweep else outputs / "runs" / plan.runs[0].name
 
 
 def labelled(config: Config) -> dict[str, Any]:

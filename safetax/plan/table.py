@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from safetax.formatting import clock
 from safetax.plan.estimate import Estimate, Estimates, estimates
 from safetax.plan.estimate.memory import GIB
-from safetax.plan.graph import Plan
-from safetax.store.status import Store, described
+from safetax.plan.status import PlanStatus
+from safetax.store.status import described
 from safetax.store.step import Step
 
 if TYPE_CHECKING:
@@ -30,15 +30,14 @@ class Row:
     seconds: float | None
 
 
-def rows_of(plan: Plan, store: Store) -> list[Row]:
+def rows_of(status: PlanStatus) -> list[Row]:
     """Return the rows of a plan against what is on disk."""
     finished: dict[str, list[dict[str, Any]]] = {}
-    for manifest in store.finished():
+    for manifest in status.finished if status.to_do else ():
         finished.setdefault(manifest["kind"], []).append(manifest)
-    to_do = store.to_do(plan.steps)
     rows = []
-    for step in plan.steps:
-        pending = to_do.get(step.key)
+    for step in status.steps:
+        pending = status.to_do.get(step.key)
         if pending is None:
             rows.append(Row(step, True, "", None))
             continue
@@ -49,7 +48,7 @@ def rows_of(plan: Plan, store: Store) -> list[Row]:
         elif pending.status.complete:
             reason = "its weights were let go, and are needed"
         elif not reason and not pending.below:
-            reason = "; ".join(store.differences(step, similar)[:MOST_DIFFERENCES])
+            reason = "; ".join(status.store.differences(step, similar)[:MOST_DIFFERENCES])
         rows.append(Row(step, False, reason, seconds_of(step, similar)))
     return rows
 
@@ -72,12 +71,12 @@ def seconds_of(step: Step, similar: list[dict[str, Any]]) -> float | None:
     return seconds
 
 
-def print_plan(plan: Plan, store: Store, console: Console) -> None:
+def print_plan(status: PlanStatus, console: Console) -> None:
     """Print the graph of a plan, a line that sums it up, and what real models will take."""
     from rich.table import Table
     from rich.text import Text
 
-    rows = rows_of(plan, store)
+    rows = rows_of(status)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("step", "fingerprint", "what it is"):
         table.add_column(name, no_wrap=name != "what it is")
@@ -97,13 +96,13 @@ def print_plan(plan: Plan, store: Store, console: Console) -> None:
     if known:
         unknown = len(waiting) - len(known)
         time = f", about {clock(sum(known))}" + (f" and {unknown} steps of unknown time" if unknown else "")
-    runs = f"{len(plan.runs)} run{'s' * (len(plan.runs) != 1)}"
+    runs = f"{len(status.plan.runs)} run{'s' * (len(status.plan.runs) != 1)}"
     console.print(
         f"{runs}, {len(rows)} steps: {len(rows) - len(waiting)} cached, {len(waiting)} to run{time}. Nothing was run.",
         highlight=False,
         soft_wrap=True,
     )
-    print_estimates(estimates(plan, store, [row.step for row in waiting]), console)
+    print_estimates(estimates(status, status.waiting), console)
 
 
 def print_estimates(found: Estimates, console: Console) -> None:

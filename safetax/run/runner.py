@@ -8,13 +8,15 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from safetax.config.runtime import Runtime
-from safetax.errors import StepError, UserError
+from safetax.errors import UserError
+from safetax.run.outcome import RunOutcome
+from safetax.run.view import View
 from safetax.run.worker_process import WorkerProcess
 from safetax.store.manifest import LOG
-from safetax.store.status import Status, Store
+from safetax.store.status import Status, Store, wanted
 from safetax.store.step import Step
 from safetax.store.threads import usable_cores
 
@@ -23,62 +25,6 @@ PRIORITY = {"prepare": 0, "generate": 1, "score": 2, "perplexity": 3, "merge": 4
 
 Of trainings see :meth:`GraphRunner._urgency`.
 """
-
-
-class View(Protocol):
-    """Where the progress of a graph is shown."""
-
-    def begin(self, total: int) -> None:
-        """The graph has this many steps."""
-        ...
-
-    def reused(self, step: Step) -> None:
-        """A step is complete already."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Something to be said in a line."""
-        ...
-
-    def started(self, step: Step) -> None:
-        """A worker has begun a step."""
-        ...
-
-    def progress(self, step: Step, done: float, total: float, unit: str, rate: float | None) -> None:
-        """How far a step is; ``rate`` in tokens per second where known."""
-        ...
-
-    def finished(self, step: Step, seconds: float) -> None:
-        """A step is complete."""
-        ...
-
-    def failed(self, step: Step, message: str) -> None:
-        """A step failed."""
-        ...
-
-
-@dataclass
-class RunOutcome:
-    """What running a graph did."""
-
-    executed: list[Step] = field(default_factory=list)
-    reused: list[Step] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-    skipped: dict[str, Step] = field(default_factory=dict)
-    """Steps that were not begun, since an input failed."""
-    user_error: bool = False
-
-    def check(self) -> None:
-        """Raise for the failures, if any.
-
-        Raises:
-            UserError: all failures are for the user to mend.
-            StepError: a worker failed otherwise.
-        """
-        if not self.failed:
-            return
-        text = "\n".join([*self.failed.values(), "Finished steps are kept; run the same command again to go on."])
-        raise UserError(text) if self.user_error else StepError(text)
 
 
 @dataclass
@@ -124,7 +70,7 @@ class GraphRunner:
         """Bring all steps to completion, as far as that can be; steps stand in the order of their inputs."""
         self.view.begin(len(steps))
         self.waiting = {step.key: step for step in steps}
-        self.wanted = self.store.wanted(steps)
+        self.wanted = wanted(steps, self.store.statuses(steps))
         self.trainings_behind = trainings_behind(steps)
         try:
             while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from safetax.formatting import clock
 from safetax.store.step import Step
@@ -14,6 +14,38 @@ if TYPE_CHECKING:
 
 LINE_EVERY = 15.0
 """Seconds between two progress lines of one step in a log."""
+
+
+class View(Protocol):
+    """Where the progress of a graph is shown."""
+
+    def begin(self, total: int) -> None:
+        """The graph has this many steps."""
+        ...
+
+    def reused(self, step: Step) -> None:
+        """A step is complete already."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something to be said in a line."""
+        ...
+
+    def started(self, step: Step) -> None:
+        """A worker has begun a step."""
+        ...
+
+    def progress(self, step: Step, done: float, total: float, unit: str, rate: float | None) -> None:
+        """How far a step is; ``rate`` in tokens per second where known."""
+        ...
+
+    def finished(self, step: Step, seconds: float) -> None:
+        """A step is complete."""
+        ...
+
+    def failed(self, step: Step, message: str) -> None:
+        """A step failed."""
+        ...
 
 
 class PlainView:

@@ -105,33 +105,9 @@ class Store:
         write_json(directory / RUNTIME, dict(step.runtime))
         return directory
 
-    def wanted(self, steps: Sequence[Step]) -> set[str]:
-        """Return the steps whose outputs some step of a graph will read, since it is to be made.
-
-        Args:
-            steps: the graph, inputs before what uses them.
-        """
-        wanted: set[str] = set()
-        for step in reversed(steps):
-            if not self.status(step).serves(step.key in wanted):
-                wanted.update(source.key for source in step.inputs.values())
-        return wanted
-
-    def to_do(self, steps: Sequence[Step]) -> dict[str, Pending]:
-        """Return the steps of a graph that are not simply reused, by their keys.
-
-        Args:
-            steps: the graph, inputs before what uses them.
-        """
-        wanted = self.wanted(steps)
-        found: dict[str, Pending] = {}
-        for step in steps:
-            status = self.status(step)
-            again = not status.serves(step.key in wanted)
-            below = any(source.key in found for source in step.inputs.values())
-            if again or below:
-                found[step.key] = Pending(status, again, below)
-        return found
+    def statuses(self, steps: Iterable[Step]) -> dict[str, Status]:
+        """Return the status of each step by its key."""
+        return {step.key: self.status(step) for step in steps}
 
     def finished(self) -> Iterator[dict[str, Any]]:
         """Yield the manifests of all finished steps."""
@@ -148,6 +124,38 @@ class Store:
         """
         similar = most_similar(step.frozen(), finished, 1)
         return similar[0][1] if similar else []
+
+
+def wanted(steps: Sequence[Step], statuses: Mapping[str, Status]) -> set[str]:
+    """Return the steps whose outputs some step of a graph will read, since it is to be made.
+
+    Args:
+        steps: the graph, inputs before what uses them.
+        statuses: of each of them, by its key.
+    """
+    found: set[str] = set()
+    for step in reversed(steps):
+        if not statuses[step.key].serves(step.key in found):
+            found.update(source.key for source in step.inputs.values())
+    return found
+
+
+def to_do(steps: Sequence[Step], statuses: Mapping[str, Status]) -> dict[str, Pending]:
+    """Return the steps of a graph that are not simply reused, by their keys.
+
+    Args:
+        steps: the graph, inputs before what uses them.
+        statuses: of each of them, by its key.
+    """
+    read = wanted(steps, statuses)
+    found: dict[str, Pending] = {}
+    for step in steps:
+        status = statuses[step.key]
+        again = not status.serves(step.key in read)
+        below = any(source.key in found for source in step.inputs.values())
+        if again or below:
+            found[step.key] = Pending(status, again, below)
+    return found
 
 
 def errors_in(manifest: Mapping[str, Any]) -> int:

@@ -274,7 +274,7 @@ def test_several_wrong_values_are_all_named(composer: Composer) -> None:
 
 @pytest.mark.parametrize("group", ["model", "format", "stage", "dataset", "engine", "evaluation", "runtime", "world"])
 def test_an_unknown_choice_names_the_choices(composer: Composer, group: str) -> None:
-    options = composer._options(group)
+    options = composer.loader.options(group)
     text = message(composer, f"{group}=nosuch")
     assert text == f"{group}=nosuch: there is no such choice. Allowed are {', '.join(options)}."
     for option in options:
@@ -288,7 +288,7 @@ def test_an_unknown_choice_names_the_choices(composer: Composer, group: str) -> 
 
 @pytest.mark.parametrize("group", ["benchmark", "judge"])
 def test_an_unknown_choice_in_a_list_names_the_choices(composer: Composer, group: str) -> None:
-    first = composer._options(group)[0]
+    first = composer.loader.options(group)[0]
     assert message(composer, f"{group}=[{first},nosuch]").startswith(f"{group}=nosuch: there is no such choice.")
     assert f"Did you mean {first}?" in message(composer, f"{group}=[{first[:-1]}]")
     assert message(composer, f"{group}=[]").startswith(f"{group}=[] leaves")

@@ -35,6 +35,7 @@ from safetax.plan.estimate.workload import prompts_of, training_rows
 from safetax.plan.graph import Plan
 from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
+from safetax.plan.status import status_of
 from safetax.store.manifest import MANIFEST, write_json
 from safetax.store.status import Store
 
@@ -78,7 +79,7 @@ def planned(config: Config) -> Plan:
 
 def estimated(config: Config, outputs: Path) -> Estimates:
     graph = planned(config)
-    return estimates(graph, Store(outputs), graph.steps)
+    return estimates(status_of(graph, outputs), graph.steps)
 
 
 # What is known of real machines
@@ -294,7 +295,7 @@ def test_hours_follow_from_rows_and_share_of_the_arithmetic(tmp_path: Path) -> N
     ]
     folder = Store(tmp_path).directory(train.inputs["data"])
     (folder / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
-    stage = next(stage for stage in estimates(graph, Store(tmp_path), [train]).stages)
+    stage = next(stage for stage in estimates(status_of(graph, tmp_path), [train]).stages)
     tokens = 20_040
     flops = 4 * 2 * tokens * flops_per_token(LARGE, training(), SHARDED, tokens)
     assert stage.hours == pytest.approx(flops / (1e15 * 0.5) / 3600)
@@ -344,7 +345,7 @@ def test_a_finished_generation_of_the_model_says_how_fast_it_is(tmp_path: Path) 
     finish(Store(tmp_path), steps[2].frozen(), written)
     manifest = Store(tmp_path).directory(steps[2]) / MANIFEST
     manifest.write_text(manifest.read_text().replace("2026-01-01T00", "2025-12-31T00"))  # on another day
-    found = estimates(graph, Store(tmp_path), [step for step in graph.steps if step not in steps[:3]])
+    found = estimates(status_of(graph, tmp_path), [step for step in graph.steps if step not in steps[:3]])
     assert any("at 600 a second (measured)" in stage.time for stage in found.stages)
 
 
@@ -382,8 +383,8 @@ def test_a_sweep_counts_each_step_once_and_shows_like_ones_together(tmp_path: Pa
     configs = [composed(f"epochs={epochs}") for epochs in (1, 2, 3)]
     one = plan([(Resolver(lenient=True).resolve(configs[0]), ())])
     all_of_them = plan([(Resolver(lenient=True).resolve(config), ()) for config in configs])
-    alone = next(stage for stage in estimates(one, Store(tmp_path), one.steps).stages if stage.scratch)
-    together = next(s for s in estimates(all_of_them, Store(tmp_path), all_of_them.steps).stages if s.scratch)
+    alone = next(stage for stage in estimates(status_of(one, tmp_path), one.steps).stages if stage.scratch)
+    together = next(s for s in estimates(status_of(all_of_them, tmp_path), all_of_them.steps).stages if s.scratch)
     assert len(together.steps) == 3 and "3 trainings" in together.title
     assert together.hours == pytest.approx(6 * alone.hours)
     assert together.disk == 3 * alone.disk and together.scratch == alone.scratch
@@ -391,7 +392,7 @@ def test_a_sweep_counts_each_step_once_and_shows_like_ones_together(tmp_path: Pa
 
 def test_what_is_done_takes_nothing(tmp_path: Path) -> None:
     graph = planned(composed())
-    assert estimates(graph, Store(tmp_path), []).stages == []
+    assert estimates(status_of(graph, tmp_path), []).stages == []
 
 
 def test_a_model_of_unknown_shape_is_said_to_be_unknown(tmp_path: Path) -> None:
@@ -405,7 +406,7 @@ def shown(graph: Plan, outputs: Path, width: int) -> str:
     from safetax.plan.table import print_plan
 
     text = io.StringIO()
-    print_plan(graph, Store(outputs), Console(file=text, width=width))
+    print_plan(status_of(graph, outputs), Console(file=text, width=width))
     return text.getvalue()
 
 

@@ -24,7 +24,8 @@ from typing import Any
 
 import pytest
 
-from safetax.config.compose import Composer, conf_directory
+from safetax.config.compose import Composer
+from safetax.config.hydra import conf_directory
 from safetax.plan.graph import Plan
 from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver

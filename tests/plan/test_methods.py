@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from safetax.config.compose import Composer, conf_directory
+from safetax.config.compose import Composer
+from safetax.config.hydra import conf_directory
 from safetax.plan.graph import PlannedRun
 from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from safetax.config.compose import Composer, conf_directory
+from safetax.config.compose import Composer
+from safetax.config.hydra import conf_directory
 from safetax.config.schema import Model, Shape
 from safetax.errors import UserError
 

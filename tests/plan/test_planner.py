@@ -11,8 +11,9 @@ from typing import Annotated
 
 import pytest
 
-from safetax.config.compose import Composer, conf_directory
+from safetax.config.compose import Composer
 from safetax.config.fields import HashedUnless, Label
+from safetax.config.hydra import conf_directory
 from safetax.config.identity import identity, restore_node
 from safetax.plan.graph import Plan, PlannedRun
 from safetax.plan.planner import plan

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ import pytest
 from safetax.config.compose import Composer
 from safetax.config.schema import Config
 from safetax.data.hub_places import is_cached
+from safetax.plan import preflight
 from safetax.plan.graph import Plan
 from safetax.plan.planner import plan
-from safetax.plan.preflight import problems, why_unreachable
+from safetax.plan.preflight import why_unreachable
 from safetax.plan.requirements import refused_task
 from safetax.plan.resolve import Resolver
+from safetax.plan.status import status_of
 from safetax.store.manifest import MANIFEST, write_json
 from safetax.store.step import Step
 from tests.support.hub_stand_in import running
@@ -39,6 +42,10 @@ def composed(*overrides: str) -> Config:
 
 def planned(*overrides: str) -> Plan:
     return plan([(Resolver(lenient=True).resolve(composed(*overrides)), ())])
+
+
+def problems(graph: Plan, outputs: Path, environment: Mapping[str, str] = os.environ, here: bool = True) -> list[str]:
+    return preflight.problems(status_of(graph, outputs), environment, here)
 
 
 @pytest.fixture
@@ -368,7 +375,8 @@ def test_torch_is_not_imported() -> None:
         "import sys; from safetax.plan.preflight import problems; from safetax.config.compose import Composer\n"
         "from safetax.plan.planner import plan; from safetax.plan.resolve import Resolver; from pathlib import Path\n"
         "job = Composer().job(['model=s1.1-32b', 'runtime=single'])\n"
-        "problems(plan([(Resolver(lenient=True).resolve(job.config), ())]), Path('/nonexistent'))\n"
+        "from safetax.plan.status import status_of\n"
+        "problems(status_of(plan([(Resolver(lenient=True).resolve(job.config), ())]), Path('/nonexistent')))\n"
         "print(sorted({'torch', 'transformers', 'deepspeed', 'openai', 'datasets'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

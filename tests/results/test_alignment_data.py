@@ -13,6 +13,7 @@ from safetax.plan.graph import Plan, PlannedRun
 from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
 from safetax.plan.sections import unused_sections
+from safetax.plan.status import status_of
 from safetax.plan.table import stage_lines
 from safetax.records import Example, write_records
 from safetax.results.alignment_data import data_of, perplexity_texts
@@ -21,7 +22,6 @@ from safetax.results.reader import Run as Written
 from safetax.results.reader import Steps
 from safetax.run.slurm.jobs import jobs_of
 from safetax.store.manifest import MANIFEST
-from safetax.store.status import Store
 from safetax.store.step import Step
 from tests.conftest import run_lab
 from tests.support.prepared import composer
@@ -114,7 +114,7 @@ def test_jobs_ask_for_a_copy_of_the_model_and_for_no_gpu_to_mix_weights() -> Non
 
 def test_the_estimate_counts_one_pass_and_the_weights(tmp_path: Path) -> None:
     graph = planned("+experiment=s1", "epochs=1", "shift=true", "interpolation=0.5", "runtime.gpu_memory=80")
-    stages = {stage.title.split(":")[0]: stage for stage in estimates(graph, Store(tmp_path), graph.steps).stages}
+    stages = {stage.title.split(":")[0]: stage for stage in estimates(status_of(graph, tmp_path), graph.steps).stages}
     reading, mixing, training = stages["shift"], stages["interpolation"], stages["alignment"]
     assert reading.fits and 0 < reading.hours < training.hours
     # 1,000 rows of 120 tokens, 2 operations for each parameter and token, 40 % of 989 TFLOP/s

@@ -18,7 +18,8 @@ import pytest
 
 from safetax.config.runtime import Runtime
 from safetax.errors import StepError, UserError
-from safetax.run.runner import GraphRunner, RunOutcome, trainings_behind
+from safetax.run.outcome import RunOutcome
+from safetax.run.runner import GraphRunner, trainings_behind
 from safetax.run.worker_process import WorkerProcess
 from safetax.store.locks import is_locked, locked
 from safetax.store.manifest import clear, outputs_digest, read_json, write_json

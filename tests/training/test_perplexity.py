@@ -14,7 +14,7 @@ import yaml
 from transformers import AutoModelForCausalLM
 
 from safetax.config.build import build
-from safetax.config.compose import conf_directory
+from safetax.config.hydra import conf_directory
 from safetax.config.identity import identity
 from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetax.config.compose import conf_directory
+from safetax.config.hydra import conf_directory
 from safetax.data.hub import hub_commit
 from safetax.data.sources import file as rows_of_file
 from safetax.errors import ConfigError

@@ -20,11 +20,11 @@ from safetax.plan.estimate.reading import merge_estimate, perplexity_estimate
 from safetax.plan.estimate.shapes import shape_of
 from safetax.plan.estimate.stage import Estimate, Work
 from safetax.plan.estimate.training import resolve_offload, training_estimate
-from safetax.store.status import Store
 from safetax.store.step import Step
 
 if TYPE_CHECKING:  # the plan itself asks this package what to offload
-    from safetax.plan.graph import Plan, PlannedRun
+    from safetax.plan.graph import PlannedRun
+    from safetax.plan.status import PlanStatus
 
 __all__ = ["Estimate", "Estimates", "estimates", "resolve_offload"]
 
@@ -51,20 +51,19 @@ class Estimates:
         return sum(stage.disk for stage in self.stages) + max((stage.scratch for stage in self.stages), default=0.0)
 
 
-def estimates(plan: Plan, store: Store, waiting: Sequence[Step]) -> Estimates:
+def estimates(status: PlanStatus, waiting: Sequence[Step]) -> Estimates:
     """Return what the steps take that are not done.
 
     Args:
-        plan: the plan.
-        store: finished steps, whose data and measurements are used.
+        status: of the plan; the data and measurements of finished steps are used.
         waiting: the steps to be run.
     """
     found = Estimates()
-    runs = [run for run in plan.runs if run.config.model.start == "pretrained"]
+    runs = [run for run in status.plan.runs if run.config.model.start == "pretrained"]
     pending = {step.key for step in waiting}
     if not any(step.key in pending for run in runs for step in run.steps):
         return found
-    done = sorted(store.finished(), key=lambda manifest: manifest["provenance"]["finished"])
+    done = sorted(status.finished, key=lambda manifest: manifest["provenance"]["finished"])
     groups: dict[tuple[Any, ...], list[Work]] = {}
     seen: set[str] = set()
     for run in runs:
@@ -85,7 +84,7 @@ def estimates(plan: Plan, store: Store, waiting: Sequence[Step]) -> Estimates:
         "score": judging_estimate,
     }
     for works in groups.values():
-        found.stages.append(makers[works[0].step.kind](works, store, done))
+        found.stages.append(makers[works[0].step.kind](works, status.store, done))
         found.downloads |= dict(filter(None, map(_download, works)))
     return found
 

@@ -10,6 +10,7 @@ from safetax.config.runtime import Slurm
 from safetax.config.schema import Config
 from safetax.plan.estimate.generation import gpus_of_a_copy
 from safetax.plan.estimate.reading import gpus_to_read
+from safetax.plan.status import PlanStatus
 from safetax.store.step import Step, StepKind
 
 ROUNDS = ("generate", "score")
@@ -57,6 +58,17 @@ class Job:
             return f"perplexity of {count} data sets under {first.split(' under ', 1)[-1]}"
         what = "answer {} prompt sets" if self.kind == "generate" else "judge or grade {} sets of responses"
         return f"{what.format(count)}: {first.split(': ', 1)[-1]}"
+
+
+def cluster_jobs(status: PlanStatus, at_work: Mapping[str, str]) -> list[Job]:
+    """Return the jobs for what is not done of a plan, and what no job is to do already.
+
+    Args:
+        status: of the plan.
+        at_work: the steps that a living job will do, with its number.
+    """
+    to_do = status.to_do.keys() - at_work.keys()
+    return jobs_of(status.steps, status.config_of, lambda step: step.key in to_do)
 
 
 def jobs_of(steps: Sequence[Step], config_of: Mapping[str, Config], to_do: Callable[[Step], bool]) -> list[Job]:

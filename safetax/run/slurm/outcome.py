@@ -6,7 +6,7 @@ import contextlib
 
 from safetax.errors import UserError
 from safetax.plan.graph import Plan
-from safetax.run.runner import RunOutcome
+from safetax.run.outcome import RunOutcome
 from safetax.run.slurm.record import Submission
 from safetax.run.slurm.watch import JobStatus, job_statuses
 from safetax.store.slurm import Queued, queue

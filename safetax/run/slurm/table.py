@@ -6,24 +6,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from safetax.plan.estimate import estimates
-from safetax.plan.graph import Plan
+from safetax.plan.status import PlanStatus
 from safetax.plan.table import rows_of
-from safetax.run.slurm.jobs import Resources
+from safetax.run.slurm.jobs import Resources, cluster_jobs
 from safetax.run.slurm.record import Submission
-from safetax.run.slurm.submit import cluster_jobs
-from safetax.store.status import Store
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 
-def print_jobs(plan: Plan, store: Store, console: Console) -> None:
+def print_jobs(status: PlanStatus, console: Console) -> None:
     """Print the jobs that a plan would be submitted as, what each asks for, and how long it should take."""
     from rich.text import Text
 
-    jobs = cluster_jobs(plan, store, {})
-    hours = hours_of(plan, store)
+    jobs = cluster_jobs(status, {})
+    hours = hours_of(status)
     table = _table("job", "what it is", "needs", "after", "limit", "estimate")
     known = 0.0
     for index, job in enumerate(jobs):
@@ -55,11 +53,11 @@ def print_submission(submission: Submission, console: Console) -> None:
     console.print(table)
 
 
-def hours_of(plan: Plan, store: Store) -> dict[str, float]:
+def hours_of(status: PlanStatus) -> dict[str, float]:
     """Return how many hours each step that is to be done should take, where that can be said."""
-    rows = [row for row in rows_of(plan, store) if not row.cached]
+    rows = [row for row in rows_of(status) if not row.cached]
     found = {row.step.key: row.seconds / 3600 for row in rows if row.seconds is not None}
-    for stage in estimates(plan, store, [row.step for row in rows]).stages:
+    for stage in estimates(status, status.waiting).stages:
         for step in stage.steps:
             found.setdefault(step.key, stage.hours / len(stage.steps) / max(1, stage.gpus))
     return found

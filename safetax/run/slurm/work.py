@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetax.errors import StepError
-from safetax.run.slurm.record import load, requeue_path, state_path
+from safetax.run.slurm.executor import again_later, job_number, leave_requeue_to_script
+from safetax.run.slurm.record import load, state_path
 from safetax.run.worker_process import WorkerProcess
 from safetax.store.locks import shared_use
 from safetax.store.manifest import LOG, SCRATCH, read_manifest, write_json
@@ -99,11 +100,9 @@ class StepsJob:
 
     def checkpoint(self) -> Any:
         """Have a training write a checkpoint, and return what goes on with it; called as the job is about to end."""
-        from submitit.helpers import DelayedSubmission
-
         self._stop(self.warn - 15.0)
         self.note("requeued")
-        return DelayedSubmission(dataclasses.replace(self, worker=None, told=0.0, first={}))
+        return again_later(dataclasses.replace(self, worker=None, told=0.0, first={}))
 
     def _progress(self, event: Mapping[str, Any]) -> None:
         """Tell how far a step is, and when and at what it began, which says how long the rest will take."""
@@ -203,18 +202,18 @@ class ReportJob:
         """Write them."""
         from rich.console import Console
 
-        from safetax.config.compose import Composer
-        from safetax.run.session import Session
+        from safetax.run.finish import finish
+        from safetax.run.retention import release_weights
         from safetax.run.slurm.outcome import outcome_of
 
         leave_requeue_to_script(Path(self.target))
         self._note("running")
-        session = Session(Composer(), Console(width=160))
+        console, outputs = Console(width=160), Path(self.outputs)
         outcome = outcome_of(self.plan, load(Path(self.target)))
         try:
-            with shared_use(Path(self.outputs)):
-                session.conclude(self.plan, self.sweep, Path(self.outputs), outcome)
-            session.let_go(self.plan, Path(self.outputs))
+            with shared_use(outputs):
+                finish(self.plan, self.sweep, outputs, outcome, console)
+            release_weights(self.plan, outputs, console)
         except Exception as error:
             self._note("failed", message=f"{type(error).__name__}: {error}")
             raise
@@ -226,27 +225,7 @@ class ReportJob:
 
     def checkpoint(self) -> Any:
         """Begin again in the job's next turn."""
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self)
-
-
-def leave_requeue_to_script(target: Path) -> None:
-    """Have submitit leave a file where it would have Slurm queue the job again: the batch script looks for it."""
-    from submitit.slurm.slurm import SlurmJobEnvironment
-
-    asked = requeue_path(target, job_number())
-    asked.unlink(missing_ok=True)
-
-    def ask(self: SlurmJobEnvironment, countdown: int) -> None:
-        asked.touch()
-
-    SlurmJobEnvironment._requeue = ask
-
-
-def job_number() -> str:
-    """Return Slurm's number of the job that this process is in."""
-    return os.environ["SLURM_JOB_ID"]
+        return again_later(self)
 
 
 def node_name() -> str:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from safetax.config.build import build
-from safetax.config.compose import conf_directory
+from safetax.config.hydra import conf_directory
 from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer
 from safetax.data.datasets import DatasetContext, traces

@@ -235,7 +235,7 @@ def test_a_run_of_a_real_model(tmp_path: Path) -> None:
         multirun=False,
     )
     text = io.StringIO()
-    session = Session(composer, Console(file=text, width=120))
+    session = Session(Console(file=text, width=120))
     try:
         session.run(session.plan(jobs), sweep=False)
     finally:

@@ -35,7 +35,7 @@ from safetax.run.session import Session
 
 outputs, *overrides = sys.argv[1:]
 composer = Composer()
-session = Session(composer, Console())
+session = Session(Console())
 arguments = ["+experiment=lab_quick", "tracking=off", f"runtime.outputs={outputs}", *overrides]
 (run,) = session.plan(composer.jobs(arguments, multirun=False)).runs
 try:
@@ -77,7 +77,7 @@ def pushed(hub: Hub | None, outputs: Path, *overrides: str, **environment: str) 
 
 def plan_run(*overrides: str) -> PlannedRun:
     composer = Composer()
-    session = Session(composer, None)  # pyright: ignore[reportArgumentType]
+    session = Session(None)  # pyright: ignore[reportArgumentType]
     return session.plan(composer.jobs(["+experiment=lab_quick", *overrides], multirun=False)).runs[0]
 
 

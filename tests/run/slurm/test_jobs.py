@@ -21,13 +21,14 @@ from safetax.errors import UserError
 from safetax.plan.graph import Plan
 from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
+from safetax.plan.status import status_of
 from safetax.plan.table import rows_of
-from safetax.run.session import Session
-from safetax.run.slurm.jobs import Job, jobs_of
+from safetax.run.retention import release_weights
+from safetax.run.slurm.executor import leave_requeue_to_script
+from safetax.run.slurm.jobs import Job, cluster_jobs, jobs_of
 from safetax.run.slurm.record import Submission, Submitted, load, save, state_path
-from safetax.run.slurm.submit import cluster_jobs, submit
+from safetax.run.slurm.submit import submit
 from safetax.run.slurm.watch import SILENT, JobStatus, job_statuses, remaining, tail
-from safetax.run.slurm.work import leave_requeue_to_script
 from safetax.store import slurm as slurm_commands
 from safetax.store.manifest import release, write_json
 from safetax.store.slurm import Queued
@@ -280,9 +281,11 @@ def test_weights_that_were_let_go_are_made_again_where_a_job_needs_them(slurm: F
     finish(store, *done.steps)
     for step in trainings(done.steps).values():
         release(store.directory(step), ".safetensors")
-    made = {step.key for job in cluster_jobs(graph, store, {}) for step in job.steps if step.kind == "train"}
+    made = {
+        step.key for job in cluster_jobs(status_of(graph, outputs), {}) for step in job.steps if step.kind == "train"
+    }
     assert made >= {step.key for step in trainings(other.steps).values()}, "base, LRM, and what is trained from it"
-    shown = {row.step.key: row.reason for row in rows_of(graph, store) if not row.cached}
+    shown = {row.step.key: row.reason for row in rows_of(status_of(graph, outputs)) if not row.cached}
     aligned = trainings(done.steps)["align on direct_refusal"]
     for step in trainings(done.steps).values():
         needed = "its weights were let go, and are needed"
@@ -292,7 +295,9 @@ def test_weights_that_were_let_go_are_made_again_where_a_job_needs_them(slurm: F
     sent(graph, outputs, sweep=True)
     whole = {name for name, step in trainings(done.steps).items() if store.status(step).complete}
     assert whole == {"align on direct_refusal"}, "nothing needs its weights, so its job keeps it as it is"
-    assert not [row for row in rows_of(lab(outputs, "dataset=direct_refusal"), Store(outputs)) if row.step is aligned]
+    assert not [
+        row for row in rows_of(status_of(lab(outputs, "dataset=direct_refusal"), outputs)) if row.step is aligned
+    ]
 
 
 def test_weights_stay_while_jobs_count_on_them(slurm: FakeSlurm, tmp_path: Path) -> None:
@@ -301,16 +306,16 @@ def test_weights_stay_while_jobs_count_on_them(slurm: FakeSlurm, tmp_path: Path)
     finish(store, *mine.steps)
     sent(other, outputs)
     text = io.StringIO()
-    session = Session(Composer(), Console(file=text, width=300))
-    session.let_go(mine, outputs)
+    console = Console(file=text, width=300)
+    release_weights(mine, outputs, console)
     assert "weights in" in text.getvalue() and "jobs of the cluster, such as 101, may need them" in text.getvalue()
     (slurm.folder / "silent").touch()
-    session.let_go(mine, outputs)
+    release_weights(mine, outputs, console)
     assert "jobs were submitted there, and Slurm does not answer" in text.getvalue()
     assert not [step for step in mine.steps if store.status(step).released]
     (slurm.folder / "silent").unlink()
     (slurm.folder / "queue").write_text("")
-    session.let_go(mine, outputs)
+    release_weights(mine, outputs, console)
     assert "weights let go" in text.getvalue()
     assert all(store.status(step).released for step in trainings(mine.steps).values())
 

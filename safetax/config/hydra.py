@@ -1,0 +1,208 @@
+"""Hydra's side of the command: its parser, its loader, its own run, and the record that it leaves of one.
+
+What Hydra does not offer in public is named here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetax.config.composition_errors import composition_errors
+from safetax.config.messages import nearest
+from safetax.errors import ConfigError, UserError
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+
+VERSION_BASE = "1.3"
+"""The version of Hydra whose defaults hold."""
+
+
+def conf_directory() -> Path:
+    """Return the folder of the configuration: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"
+
+
+class Loader:
+    """Loads configurations from the YAML of one search path.
+
+    Args:
+        config_dir: a folder of the user's own configuration, which adds to ours.
+        config_name: the primary configuration.
+    """
+
+    def __init__(self, config_dir: str | None, config_name: str) -> None:
+        from hydra import version
+        from hydra._internal.config_loader_impl import ConfigLoaderImpl
+        from hydra._internal.utils import create_config_search_path
+        from hydra.core.config_search_path import SearchPathQuery
+        from hydra.core.utils import setup_globals
+
+        version.setbase(VERSION_BASE)
+        setup_globals()
+        self.config_name = config_name
+        search_path = create_config_search_path(str(conf_directory()))
+        if config_dir is not None:
+            path = Path(config_dir).absolute()
+            if not path.is_dir():
+                raise ConfigError(
+                    f"--config-dir={config_dir}: there is no such folder; name a folder with YAML groups."
+                )
+            schema = SearchPathQuery(provider="schema")
+            search_path.prepend(provider="command-line", path=f"file://{path}", anchor=schema)
+        self._loader = ConfigLoaderImpl(config_search_path=search_path)
+        self._repository: Any = self._loader.repository
+        if not self._repository.config_exists(config_name):
+            names = self.options("")
+            raise ConfigError(
+                f"--config-name={config_name}: there is no such configuration.{nearest(config_name, names)} "
+                f"Allowed are {', '.join(names)}."
+            )
+
+    def search(self, overrides: list[Override]) -> None:
+        """Look where ``hydra.searchpath`` says too."""
+        with composition_errors():
+            self._loader._process_config_searchpath(self.config_name, overrides, self._repository)
+
+    def groups(self) -> list[str]:
+        """Return the names of all config groups."""
+        return self._loader.list_groups("")
+
+    def is_group(self, key: str) -> bool:
+        """Whether there is a config group of that name."""
+        return self._repository.group_exists(key)
+
+    def exists(self, group: str, choice: Any) -> bool:
+        """Whether a group has an option."""
+        return isinstance(choice, str) and bool(choice) and self._repository.config_exists(f"{group}/{choice}")
+
+    def options(self, group: str) -> list[str]:
+        """Return the options of a group, sorted."""
+        from hydra.core.object_type import ObjectType
+
+        found = self._repository.get_group_options(group, ObjectType.CONFIG)
+        return sorted(name for name in found if not name.startswith("_"))
+
+    def parse(self, text: str) -> Override | None:
+        """Return an override as Hydra reads it, or None where it cannot be read."""
+        from hydra.core.override_parser.overrides_parser import OverridesParser
+        from hydra.errors import HydraException
+
+        try:
+            return OverridesParser.create(config_loader=self._loader).parse_overrides([text])[0]
+        except HydraException:
+            return None
+
+    def load(self, overrides: Sequence[str], sweep: bool = False) -> DictConfig:
+        """Return the configuration that Hydra composes of overrides, its own settings included.
+
+        Raises:
+            ConfigError: Hydra, OmegaConf or the YAML parser complains.
+        """
+        from hydra.types import RunMode
+
+        mode = RunMode.MULTIRUN if sweep else RunMode.RUN
+        folders = [Path(source.path) for source in self._repository.get_sources() if source.scheme() == "file"]
+        with composition_errors(folders):
+            return self._loader.load_configuration(self.config_name, list(overrides), run_mode=mode)
+
+    def apply(self, assignments: list[Override], config: DictConfig) -> None:
+        """Change values of a configuration."""
+        with composition_errors():
+            self._loader._apply_overrides_to_config(assignments, config)
+
+
+def argument_parser() -> ArgumentParser:
+    """Return Hydra's own parser of the command line."""
+    from hydra._internal.utils import get_args_parser
+
+    return get_args_parser()
+
+
+def is_change(override: Override) -> bool:
+    """Whether an override says what a key is to be; else it adds or deletes one."""
+    from hydra.core.override_parser.types import OverrideType
+
+    return override.type == OverrideType.CHANGE
+
+
+def split_sweep(overrides: list[Override]) -> list[list[str]]:
+    """Return the overrides of each job that overrides with several values span; the last of a key counts."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    return BasicSweeper.split_arguments(overrides, None)[0]
+
+
+def run_hydra(arguments: Sequence[str], task: Callable[[Any], None]) -> None:
+    """Let Hydra do a command line: help, ``--cfg``, ``--info``, completion, or jobs by a launcher of another package.
+
+    Args:
+        arguments: of the command line.
+        task: called for each job, in the process where its launcher has it done.
+    """
+    import hydra
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of a printed traceback and exit code 1
+    sys.argv = [sys.argv[0], *arguments]
+    with _folders_made():
+        hydra.main(version_base=VERSION_BASE, config_path=str(conf_directory()), config_name="config")(task)()
+
+
+def write_record(config: DictConfig, sweep: bool) -> None:
+    """Leave the files that Hydra leaves of a run or a sweep, and set up logging and environment as it does.
+
+    Args:
+        config: what Hydra composed, its own settings included.
+        sweep: whether it is of a sweep, which leaves ``multirun.yaml``; a run leaves ``hydra/*.yaml``.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.utils import configure_log
+    from omegaconf import OmegaConf, open_dict, read_write
+
+    HydraConfig.instance().set_config(config)  # what ${hydra:..} refers to
+    settings = config.hydra
+    configure_log(settings.hydra_logging, settings.verbose)
+    folder = Path(settings.sweep.dir if sweep else settings.run.dir)
+    with _folders_made():
+        folder.mkdir(parents=True, exist_ok=True)
+        if sweep:
+            OmegaConf.save(config, folder / "multirun.yaml")
+            return
+        with read_write(settings.runtime), open_dict(settings.runtime):
+            settings.runtime.output_dir = str(folder.absolute())
+        configure_log(settings.job_logging, settings.verbose)
+        os.environ.update(settings.job.env_set)
+        if settings.output_subdir is not None:
+            (folder / settings.output_subdir).mkdir(parents=True, exist_ok=True)
+            job = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+            own = OmegaConf.masked_copy(config, "hydra")
+            parts = {"config.yaml": job, "hydra.yaml": own, "overrides.yaml": settings.overrides.task}
+            for name, part in parts.items():
+                OmegaConf.save(part, folder / settings.output_subdir / name)
+
+
+@contextmanager
+def _folders_made() -> Iterator[None]:
+    """Turn the complaint of a folder that cannot be made into one for the user."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(
+            f"{error.filename}: this folder cannot be made ({error.strerror}); name another one with runtime.outputs, "
+            "hydra.run.dir or hydra.sweep.dir."
+        ) from error

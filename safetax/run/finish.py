@@ -1,0 +1,120 @@
+"""The end of a run or a sweep, here or in a job of the cluster: its records, results, report, tracking and pushes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetax.config.schema import Config
+from safetax.errors import StepError
+from safetax.plan.graph import Plan
+from safetax.plan.record import write_record, write_sweep
+from safetax.report.hub.push import push
+from safetax.run.outcome import RunOutcome
+from safetax.run.terminal import say, shown
+from safetax.store.locks import locked
+from safetax.store.manifest import read_json, write_json
+from safetax.store.status import Store, errors_in
+from safetax.store.step import Step
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+REPORT_VERSION = 5
+"""Raised when the report begins to show something else for the same results."""
+
+
+def finish(plan: Plan, sweep: bool, outputs: Path, outcome: RunOutcome, console: Console) -> None:
+    """Write the records of the runs that are whole, their results, report and tracking; push what is to be pushed.
+
+    Args:
+        plan: what was to be done.
+        sweep: whether its runs are those of a sweep, which then has a report of its own.
+        outputs: its outputs folder.
+        outcome: what became of its steps.
+        console: where it is said.
+
+    Raises:
+        UserError, StepError: steps failed, or the report cannot be written.
+    """
+    _tell_errors(Store(outputs), plan.steps, console)
+    finished = {step.key for step in [*outcome.executed, *outcome.reused]}
+    runs = [run for run in plan.runs if all(step.key in finished for step in run.steps)]
+    # With 0 epochs no data set matters, so several jobs of a sweep may be one run.
+    runs = list({run.name: run for run in runs}.values())
+    folders = [write_record(run, outputs) for run in runs]
+    target = write_sweep(plan, runs, outputs) if sweep and runs else (folders[0] if folders else None)
+    try:
+        if target is not None:
+            with locked(target):  # another run of the same may be writing the same report
+                _report(target, folders, outputs, plan.runs[0].config, sweep, console)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        outcome.check()
+        raise StepError(
+            f"the report could not be written ({type(error).__name__}: {error}). All steps are kept; "
+            f"make it again: python -m safetax.report {shown(target or outputs)}"
+        ) from error
+    outcome.check()
+    for run in runs:
+        push(run, outputs, console)
+
+
+def _tell_errors(store: Store, steps: Sequence[Step], console: Console) -> None:
+    """Say how many verdicts are errors, and of which judges."""
+    found = [(step, errors_in(store.manifest(step) or {})) for step in steps if step.kind == "score"]
+    judges = sorted({step.identity["judge"]["kind"] for step, count in found if count})
+    if judges:
+        say(
+            console,
+            f"{sum(count for _, count in found)} verdicts of {', '.join(judges)} are errors and stand in no score "
+            "(verdicts.jsonl says why); runtime.retry_errors=true judges those steps again.",
+        )
+
+
+def _report(target: Path, folders: list[Path], outputs: Path, config: Config, sweep: bool, console: Console) -> None:
+    from safetax.results.collect import collect, write_results
+
+    results = collect([target])
+    digest = digest_of([REPORT_VERSION, results.document, results.provenance])
+    if (read_json(target / "report.json") or {}).get("digest") != digest or not (target / "report.html").is_file():
+        from safetax.report.build import build_report
+
+        build_report([target], target)
+        if sweep:
+            for folder in folders:
+                write_results(collect([folder]), folder)
+        write_json(target / "report.json", {"digest": digest})
+    if config.tracking == "mlflow":
+        _track(folders, outputs, target if sweep else None, results.document, console)
+    from safetax.report.tables import terminal_table
+
+    console.print(terminal_table(results.document))
+    if config.note:
+        say(console, config.note)
+    say(console, f"Report:  {shown(target / 'report.html')}")
+    say(console, f"Results: {shown(target / 'results.json')}")
+
+
+def _track(
+    folders: list[Path], outputs: Path, sweep: Path | None, results: Mapping[str, Any], console: Console
+) -> None:
+    """Write the runs to MLflow; a failure there is said, and loses nothing."""
+    try:
+        from safetax.report.mlflow.tracking import track
+
+        track(folders, outputs, sweep, results)
+    except Exception as error:
+        say(
+            console,
+            f"Warning: the runs were not tracked in MLflow ({type(error).__name__}: {error}). The results are on "
+            "disk; run the same command again to track them.",
+            "yellow",
+        )
+
+
+def digest_of(values: Any) -> str:
+    """Return a hash over JSON values."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
