@@ -83,10 +83,23 @@ def test_the_readme_says_what_each_room_is_for(room: str) -> None:
     assert f"{room}/ {caption}".lower() in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split()).lower()
 
 
+def test_the_readme_s_tree_names_what_there_is() -> None:
+    """The folders of the checkout, and the modules at the root of the package, in the order that the tree has them."""
+    (tree,) = re.findall(r"^```\n(conf/ .*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    modules = {
+        name for name in re.findall(r"\b(\w+)\.py\b(?! is the)", tree) if (ROOT / "safetax" / f"{name}.py").is_file()
+    }
+    assert modules == {path.stem for path in (ROOT / "safetax").glob("*.py")} - {"__init__"}
+    folders = {path.relative_to(ROOT).parts[0] for path in tracked() if len(path.relative_to(ROOT).parts) > 1}
+    assert set(re.findall(r"^(\w+)/ ", tree, re.M)) == {folder for folder in folders if not folder.startswith(".")}
+    assert set(re.findall(r"^  (\w+)/ ", tree, re.M)) == ROOMS
+
+
 def test_planning_imports_nothing_heavy() -> None:
     """From the command to a checked plan, with the light half of every component that safetax has."""
     components = [f"{place}.{kind}" for package, place in PLACES.items() for kind in component_kinds(package)]
     modules = [
+        "safetax.api",
         "safetax.plan.planner",
         "safetax.plan.table",
         "safetax.run.session",
