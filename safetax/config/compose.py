@@ -39,6 +39,17 @@ class Job:
     config: Config
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """What Hydra composes of chosen options, before values of it are changed."""
+
+    config: DictConfig
+    written: Mapping[str, Any]
+    """The same as plain values, in which references stand as they were written."""
+    settings: DictConfig
+    """Hydra's own."""
+
+
 class Composer:
     """Composes jobs from overrides over one search path.
 
@@ -52,7 +63,7 @@ class Composer:
         self.launcher = ""
         """The option of hydra/launcher that is chosen; empty: nothing is composed yet."""
         self._parsed: dict[str, Override] = {}
-        self._composed: dict[tuple[str, ...], tuple[DictConfig, dict[str, Any]]] = {}
+        self._chosen: dict[tuple[str, ...], _Chosen] = {}
         self._configs: dict[tuple[str, ...], Config] = {}
 
     def force(self, overrides: Sequence[str]) -> list[str]:
@@ -142,12 +153,17 @@ class Composer:
 
     def _spanning(self, forced: Sequence[str]) -> list[str]:
         """Return the forced overrides that span a sweep: those that a preset declares, then those of the command."""
-        from omegaconf import OmegaConf
+        from omegaconf import OmegaConf, open_dict
 
-        loaded = self.loader.load(forced, sweep=True)
-        self.launcher = _launcher(loaded)
+        unswept = [str(parsed.input_line) for parsed in self._parse(forced) if not parsed.is_sweep_override()]
+        choices, assignments = self._split(unswept)
+        chosen = self._choose(choices)
+        config = copy.deepcopy(chosen.config)
+        with open_dict(config):
+            config.hydra = chosen.settings
+        self.loader.apply(assignments, config)
         with composition_errors():
-            parameters = OmegaConf.select(loaded, "hydra.sweeper.params") or {}
+            parameters = OmegaConf.select(config, "hydra.sweeper.params") or {}
             declared = [f"{key}={value}" for key, value in parameters.items()]
         return [*self.force(declared), *forced]
 
@@ -163,24 +179,33 @@ class Composer:
 
     def _compose(self, overrides: Sequence[str]) -> Config:
         """Compose one job. Jobs of a sweep that choose the same options share what Hydra composes of YAML."""
-        from omegaconf import open_dict
-
-        assignments = [parsed for parsed in self._parse(overrides) if self._is_assignment(parsed)]
-        texts = {parsed.input_line for parsed in assignments}
-        choices = tuple(text for text in overrides if text not in texts)
-        if choices not in self._composed:
-            self._check_choices(choices)
-            composed = self.loader.load(choices)
-            self.launcher = self.launcher or _launcher(composed)
-            with open_dict(composed):
-                del composed["hydra"]
-            self._composed[choices] = composed, unresolved(composed)
-        composed, written = self._composed[choices]
-        config = copy.deepcopy(composed)
-        self.loader.apply(_checked(assignments, written), config)
-        forced = [first_missing(written, parsed.key_or_group) for parsed in assignments if parsed.is_force_add()]
+        choices, assignments = self._split(overrides)
+        chosen = self._choose(choices)
+        config = copy.deepcopy(chosen.config)
+        self.loader.apply(_checked(assignments, chosen.written), config)
+        forced = [first_missing(chosen.written, parsed.key_or_group) for parsed in assignments if parsed.is_force_add()]
         added = {path for path in forced if path is not None}
         return build(Config, resolved(config), self.groups, added, lambda path: origin(unresolved(config), path))
+
+    def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
+        """Return the overrides that say what is composed, and those that change values of it."""
+        parsed = self._parse(overrides)
+        choices = tuple(str(each.input_line) for each in parsed if not self._is_assignment(each))
+        return choices, [each for each in parsed if self._is_assignment(each)]
+
+    def _choose(self, choices: tuple[str, ...]) -> _Chosen:
+        """Return what Hydra composes of choices, each once."""
+        from omegaconf import open_dict
+
+        if choices not in self._chosen:
+            self._check_choices(choices)
+            composed = self.loader.load(choices)
+            settings = composed.hydra
+            self.launcher = self.launcher or str(settings.runtime.choices.get("hydra/launcher"))
+            with open_dict(composed):
+                del composed["hydra"]
+            self._chosen[choices] = _Chosen(composed, unresolved(composed), settings)
+        return self._chosen[choices]
 
     def _is_assignment(self, parsed: Override) -> bool:
         """Whether an override changes a value of the composed configuration, and not what is composed."""
@@ -262,8 +287,3 @@ def _checked(assignments: Sequence[Override], written: Mapping[str, Any]) -> lis
             )
         replaced.append(parsed.key_or_group)
     return list(assignments)
-
-
-def _launcher(composed: DictConfig) -> str:
-    """Return the option of hydra/launcher in a configuration that Hydra composed."""
-    return str(composed.hydra.runtime.choices.get("hydra/launcher"))

@@ -1,33 +1,34 @@
-"""Which steps and runs of an outputs folder can go, and their removal."""
+"""Which steps and runs of an outputs folder can go, and their removal: ``python -m safetax.steps prune``."""
 
 from __future__ import annotations
 
-import os
-import re
+import argparse
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from safetax.config.messages import nearest
 from safetax.errors import UserError
-from safetax.run.slurm.record import FOLDER, JOBS
-from safetax.store.locks import lock_path, owner, try_locked
-from safetax.store.manifest import MANIFEST, SCRATCH, STEP, read_json, read_manifest, write_json
-from safetax.store.step import VERSIONS
+from safetax.formatting import bytes_in_words
+from safetax.run.step_index import (
+    MOST_NAMED,
+    RunRecord,
+    StepIndex,
+    read_runs,
+    size_of,
+    step_folders,
+    submissions,
+    title_of,
+)
+from safetax.run.terminal import add_row, plain_table, say
+from safetax.store.claims import living
+from safetax.store.locks import exclusive_use, lock_path, owner, try_locked
+from safetax.store.manifest import MANIFEST, SCRATCH, read_json, read_manifest, write_json
 
-MOST_NAMED = 5
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """A run on disk, or one that was submitted to a cluster; ``steps`` is None where its record cannot be read."""
-
-    name: str
-    folder: Path
-    steps: tuple[str, ...] | None
-    overrides: tuple[str, ...]
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -40,37 +41,6 @@ class Removable:
     title: str
     reason: str
     size: int
-
-
-def step_folders(outputs: Path) -> Iterator[Path]:
-    """Yield the folders of the steps in an outputs folder, whatever their state, sorted."""
-    for kind in sorted(VERSIONS):
-        for path in sorted((outputs / kind).glob("*")):
-            if re.fullmatch(r"[0-9a-f]{12}", path.name) and path.is_dir():
-                yield path
-
-
-def read_runs(outputs: Path) -> list[RunRecord]:
-    """Return the runs of an outputs folder, sorted by name."""
-    found: dict[str, RunRecord] = {}
-    for path in sorted(outputs.glob("runs/*/run.json")):
-        record = read_json(path) or {}
-        steps = record.get("steps")
-        known = tuple(map(str, steps)) if isinstance(steps, list) else None
-        overrides = tuple(map(str, record.get("overrides") or ()))
-        found[path.parent.name] = RunRecord(path.parent.name, path.parent, known, overrides)
-    for record in _submissions(outputs).values():
-        for name, steps in record["runs"].items():
-            overrides = tuple(record.get("overrides", {}).get(name, ()))
-            found.setdefault(name, RunRecord(name, outputs / "runs" / name, tuple(steps), overrides))
-    return sorted(found.values(), key=lambda run: run.name)
-
-
-def _submissions(outputs: Path) -> dict[Path, dict[str, Any]]:
-    """Return the records of what was submitted to a cluster; their runs need their steps before they are whole."""
-    paths = [path for kind in ("runs", "sweeps") for path in sorted(outputs.glob(f"{kind}/*/{FOLDER}/{JOBS}"))]
-    found = {path: read_json(path) for path in paths}
-    return {path: record for path, record in found.items() if record is not None}
 
 
 def dropped_runs(runs: list[RunRecord], keep: Collection[str], drop: Collection[str]) -> list[RunRecord]:
@@ -138,7 +108,7 @@ def remove(removable: Removable) -> str | None:
     if removable.what == "run":
         (removable.path / "run.json").unlink(missing_ok=True)
         _remove_tree(removable.path)
-        for path, record in _submissions(removable.path.parent.parent).items():
+        for path, record in submissions(removable.path.parent.parent).items():
             if record["runs"].pop(removable.key, None) is not None:
                 write_json(path, record)
         return None
@@ -162,19 +132,63 @@ def _remove_tree(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def title_of(directory: Path) -> str:
-    """Return what a step is in words, as far as its folder says."""
-    frozen: dict[str, Any] = read_json(directory / STEP) or read_json(directory / MANIFEST) or {}
-    return str(frozen.get("title", "?"))
+def prune(index: StepIndex, chosen: argparse.Namespace, console: Console) -> int:
+    """Remove what no kept run refers to; returns 1 where it was not to be."""
+
+    def find() -> list[Removable]:
+        runs = read_runs(index.outputs)
+        return find_removable(index.outputs, runs, dropped_runs(runs, chosen.keep_run, chosen.drop_run))
+
+    removable = find()
+    if not removable:
+        say(console, f"Nothing to remove in {index.outputs}: its runs need all of its steps.")
+        return 0
+    table = plain_table("", "what", "what it is", "why", ">size")
+    for entry in removable:
+        held = entry.what == "step" and owner(entry.path)
+        reason = f"stays: {held} is at it" if held else entry.reason
+        add_row(table, entry.what, entry.key, entry.title, reason, bytes_in_words(entry.size))
+    console.print(table)
+    total = bytes_in_words(sum(entry.size for entry in removable))
+    say(console, f"{len(removable)} to remove, {total}.")
+    dropped = {entry.key for entry in removable if entry.what == "run"}
+    for sweep in sorted(index.outputs.glob("sweeps/*/sweep.json")):
+        if dropped & set((read_json(sweep) or {}).get("runs", ())):
+            say(console, f"The sweep {sweep.parent} names such a run; its report stays and cannot be made again.")
+    if chosen.dry_run:
+        say(console, "Nothing was removed (--dry-run).")
+        return 0
+    if not chosen.yes and not confirmed():
+        say(console, "Nothing was removed.")
+        return 1
+    with exclusive_use(index.outputs) as free:
+        if not free:
+            raise UserError(f"A run is at work in {index.outputs} and counts on its steps; prune when it is done.")
+        if waiting := living(index.outputs):
+            jobs = sorted(set(waiting.values()))
+            raise UserError(
+                f"{len(jobs)} jobs of the cluster ({', '.join(jobs[:5])}{', ..' * (len(jobs) > 5)}) are to make steps "
+                f"in {index.outputs} and count on others there; prune when they have ended, or cancel them."
+            )
+        # Again, since a run may have ended while the question stood.
+        still = {entry.key for entry in find()}
+        freed = removed = 0
+        for entry in removable:
+            held = None if entry.key not in still else remove(entry)
+            if held:
+                say(console, f"{entry.key} stays: {held} is at it.")
+            elif entry.key in still:
+                removed, freed = removed + 1, freed + entry.size
+            else:
+                say(console, f"{entry.key} stays: it is needed by now.")
+    say(console, f"{removed} removed, {bytes_in_words(freed)}.")
+    return 0
 
 
-def size_of(directory: Path) -> int:
-    """Return the bytes of all files below a folder."""
-    total = 0
-    for root, _, names in os.walk(directory):
-        for name in names:
-            try:
-                total += (Path(root) / name).lstat().st_size
-            except FileNotFoundError:  # a worker is at it
-                continue
-    return total
+def confirmed() -> bool:
+    """Ask whether to remove; no answer is a no."""
+    try:
+        return input("Remove them? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 PIPED_WIDTH = 200
 """Columns where no terminal says how many there are: a step is one line, which other programs can search."""
@@ -30,3 +31,21 @@ def say(console: Console, text: str, style: str | None = None) -> None:
 def shown(path: Path) -> str:
     """Return a path as a person would type it: relative where it lies below the working folder."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def plain_table(*columns: str) -> Table:
+    """Return an empty table; a name that begins with ``>`` is a column of numbers."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        right = name.startswith(">")
+        table.add_column(name.lstrip(">"), justify="right" if right else "left", no_wrap=name != "what it is")
+    return table
+
+
+def add_row(table: Table, *cells: Any) -> None:
+    """Add a row to a table; text in it is taken as it is."""
+    from rich.text import Text
+
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))

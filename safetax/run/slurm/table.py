@@ -10,19 +10,17 @@ from safetax.plan.status import PlanStatus
 from safetax.plan.table import rows_of
 from safetax.run.slurm.jobs import Resources, cluster_jobs
 from safetax.run.slurm.record import Submission
+from safetax.run.terminal import add_row, plain_table, say
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 
 def print_jobs(status: PlanStatus, console: Console) -> None:
     """Print the jobs that a plan would be submitted as, what each asks for, and how long it should take."""
-    from rich.text import Text
-
     jobs = cluster_jobs(status, {})
     hours = hours_of(status)
-    table = _table("job", "what it is", "needs", "after", "limit", "estimate")
+    table = plain_table("job", "what it is", "needs", "after", ">limit", ">estimate")
     known = 0.0
     for index, job in enumerate(jobs):
         estimate = [hours[step.key] for step in job.steps if step.key in hours]
@@ -31,25 +29,23 @@ def print_jobs(status: PlanStatus, console: Console) -> None:
         after = ", ".join(str(place + 1) for place in job.after)
         shown = "" if whole is None else _hours(whole)
         limit = _hours(job.resources.minutes / 60)
-        table.add_row(str(index + 1), Text(f"{job.kind}: {job.title}"), str(job.resources), after, limit, shown)
+        add_row(table, str(index + 1), f"{job.kind}: {job.title}", str(job.resources), after, limit, shown)
     last = str(len(jobs) + 1)
-    table.add_row(last, "results and report", "", "all" if jobs else "", "", "")
+    add_row(table, last, "results and report", "", "all" if jobs else "", "", "")
     console.print()
     console.print(table)
     gpus = max((job.resources.gpus * job.resources.nodes for job in jobs), default=0)
     hungry = f", at most {gpus} GPUs in one, about {known:,.1f} GPU-hours where known" if gpus else ""
-    console.print(f"{len(jobs) + 1} jobs{hungry}.", highlight=False, soft_wrap=True)
+    say(console, f"{len(jobs) + 1} jobs{hungry}.")
 
 
 def print_submission(submission: Submission, console: Console) -> None:
     """Print the jobs that were submitted."""
-    from rich.text import Text
-
-    table = _table("job", "what it is", "needs", "after")
+    table = plain_table("job", "what it is", "needs", "after")
     for job in submission.jobs:
         after = _shortened([*(submission.jobs[place].id for place in job.after), *job.others])
         needs = str(Resources(**job.resources))
-        table.add_row(job.id, Text(f"{job.kind}: {job.title}" if job.steps else job.title), needs, after)
+        add_row(table, job.id, f"{job.kind}: {job.title}" if job.steps else job.title, needs, after)
     console.print(table)
 
 
@@ -61,17 +57,6 @@ def hours_of(status: PlanStatus) -> dict[str, float]:
         for step in stage.steps:
             found.setdefault(step.key, stage.hours / len(stage.steps) / max(1, stage.gpus))
     return found
-
-
-def _table(*names: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        table.add_column(
-            name, no_wrap=name != "what it is", justify="right" if name in ("limit", "estimate") else "left"
-        )
-    return table
 
 
 def _shortened(numbers: Sequence[str]) -> str:
