@@ -84,9 +84,10 @@ def run_bare(job: Any) -> float:
     from safetax.data.chat import ChatRenderer
     from safetax.models.checkpoint import load_model, load_tokenizer
     from safetax.records import Example, read_records
-    from safetax.training.batches import Collator, tokenise
+    from safetax.training.arguments import optimizer_steps
+    from safetax.training.batches import Collator
     from safetax.training.optimizers import make_optimizer
-    from safetax.training.trainer import optimizer_steps
+    from safetax.training.rows import tokenise
 
     training = restore_node(Training, job.identity["training"])
     tokenizer = load_tokenizer(job.identity, job.inputs)
@@ -108,7 +109,7 @@ def run_bare(job: Any) -> float:
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        tokens += collator.waiting.popleft().tokens
+        tokens += collator.counts.popleft().tokens
     return tokens / (time.monotonic() - started)
 
 

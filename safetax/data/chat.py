@@ -25,7 +25,7 @@ class TrainingRow:
 
     tokens: list[int]
     completion_start: int
-    concerned: bool = False
+    in_objective: bool = False
     """Whether the training's objective has a term of this row."""
 
 

@@ -15,8 +15,8 @@ PREFIX = "base_model.model."
 """What peft puts before the names of a model's tensors."""
 
 
-def with_adapters(model: Any, lora: Lora, float32: bool) -> Any:
-    """Return the model with adapters that are trained in place of its weights.
+def add_adapters(model: Any, lora: Lora, float32: bool) -> Any:
+    """Return the model with low-rank adapters that are trained in place of its weights.
 
     Args:
         model: a model of transformers; its modules are replaced in place.
@@ -52,11 +52,11 @@ def with_adapters(model: Any, lora: Lora, float32: bool) -> Any:
     return get_peft_model(model, settings, autocast_adapter_dtype=float32)
 
 
-def merged(state: Mapping[str, torch.Tensor], lora: Lora) -> dict[str, torch.Tensor]:
-    """Return the tensors of the model without adapters whose weights do what weights and adapters did together.
+def merge_adapters(state: Mapping[str, torch.Tensor], lora: Lora) -> dict[str, torch.Tensor]:
+    """Merge adapters into the weights and return the tensors of the plain model, by name.
 
     Args:
-        state: tensors of a model that ``with_adapters`` returned, gathered where they are spread over ranks.
+        state: tensors of a model that ``add_adapters`` returned, whole ones also where they were sharded.
         lora: the settings that it was made with.
     """
     found = {}

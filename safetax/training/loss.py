@@ -1,4 +1,4 @@
-"""Cross-entropy without the logits of all tokens at once.
+"""The chunked loss: cross-entropy without the logits of all tokens at once.
 
 At a vocabulary of 152,000 and a context of 32,768 tokens the logits of one row alone are 20 GB in float32, and the
 usual loss holds several tensors of that size. Here the output embedding is multiplied with a few tokens at a time, with
@@ -20,10 +20,10 @@ import torch
 
 from safetax.errors import UserError
 from safetax.training.batches import IGNORED, ROW_TOKENS
-from safetax.training.objective_term import CONCERNED, TOTAL, Term
+from safetax.training.objective_term import IN_OBJECTIVE, OBJECTIVE_TOKENS, ObjectiveTerm
 
-Measure = Callable[[torch.Tensor, torch.Tensor | None, slice, bool], tuple[torch.Tensor, torch.Tensor | None]]
-"""Sums a quantity over a few tokens: takes their logits and the frozen model's, float32 and of shape [tokens,
+ChunkSum = Callable[[torch.Tensor, torch.Tensor | None, slice, bool], tuple[torch.Tensor, torch.Tensor | None]]
+"""Sums a quantity over a chunk of tokens: takes their logits and the reference model's, float32 and of shape [tokens,
 vocabulary], where the tokens stand among all, and whether gradients are wanted; returns the sum and its gradient by the
 logits, which it may overwrite."""
 
@@ -31,7 +31,7 @@ SCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 """Names in a model's config that mean that its logits are more than the output embedding's product."""
 
 
-def use_chunked_loss(model: Any, tokens: int | None, term: Term | None = None) -> None:
+def use_chunked_loss(model: Any, tokens: int | None, term: ObjectiveTerm | None = None) -> None:
     """Have a causal language model compute its loss from the logits of a few tokens at a time.
 
     Its forward pass with ``labels`` then returns a loss and no logits; without, it is as before. With ``row_tokens``
@@ -53,53 +53,55 @@ def use_chunked_loss(model: Any, tokens: int | None, term: Term | None = None) -
         if tokens is None:
             setting, remedy = "loss_mean=rows", "loss_mean=tokens"
         raise UserError(f"{setting} does not go with the model {type(model).__name__} ({why}); set {remedy}.")
-    whole_forward, whole_head = model.forward, head.forward
+    plain_forward, plain_head = model.forward, head.forward
 
     def head_forward(
         self: Any,
         hidden: torch.Tensor,
         labels: torch.Tensor | None = None,
-        chosen: torch.Tensor | None = None,
-        frozen: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+        reference_hidden: torch.Tensor | None = None,
         row_tokens: torch.Tensor | None = None,
     ) -> torch.Tensor:
         if labels is None:
-            return whole_head(hidden)
+            return plain_head(hidden)
         # Position t predicts token t + 1.
         hidden, labels = hidden[:, :-1], labels[:, 1:]
         kept = labels != IGNORED
         chunk = tokens or max(1, labels.numel())
         weights = None if row_tokens is None else 1.0 / row_tokens[:, 1:][kept]
         loss = summed_cross_entropy(hidden[kept], self.weight, self.bias, labels[kept], chunk, weights)
-        if term is None or chosen is None:
+        if term is None or mask is None:
             return loss
-        compared = None
-        if term.frozen is not None and frozen is not None:
-            theirs = term.frozen.head
-            compared = (frozen[:, :-1][chosen], theirs.weight, theirs.bias)
-        measure = _of_objective(term, labels[chosen])
-        values: Any = _Summed.apply(hidden[chosen], self.weight, self.bias, compared, measure, chunk)
+        reference = None
+        if term.reference is not None and reference_hidden is not None:
+            reference_head = term.reference.head
+            reference = (reference_hidden[:, :-1][mask], reference_head.weight, reference_head.bias)
+        chunk_sum = _objective_chunk_sum(term, labels[mask])
+        values: Any = _ChunkedSum.apply(hidden[mask], self.weight, self.bias, reference, chunk_sum, chunk)
         # One tensor with the term or without: ZeRO-3 counts what a module returns, and ranks may differ in the term.
         return torch.stack([loss, values])
 
     def forward(self: Any, *arguments: Any, labels: torch.Tensor | None = None, **keywords: Any) -> Any:
-        concerned, total, row_tokens = (keywords.pop(name, None) for name in (CONCERNED, TOTAL, ROW_TOKENS))
+        in_objective, total, row_tokens = (
+            keywords.pop(name, None) for name in (IN_OBJECTIVE, OBJECTIVE_TOKENS, ROW_TOKENS)
+        )
         if labels is None:
-            return whole_forward(*arguments, **keywords)
+            return plain_forward(*arguments, **keywords)
         from transformers.modeling_outputs import CausalLMOutputWithPast
 
         items = keywords.pop("num_items_in_batch", None)
         items = (labels[:, 1:] != IGNORED).sum() if items is None else items
-        chosen = None if term is None else term.chosen({"labels": labels, CONCERNED: concerned})
-        if term is None or chosen is None:
+        mask = None if term is None else term.mask({"labels": labels, IN_OBJECTIVE: in_objective})
+        if term is None or mask is None:
             hidden = self.base_model(*arguments, **keywords).last_hidden_state
             loss = self.get_output_embeddings()(hidden, labels=labels, row_tokens=row_tokens)
             return CausalLMOutputWithPast(loss=loss / items)
-        frozen = None if term.frozen is None else term.frozen.hidden(keywords)
+        reference_hidden = None if term.reference is None else term.reference.hidden(keywords)
         hidden = self.base_model(*arguments, **keywords).last_hidden_state
         head: Any = self.get_output_embeddings()
-        loss, values = head(hidden, labels=labels, chosen=chosen, frozen=frozen, row_tokens=row_tokens)
-        return CausalLMOutputWithPast(loss=term.added(loss / items, values, total))
+        loss, values = head(hidden, labels=labels, mask=mask, reference_hidden=reference_hidden, row_tokens=row_tokens)
+        return CausalLMOutputWithPast(loss=term.add_to(loss / items, values, total))
 
     head.forward = MethodType(head_forward, head)
     model.forward = MethodType(forward, model)
@@ -124,8 +126,8 @@ def summed_cross_entropy(
         weights: what each token counts, shape [tokens]; None: 1.
     """
 
-    def measure(
-        logits: torch.Tensor, frozen: torch.Tensor | None, span: slice, wanted: bool
+    def chunk_sum(
+        logits: torch.Tensor, reference: torch.Tensor | None, span: slice, wanted: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         targets = labels[span].unsqueeze(1)
         log_sums = logits.logsumexp(1, keepdim=True)
@@ -135,30 +137,33 @@ def summed_cross_entropy(
         if not wanted:
             return value, None
         # The gradient of the loss by the logits: the predicted distribution less the one that is wanted.
-        slope = logits.sub_(log_sums).exp_()
-        slope = slope.scatter_add_(1, targets, torch.full_like(targets, -1, dtype=slope.dtype))
-        return value, slope if counted is None else slope.mul_(counted)
+        gradient = logits.sub_(log_sums).exp_()
+        gradient = gradient.scatter_add_(1, targets, torch.full_like(targets, -1, dtype=gradient.dtype))
+        return value, gradient if counted is None else gradient.mul_(counted)
 
-    loss: Any = _Summed.apply(hidden, weight, bias, None, measure, chunk)
+    loss: Any = _ChunkedSum.apply(hidden, weight, bias, None, chunk_sum, chunk)
     return loss
 
 
-def _of_objective(term: Term, labels: torch.Tensor) -> Measure:
-    """Return how an objective's values are summed; the gradient is autograd's, of a few tokens at a time."""
+def _objective_chunk_sum(term: ObjectiveTerm, labels: torch.Tensor) -> ChunkSum:
+    """Return how a chunk of an objective's values is summed; the gradient is autograd's."""
 
-    def measure(
-        logits: torch.Tensor, frozen: torch.Tensor | None, span: slice, wanted: bool
+    def chunk_sum(
+        logits: torch.Tensor, reference: torch.Tensor | None, span: slice, wanted: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         with torch.enable_grad():
             leaf = logits.requires_grad_(wanted)
-            value = term.objective.values(leaf, labels[span], frozen).sum()
+            value = term.objective.values(leaf, labels[span], reference).sum()
         return value.detach(), torch.autograd.grad(value, leaf)[0] if wanted else None
 
-    return measure
+    return chunk_sum
 
 
-class _Summed(torch.autograd.Function):
-    """Computes the gradients along with the sum and hands them out, scaled, when they are asked for."""
+class _ChunkedSum(torch.autograd.Function):
+    """Computes a sum over chunks of tokens and its gradients along with it; ``backward`` scales and returns them.
+
+    ``reference`` is what the reference model's output embedding is applied to, its weight and its bias.
+    """
 
     @staticmethod
     def forward(
@@ -166,8 +171,8 @@ class _Summed(torch.autograd.Function):
         hidden: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
-        compared: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None] | None,
-        measure: Measure,
+        reference: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None] | None,
+        chunk_sum: ChunkSum,
         chunk: int,
     ) -> torch.Tensor:
         device = hidden.device.type
@@ -181,24 +186,27 @@ class _Summed(torch.autograd.Function):
         bias_gradient = torch.zeros_like(bias, dtype=torch.float32) if wants_bias and bias is not None else None
         with torch.autocast(device, enabled=False):
             head = _Head(weight, bias, dtype)
-            # The frozen model may be this one with its adapters off, which none is on the head.
-            same = compared is not None and compared[1] is weight
-            theirs = None if compared is None else head if same else _Head(compared[1], compared[2], dtype)
+            # The reference model may be this one with its adapters disabled, none of which is on the head.
+            reference_head = None
+            if reference is not None:
+                reference_head = head if reference[1] is weight else _Head(reference[1], reference[2], dtype)
             for begin in range(0, len(hidden), chunk):
                 span = slice(begin, begin + chunk)
                 state = hidden[span].to(dtype)
-                frozen = None if compared is None or theirs is None else theirs.logits(compared[0][span].to(dtype))
-                value, slope = measure(head.logits(state), frozen, span, wanted)
+                reference_logits = None
+                if reference is not None and reference_head is not None:
+                    reference_logits = reference_head.logits(reference[0][span].to(dtype))
+                value, gradient = chunk_sum(head.logits(state), reference_logits, span, wanted)
                 total += value
-                if slope is None:
+                if gradient is None:
                     continue
                 if bias_gradient is not None:
-                    bias_gradient += slope.sum(0)
-                slope = slope.to(dtype)
+                    bias_gradient += gradient.sum(0)
+                gradient = gradient.to(dtype)
                 if hidden_gradient is not None:
-                    hidden_gradient[span] = slope @ head.matrix
+                    hidden_gradient[span] = gradient @ head.matrix
                 if weight_gradient is not None:
-                    weight_gradient += slope.T @ state
+                    weight_gradient += gradient.T @ state
         ctx.gradients = (
             hidden_gradient,
             None if weight_gradient is None else weight_gradient.to(weight.dtype),
@@ -208,10 +216,10 @@ class _Summed(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *slopes: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *outer: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         assert ctx.gradients is not None, "the gradients of this loss were handed out before"
         # In place: the weight's is one of the largest tensors of a training.
-        gradients = [None if value is None else value.mul_(slopes[0]) for value in ctx.gradients]
+        gradients = [None if value is None else value.mul_(outer[0]) for value in ctx.gradients]
         ctx.gradients = None
         return (*gradients, None, None, None)
 

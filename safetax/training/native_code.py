@@ -19,7 +19,7 @@ from pathlib import Path
 LOCK = "lock"
 
 
-def cache() -> Path:
+def cache_folder() -> Path:
     """Return the folder with what this processor and these versions compiled before."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     key = hashlib.sha256("\n".join([*_versions(), _processor(), sys.prefix]).encode()).hexdigest()[:16]
@@ -45,11 +45,11 @@ def _processor() -> str:
     return "\n".join(line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part")))
 
 
-def begin(folder: Path) -> dict[str, str]:
+def prepare_build_folder(folder: Path) -> dict[str, str]:
     """Fill an attempt's folder with what is compiled already and return the environment that makes torch use it."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        shutil.copytree(cache(), folder, ignore=shutil.ignore_patterns(LOCK))
+        shutil.copytree(cache_folder(), folder, ignore=shutil.ignore_patterns(LOCK))
     except (OSError, shutil.Error):  # there is nothing yet, or another training is just putting it there
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,10 +58,10 @@ def begin(folder: Path) -> dict[str, str]:
     return {"TORCH_EXTENSIONS_DIR": str(folder.absolute()), "PATH": path}
 
 
-def keep(folder: Path) -> None:
+def keep_builds(folder: Path) -> None:
     """Keep for later trainings what an attempt compiled; it costs only time when that fails."""
     for made in folder.glob("*/*.so"):
-        kept = cache() / made.parent.name
+        kept = cache_folder() / made.parent.name
         if (kept / made.name).is_file() and (kept / made.name).stat().st_mtime_ns >= made.stat().st_mtime_ns:
             continue
         try:

@@ -1,4 +1,4 @@
-"""How likely a model finds training rows: the negative log-likelihood of their tokens, summed over each part.
+"""Perplexity of training rows under a model: negative log-likelihoods of their tokens, summed over each part.
 
 ``all`` is every token that carries loss in a training: the opening of the thinking where the row has one, the thinking,
 the markup that closes it, the answer and the end of the turn. ``thinking`` and ``answer`` are the tokens of these texts
@@ -22,6 +22,7 @@ from safetax.records import Example
 from safetax.statistics import ratio_of_sums
 from safetax.training.batches import IGNORED, Collator
 from safetax.training.loss import SCALED_LOGITS
+from safetax.training.rows import BadRows
 
 PARTS = ("all", "thinking", "answer")
 LOGITS = 1024
@@ -31,8 +32,8 @@ BATCH_TOKENS = 32768
 
 
 @dataclass(frozen=True)
-class Row:
-    """A tokenised example; ``parts`` says of each token which part it is of."""
+class PerplexityRow:
+    """A tokenised example, and of each of its tokens the part that it is of."""
 
     id: str
     row: TrainingRow
@@ -40,31 +41,31 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The tokens of a row's parts and the sums of their negative log-likelihoods, in nats."""
+class RowLikelihood:
+    """Number of tokens of each part of a row, and the sum of their negative log-likelihoods in nats."""
 
     id: str
     tokens: Mapping[str, int]
     nll: Mapping[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values; a part without tokens is None."""
+        """Return the line of ``perplexity.jsonl`` as JSON values; a part without tokens is None."""
         parts = {
             part: {"tokens": self.tokens[part], "nll": self.nll[part]} if self.tokens[part] else None for part in PARTS
         }
         return {"id": self.id, **parts}
 
 
-def rows_of(
-    examples: Sequence[Example], renderer: ChatRenderer, max_tokens: int, skipped: list[str] | None
-) -> list[Row]:
+def perplexity_rows(
+    examples: Sequence[Example], renderer: ChatRenderer, max_tokens: int, bad_rows: BadRows
+) -> list[PerplexityRow]:
     """Return the rows of a data set as a training has them.
 
     Args:
         examples: the data set.
         renderer: renders and tokenises them.
         max_tokens: longest row.
-        skipped: takes the reasons of rows that cannot be trained on, which are left out; None: the first is an error.
+        bad_rows: takes the rows that cannot be trained on.
 
     Raises:
         UserError: a row cannot be trained on; names it by index and reason. Or no row is left.
@@ -75,21 +76,22 @@ def rows_of(
             row = renderer.row(example)
             if len(row.tokens) > max_tokens:
                 raise ValueError(f"it has {len(row.tokens)} tokens, more than max_tokens={max_tokens}")
-            rows.append(Row(example.id, row, renderer.parts(example, row)))
+            rows.append(PerplexityRow(example.id, row, renderer.parts(example, row)))
         except ValueError as error:
-            message = f"Row {index} ({example.id}) of the data cannot be measured: {error}"
-            if skipped is None:
-                raise UserError(f"{message}; mend it, or set the data set's on_bad_row=skip.") from None
-            skipped.append(message)
+            bad_rows.add(
+                f"Row {index} ({example.id}) of the data cannot be measured: {error}",
+                "; mend it, or set the data set's on_bad_row=skip",
+            )
     if not rows:
+        skipped = bad_rows.messages
         raise UserError(f"The data has no rows to measure.{f' The first: {skipped[0]}.' if skipped else ''}")
     return rows
 
 
-def measure(
-    model: Any, rows: Sequence[Row], pad: int, batch: int, report: Callable[[int], None] = lambda tokens: None
-) -> list[Measured]:
-    """Return what a model makes of the rows, in their order.
+def measure_rows(
+    model: Any, rows: Sequence[PerplexityRow], pad: int, batch: int, report: Callable[[int], None] = lambda tokens: None
+) -> list[RowLikelihood]:
+    """Return the likelihood of each row under a model, in their order.
 
     Args:
         model: a causal language model of transformers, in the number format of the arithmetic.
@@ -99,19 +101,24 @@ def measure(
         report: called with the number of tokens that were read, padding left out, after each batch.
     """
     model.eval()
-    found: dict[int, Measured] = {}
+    found: dict[int, RowLikelihood] = {}
     for places in batches([len(row.row.tokens) for row in rows], batch):
         chosen = [rows[place] for place in places]
         for place, row, losses in zip(
             places, chosen, token_losses(model, [row.row for row in chosen], pad), strict=True
         ):
-            found[place] = _measured(row, losses)
+            found[place] = _row_likelihood(row, losses)
         report(sum(len(row.row.tokens) for row in chosen))
     return [found[place] for place in range(len(rows))]
 
 
 def batches(lengths: Sequence[int], batch: int) -> Iterator[list[int]]:
-    """Yield the places of the rows of each batch, the longest first, so that too long a row fails at once."""
+    """Yield the indices of each batch's rows, the longest first, so that too long a row fails at once.
+
+    Args:
+        lengths: tokens of each row.
+        batch: most rows of a batch.
+    """
     order = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
     while order:
         size = max(1, min(batch, BATCH_TOKENS // lengths[order[0]]))
@@ -145,21 +152,21 @@ def token_losses(model: Any, rows: Sequence[TrainingRow], pad: int) -> list[list
     return [losses[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
-def _measured(row: Row, losses: Sequence[float]) -> Measured:
+def _row_likelihood(row: PerplexityRow, losses: Sequence[float]) -> RowLikelihood:
     of_part: dict[str, list[float]] = {part: [] for part in PARTS}
     for part, loss in zip(row.parts[row.row.completion_start :], losses, strict=True):
         of_part["all"].append(loss)
         if part is not None:
             of_part[part].append(loss)
-    return Measured(
+    return RowLikelihood(
         row.id,
         {part: len(values) for part, values in of_part.items()},
         {part: math.fsum(values) for part, values in of_part.items()},
     )
 
 
-def summary_of(measured: Sequence[Measured]) -> dict[str, dict[str, float] | None]:
-    """Return for each part what all rows come to; None for a part that no row has.
+def summarise(rows: Sequence[RowLikelihood]) -> dict[str, dict[str, float] | None]:
+    """Return the perplexity of each part over all rows; None for a part that no row has.
 
     ``token`` is the perplexity weighted by tokens, exp of the sum of negative log-likelihoods over the number of
     tokens; ``low`` and ``high`` are its 95 % interval: exp of that of its logarithm, from a bootstrap over samples, all
@@ -167,13 +174,13 @@ def summary_of(measured: Sequence[Measured]) -> dict[str, dict[str, float] | Non
     perplexities. ``tokens`` and ``samples`` are counts, the first of all rows, the second of distinct samples; a sample
     without the part is none of its samples.
     """
-    return {part: _summary(part, [row for row in measured if row.tokens[part]]) for part in PARTS}
+    return {part: _summary(part, [row for row in rows if row.tokens[part]]) for part in PARTS}
 
 
-def _summary(part: str, rows: Sequence[Measured]) -> dict[str, float] | None:
+def _summary(part: str, rows: Sequence[RowLikelihood]) -> dict[str, float] | None:
     if not rows:
         return None
-    samples: dict[str, list[Measured]] = {}
+    samples: dict[str, list[RowLikelihood]] = {}
     for row in rows:
         samples.setdefault(original_of(row.id), []).append(row)
     estimate = ratio_of_sums(

@@ -1,4 +1,4 @@
-"""Checkpoints of an unfinished training: which of them is whole, who may resume it, and what the training cost so far.
+"""Training checkpoints: which of them is whole, who may resume it, and what the unfinished training cost so far.
 
 They lie in the step's scratch folder, optimizer states included, and go with it when the step is finished.
 """
@@ -12,17 +12,17 @@ from typing import Any
 
 from safetax.errors import UserError
 from safetax.store.manifest import read_json, write_json
-from safetax.training.batches import Work
+from safetax.training.batches import TokenCount
 
 COMPLETE = "complete"
 """File in a training checkpoint's folder, written last."""
 ATTEMPTS = "attempts.json"
-"""File in the scratch folder: what all attempts cost, that of steps which were lost and done again included."""
+"""File in the scratch folder with the cost of all attempts."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How optimizer states are spread: a checkpoint can be resumed by the same layout alone."""
+    """How optimizer states are sharded: only the same layout can resume a training checkpoint."""
 
     ranks: int
     zero: int = 0
@@ -37,7 +37,7 @@ class Layout:
 
 @dataclass
 class Attempts:
-    """What the attempts at a training cost so far, steps included that were lost and done again."""
+    """Cost of all attempts at a training so far, that of optimiser steps which were lost and done again included."""
 
     number: int = 0
     train_seconds: float = 0.0
@@ -45,57 +45,57 @@ class Attempts:
 
     @staticmethod
     def read(scratch: Path) -> Attempts:
-        """Return what earlier attempts noted."""
+        """Return the record of earlier attempts."""
         return Attempts(**(read_json(scratch / ATTEMPTS) or {}))
 
     def write(self, scratch: Path) -> None:
-        """Note it down."""
+        """Record it in the scratch folder."""
         write_json(scratch / ATTEMPTS, asdict(self))
 
 
 @dataclass(frozen=True)
-class Resumed:
-    """A training checkpoint to go on from, and what had led to it: seconds of training and what was trained on."""
+class ResumePoint:
+    """A training checkpoint to resume from, and what had led to it: seconds of training and the tokens of all ranks."""
 
     path: Path
     seconds: float = 0.0
-    work: Work = field(default_factory=Work)
+    token_count: TokenCount = field(default_factory=TokenCount)
 
     @property
     def step(self) -> int:
-        """The optimiser step that it was written after."""
+        """Number of the optimiser step that it was written after."""
         return int(self.path.name.rsplit("-", 1)[1])
 
 
-def mark_complete(directory: Path, step: int, layout: Layout, seconds: float, work: Work) -> None:
+def mark_complete(directory: Path, step: int, layout: Layout, seconds: float, token_count: TokenCount) -> None:
     """Mark a training checkpoint as whole and drop the older ones.
 
     Args:
         directory: folder of the training checkpoints.
         step: the optimiser step that it was written after.
-        layout: how its optimizer states are spread.
+        layout: how its optimizer states are sharded.
         seconds: of training that led to it.
-        work: what was trained on, by all ranks together.
+        token_count: tokens of all ranks that led to it.
     """
     newest = directory / f"checkpoint-{step}"
-    write_json(newest / COMPLETE, {**asdict(layout), "seconds": seconds, **asdict(work)})
+    write_json(newest / COMPLETE, {**asdict(layout), "seconds": seconds, **asdict(token_count)})
     for path in directory.glob("checkpoint-*"):
         if path != newest:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def last_checkpoint(directory: Path, layout: Layout) -> Resumed | None:
+def last_checkpoint(directory: Path, layout: Layout) -> ResumePoint | None:
     """Return the newest whole training checkpoint of an unfinished step, or None.
 
     Raises:
         UserError: it was written with another layout, which its optimizer states cannot be read by.
     """
-    whole = {path: noted for path in directory.glob("checkpoint-*") if (noted := read_json(path / COMPLETE))}
+    whole = {path: recorded for path in directory.glob("checkpoint-*") if (recorded := read_json(path / COMPLETE))}
     if not whole:
         return None
     newest = max(whole, key=lambda path: int(path.name.rsplit("-", 1)[1]))
-    noted = whole[newest]
-    before = Layout(noted["ranks"], noted.get("zero", layout.zero), noted.get("offload", layout.offload))
+    recorded = whole[newest]
+    before = Layout(recorded["ranks"], recorded.get("zero", layout.zero), recorded.get("offload", layout.offload))
     if before != layout:
         if before.ranks != layout.ranks:
             how, now = f"by {before.ranks} rank{'s' * (before.ranks > 1)}", f"{layout.ranks}"
@@ -108,4 +108,5 @@ def last_checkpoint(directory: Path, layout: Layout) -> Resumed | None:
             f"{newest} was written {how} and cannot be resumed on {now}: set {keys} to go on, or remove that folder to "
             "start this training again."
         )
-    return Resumed(newest, noted.get("seconds", 0.0), Work(noted.get("tokens", 0), noted.get("squares", 0)))
+    token_count = TokenCount(recorded.get("tokens", 0), recorded.get("squares", 0))
+    return ResumePoint(newest, recorded.get("seconds", 0.0), token_count)

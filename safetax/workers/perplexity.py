@@ -23,13 +23,12 @@ from safetax.store.work_loop import run_by_hand
 
 TOGETHER = True
 """All steps of a request are done at once, so that their model is loaded once."""
-SHOWN = 20
-"""Skipped rows that a summary names; it counts all."""
 
 
 def work(jobs: Sequence[StepJob]) -> None:
     """Measure the data of steps that share a model."""
-    from safetax.training.perplexity import measure, rows_of, summary_of
+    from safetax.training.perplexity import measure_rows, perplexity_rows, summarise
+    from safetax.training.rows import BadRows
 
     use_threads(jobs[0].runtime.get("threads"))
     tokenizer = load_tokenizer(jobs[0].identity, jobs[0].inputs)
@@ -37,32 +36,31 @@ def work(jobs: Sequence[StepJob]) -> None:
     for job in jobs:
         renderer = ChatRenderer(tokenizer, restore_node(Format, job.identity["format"]))
         examples = read_records(job.inputs["data"] / "examples.jsonl", Example)
-        skipped: list[str] | None = [] if job.identity.get("on_bad_row") == "skip" else None
-        prepared.append((job, rows_of(examples, renderer, job.identity["max_tokens"], skipped), skipped))
+        bad_rows = BadRows.of(job.identity)
+        prepared.append((job, perplexity_rows(examples, renderer, job.identity["max_tokens"], bad_rows), bad_rows))
     for dtype in sorted({job.identity["dtype"] for job in jobs}):
         model = load_model(jobs[0].identity, jobs[0].inputs, tokenizer, dtype, seed=0, on_gpus=True)
-        for job, rows, skipped in prepared:
+        for job, rows, bad_rows in prepared:
             if job.identity["dtype"] != dtype:
                 continue
             job.started = time.monotonic()  # what the steps before it took is theirs
             progress = _Progress(job, sum(len(row.row.tokens) for row in rows))
-            measured = measure(model, rows, tokenizer.pad_token_id, job.runtime["judge_batch"], progress.add)
+            measured = measure_rows(model, rows, tokenizer.pad_token_id, job.runtime["judge_batch"], progress.add)
             lines = (json.dumps(row.to_dict(), ensure_ascii=False, sort_keys=True) for row in measured)
             with job.writing("perplexity.jsonl") as written:
                 written.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            told = {} if skipped is None else {"skipped": len(skipped), "skipped_rows": skipped[:SHOWN]}
-            job.finish({"rows": len(rows), **summary_of(measured), **told})
+            job.finish({"rows": len(rows), **summarise(measured), **bad_rows.summary()})
         del model
 
 
 class _Progress:
-    """Tells how many tokens of a step were read, and how fast."""
+    """Reports the tokens of a step that were read, and how many per second."""
 
     def __init__(self, job: StepJob, total: int) -> None:
         self.job, self.total, self.done, self.started = job, total, 0, time.monotonic()
 
     def add(self, tokens: int) -> None:
-        """Take in tokens that were read."""
+        """Count tokens that were read, and report."""
         use_threads(self.job.runtime.get("threads"))
         self.done += tokens
         self.job.progress(self.done, self.total, "tokens", self.done / max(time.monotonic() - self.started, 1e-9))

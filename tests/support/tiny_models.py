@@ -8,6 +8,7 @@ from typing import Any
 from safetax.config.identity import identity
 from safetax.config.schema import Format
 from safetax.config.training import Training
+from safetax.data.chat import ChatRenderer
 from safetax.records import Example, write_records
 from safetax.store.status import Store
 from safetax.store.step import Step
@@ -73,6 +74,24 @@ def chats(count: int) -> list[Example]:
         Example(f"r{index}", [{"role": "user", "content": "how do i"}], "i should", answers[index % len(answers)])
         for index in range(count)
     ]
+
+
+def plain_sums(model: Any, renderer: ChatRenderer, example: Example) -> dict[str, tuple[int, float]]:
+    """Tokens and negative log-likelihoods of a row's parts, from the logits of the whole row."""
+    import torch
+
+    row = renderer.row(example)
+    parts = renderer.parts(example, row)
+    with torch.no_grad():
+        logits = model(torch.tensor([row.tokens])).logits[0].double()
+    nll = -logits.log_softmax(-1)[:-1].gather(1, torch.tensor(row.tokens[1:]).unsqueeze(1)).squeeze(1)
+    found = {}
+    for name in ("all", "thinking", "answer"):
+        places = [
+            place for place in range(row.completion_start, len(row.tokens)) if name == "all" or parts[place] == name
+        ]
+        found[name] = (len(places), sum(nll[place - 1].item() for place in places))
+    return found
 
 
 def training_step(

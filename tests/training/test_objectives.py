@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +16,17 @@ from safetax.config.identity import identity, restore_node
 from safetax.config.training import Lora, Training
 from safetax.errors import ConfigError
 from safetax.records import Example
-from safetax.store.manifest import read_json
-from safetax.store.work_loop import work_on
-from safetax.training.objectives import compares, objective_of
+from safetax.training.objectives import needs_reference, objective_of
 from safetax.training.objectives.kl import Config
-from safetax.workers import train
 from tests.support.tiny_models import chats, save_tiny, tiny_model, training_step
-from tests.support.tiny_steps import silent
+from tests.support.tiny_trainings import (
+    ended_behind_checkpoint,
+    history,
+    summary_of,
+    train_by_hand,
+    train_in_process,
+    weights,
+)
 
 KL = Config("kl", weight=0.5, part="benign")
 CHOSEN = {"part": "benign", "weight": 0.5}
@@ -46,11 +48,11 @@ class Constant:
     weight: float
     name = "constant"
 
-    def concerns(self, example):
+    def in_objective(self, example):
         return example.meta["mixture"] == "safety"
 
-    def values(self, logits, labels, frozen):
-        assert frozen is None and logits.shape[0] == labels.shape[0]
+    def values(self, logits, labels, reference):
+        assert reference is None and logits.shape[0] == labels.shape[0]
         return 3.0 + 0.0 * logits.sum(1)
 
 
@@ -73,18 +75,8 @@ def trained(folder: Path, start: Path, runtime: dict[str, Any] | None = None, **
     """Train in this process on mixed rows, as many as leave the last optimiser step of an epoch unfilled."""
     settings: dict[str, Any] = {"objective": KL, "epochs": 2, "global_batch": 4, **training}
     step = training_step(folder, start, mixed(13), runtime, **settings)
-    assert work_on([step], train.work, silent()) == 0
+    assert train_in_process(step) == 0
     return step
-
-
-def history(step: Path, name: str) -> list[float]:
-    return [json.loads(line)[name] for line in (step / "history.jsonl").read_text().splitlines()]
-
-
-def weights(folder: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    return load_file(folder / "model.safetensors")
 
 
 def test_a_configuration_says_it_in_one_line_or_by_the_group() -> None:
@@ -131,60 +123,7 @@ def test_divergence_by_hand(direction: Any) -> None:
         pair = (p, q) if direction == "forward" else (q, p)
         assert found[at].item() == pytest.approx(torch.distributions.kl_divergence(*pair).item(), rel=1e-5)
     assert torch.equal(objective.values(ours, torch.zeros(5), ours), torch.zeros(5))
-    assert compares(Config("kl")) and not compares(None)
-
-
-@pytest.mark.parametrize("chunk", [None, 3])
-@pytest.mark.parametrize("direction", ["forward", "reverse"])
-def test_loss_and_gradients_of_a_batch_are_those_by_hand(direction: Any, chunk: int | None) -> None:
-    """Two micro batches of a global batch, one of them with a row that the objective does not concern."""
-    import torch
-
-    from safetax.training.loss import use_chunked_loss
-    from safetax.training.objective_term import Term, use_term
-    from safetax.training.reference_model import FrozenModel
-
-    frozen, model = tiny_model("qwen2", seed=0), tiny_model("qwen2", seed=1)
-    by_hand = copy.deepcopy(model)
-    ids = torch.randint(0, 97, (4, 11), generator=torch.Generator().manual_seed(2))
-    labels = ids.clone()
-    labels[:, :4] = -100
-    labels[1, 7:] = -100
-    concerned = torch.tensor([True, True, False, True])
-    kept = labels[:, 1:] != -100
-    concerned = concerned.unsqueeze(1).expand(labels.shape)
-    chosen = kept & concerned[:, 1:]
-
-    logits, held = by_hand(input_ids=ids).logits[:, :-1], frozen(input_ids=ids).logits[:, :-1].detach()
-    entropy = torch.nn.functional.cross_entropy(logits[kept], labels[:, 1:][kept])
-    q, p = logits[chosen].softmax(1), held[chosen].softmax(1)
-    divergence = (p * (p / q).log() if direction == "forward" else q * (q / p).log()).sum(1).mean()
-    (entropy + 0.5 * divergence).backward()
-
-    term = Term(objective_of(Config("kl", 0.5, direction=direction)), FrozenModel.copy(frozen))
-    if chunk is None:
-        use_term(model, term)
-    else:
-        use_chunked_loss(model, chunk, term)
-    loss = 0.0
-    for half in (slice(0, 2), slice(2, 4)):
-        share = model(
-            input_ids=ids[half],
-            attention_mask=torch.ones_like(ids[half]),
-            labels=labels[half],
-            num_items_in_batch=kept.sum(),
-            concerned=concerned[half],
-            concerned_total=chosen.sum(),
-        ).loss
-        share.backward()
-        loss += share.item()
-    assert loss == pytest.approx((entropy + 0.5 * divergence).item(), rel=1e-5)
-    assert term.taken() == pytest.approx(divergence.item(), rel=1e-5)
-    assert term.taken() == 0
-    slopes = {name: value.grad for name, value in by_hand.named_parameters()}
-    for name, value in model.named_parameters():
-        torch.testing.assert_close(value.grad, slopes[name], rtol=1e-4, atol=1e-6, msg=name)
-    assert all(value.grad is None for value in frozen.parameters())
+    assert needs_reference(Config("kl")) and not needs_reference(None)
 
 
 def test_it_is_zero_at_the_start_and_holds_the_model_back(tmp_path: Path, start: Path) -> None:
@@ -194,9 +133,9 @@ def test_it_is_zero_at_the_start_and_holds_the_model_back(tmp_path: Path, start:
     assert found[0] == 0.0 and all(value > 0 for value in found[1:])
     assert history(held, "loss")[0] == history(free, "loss")[0]
     assert history(held, "loss")[1:] != history(free, "loss")[1:]
-    summary = (read_json(held / "manifest.json") or {})["summary"]
+    summary = summary_of(held)
     assert summary["objective"] == {**identity(KL), "kl": found[-1]}
-    assert "objective" not in (read_json(free / "manifest.json") or {})["summary"]
+    assert "objective" not in summary_of(free)
     assert "kl" not in (free / "history.jsonl").read_text()
     more = trained(tmp_path / "more", start, objective=replace(KL, weight=50.0))
     assert history(more, "kl")[-1] < 0.5 * found[-1]
@@ -217,7 +156,7 @@ def test_neither_micro_batch_nor_chunk_nor_checkpointing_changes_it(
         parted = trained(tmp_path / name, start, runtime, lora=lora)
         assert history(parted, "kl") == pytest.approx(history(whole, "kl"), rel=1e-4)
         assert history(parted, "loss") == pytest.approx(history(whole, "loss"), rel=1e-4)
-        ours, theirs = weights(parted / "model"), weights(whole / "model")
+        ours, theirs = weights(parted), weights(whole)
         for tensor, value in ours.items():
             torch.testing.assert_close(value, theirs[tensor], rtol=1e-3, atol=1e-3, msg=f"{name} {tensor}")
 
@@ -230,29 +169,6 @@ def test_it_is_exactly_zero_at_the_start_in_bfloat16_too(
     for chunk in (None, 5):
         found = history(trained(tmp_path / f"{chunk}", start, {"loss_chunk": chunk}, dtype=dtype, lora=lora), "kl")
         assert found[0] == 0.0 and found[-1] > 0.01
-
-
-def test_with_adapters_off_the_model_is_its_start_and_comes_back() -> None:
-    """Adapters that do something by now: the frozen logits are those of a copy, in training mode with dropout too."""
-    import torch
-
-    from safetax.training.lora import with_adapters
-    from safetax.training.reference_model import FrozenModel
-
-    model = tiny_model("qwen3", attention_dropout=0.5)
-    copied = FrozenModel.copy(copy.deepcopy(model))
-    adapted = with_adapters(model, Lora(rank=2, dropout=0.5), float32=True).train()
-    for name, value in adapted.named_parameters():
-        if ".lora_" in name:
-            torch.nn.init.normal_(value, std=0.3)
-    off = FrozenModel(model, adapted)
-    inputs = {"input_ids": torch.arange(20).unsqueeze(0), "attention_mask": torch.ones(1, 20), "labels": None}
-    assert torch.equal(off.logits(inputs), copied.logits(inputs))
-    assert torch.equal(off.head(off.hidden(inputs)), copied.logits(inputs))
-    assert not off.logits(inputs).requires_grad
-    assert all(module.training for module in adapted.modules())
-    assert all(value.requires_grad == (".lora_" in name) for name, value in adapted.named_parameters())
-    assert not torch.allclose(adapted(input_ids=inputs["input_ids"]).logits, copied.logits(inputs), atol=0.1)
 
 
 def test_an_objective_of_a_user_s_own_needs_no_more_than_its_file(
@@ -274,43 +190,30 @@ def test_an_objective_of_a_user_s_own_needs_no_more_than_its_file(
         assert 0 < sum("constant" in line for line in lines) < len(lines)
         added = [line["loss"] - free for line, free in zip(lines, history(free, "loss"), strict=True)]
         assert added == pytest.approx([2 * line.get("constant", 0.0) for line in lines], abs=1e-3)
-        assert (read_json(step / "manifest.json") or {})["summary"]["objective"]["constant"] == pytest.approx(3)
+        assert summary_of(step)["objective"]["constant"] == pytest.approx(3)
 
 
 def test_one_that_would_do_nothing_is_refused(tmp_path: Path, start: Path, capsys: pytest.CaptureFixture[str]) -> None:
     step = training_step(tmp_path / "o", start, mixed(6), objective=replace(KL, part="bening"))
-    assert work_on([step], train.work, silent()) == 2
+    assert train_in_process(step) == 2
     said = capsys.readouterr().err
     assert "part:bening" in said and "none of the 6 training rows" in said and "benign, safety" in said
 
 
 def test_it_resumes_to_the_same_weights(tmp_path: Path, start: Path) -> None:
-    """The frozen model is the start again, not the checkpoint that is gone on from."""
+    """The reference model is the start again, not the checkpoint that is gone on from."""
     import torch
-
-    from safetax.training.trainer import Watch
 
     settings: dict[str, Any] = {"objective": KL, "epochs": 3, "global_batch": 4}
     whole = training_step(tmp_path / "a", start, mixed(12), {"checkpoint_minutes": 1e-9}, **settings)
     cut = training_step(tmp_path / "b", start, mixed(12), {"checkpoint_minutes": 1e-9}, **settings)
-    assert work_on([whole], train.work, silent()) == 0
+    assert train_in_process(whole) == 0
 
-    class PulledError(Exception):
-        pass
-
-    original = Watch.on_save
-
-    def pulled(self: Any, args: Any, state: Any, control: Any, **keywords: Any) -> None:
-        original(self, args, state, control, **keywords)
-        if state.global_step >= 5:
-            raise PulledError
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Watch, "on_save", pulled)
-        assert work_on([cut], train.work, silent()) == 1
-    assert work_on([cut], train.work, silent()) == 0
-    assert (read_json(cut / "manifest.json") or {})["summary"]["resumed_at"] == 5
-    left, right = weights(whole / "model"), weights(cut / "model")
+    with ended_behind_checkpoint(5):
+        assert train_in_process(cut) == 1
+    assert train_in_process(cut) == 0
+    assert summary_of(cut)["resumed_at"] == 5
+    left, right = weights(whole), weights(cut)
     assert all(torch.equal(left[name], right[name]) for name in left)
     assert (whole / "history.jsonl").read_text() == (cut / "history.jsonl").read_text()
 
@@ -318,12 +221,7 @@ def test_it_resumes_to_the_same_weights(tmp_path: Path, start: Path) -> None:
 def on_ranks(folder: Path, start: Path, runtime: dict[str, Any], **training: Any) -> Path:
     settings: dict[str, Any] = {"objective": KL, "epochs": 2, "global_batch": 4, **training}
     step = training_step(folder, start, mixed(13), {"devices": 2, "micro_batch": 1, **runtime}, **settings)
-    done = subprocess.run(
-        [sys.executable, "-m", "safetax.workers.train", str(step)],
-        capture_output=True,
-        text=True,
-        env={**os.environ},
-    )
+    done = train_by_hand(step)
     assert done.returncode == 0, done.stdout + done.stderr
     return step
 
@@ -366,8 +264,8 @@ def test_what_a_comparison_holds_of_each_logit_is_what_is_estimated(dtype: str) 
 
     from safetax.config.schema import Shape
     from safetax.plan.estimate.memory import Placement, activation_parts, training_memory
-    from safetax.training.objective_term import Term, use_term
-    from safetax.training.reference_model import FrozenModel
+    from safetax.training.objective_term import ObjectiveTerm, use_objective_term
+    from safetax.training.reference_model import ReferenceModel
 
     class Live(TorchDispatchMode):
         """Counts the bytes of the tensors that are there at the same time."""
@@ -390,12 +288,12 @@ def test_what_a_comparison_holds_of_each_logit_is_what_is_estimated(dtype: str) 
     vocabulary, tokens = 6000, 200
     sizes = {"hidden_size": 16, "num_attention_heads": 1, "head_dim": 16, "intermediate_size": 16}
     model = tiny_model("qwen2", vocabulary, **sizes).to(getattr(torch, dtype))
-    use_term(model, Term(objective_of(KL), FrozenModel.copy(copy.deepcopy(model))))
+    use_objective_term(model, ObjectiveTerm(objective_of(KL), ReferenceModel.of_copy(copy.deepcopy(model))))
     ids = torch.randint(0, vocabulary, (1, tokens))
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
-    count = {"num_items_in_batch": torch.tensor(tokens), "concerned": torch.ones_like(ids, dtype=torch.bool)}
+    count = {"num_items_in_batch": torch.tensor(tokens), "in_objective": torch.ones_like(ids, dtype=torch.bool)}
     with Live() as live:
-        model(**inputs, **count, concerned_total=torch.tensor(tokens)).loss.backward()
+        model(**inputs, **count, objective_tokens=torch.tensor(tokens)).loss.backward()
     training = Training(1, 1e-3, 8, tokens, dtype="bfloat16" if dtype == "bfloat16" else "float32", objective=KL)
     shape = Shape(2, 16, 16, 1, 1, 16, vocabulary)
     expected = activation_parts(shape, training, Placement())["logits"]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from safetax.data.chat import TrainingRow
-from tests.support.tiny_models import chats, save_tiny, tiny_config, tiny_model, training_step
+from tests.support.tiny_models import tiny_config, tiny_model
 
 ROWS = [TrainingRow(list(range(5, 5 + length)), start) for length, start in ((9, 3), (4, 1), (17, 8), (1, 1), (12, 2))]
 EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
@@ -75,18 +73,18 @@ def test_a_row_never_sees_another() -> None:
 
 
 def test_batches_hold_the_same_tokens() -> None:
-    from safetax.training.batches import IGNORED, concerned_tokens
+    from safetax.training.batches import IGNORED, objective_mask
 
     padded, packed = batches(objective=True)
     real = padded["attention_mask"].bool()
     assert packed["row_lengths"] == [9, 4, 17, 1, 12] and packed["input_ids"].shape == (1, 43)
-    for name in ("input_ids", "labels", "concerned"):
+    for name in ("input_ids", "labels", "in_objective"):
         assert packed[name][0].tolist() == padded[name][real].tolist()
     assert packed["position_ids"][0].tolist() == [place for row in ROWS for place in range(len(row.tokens))]
     supervised = sum(len(row.tokens) - row.completion_start for row in ROWS)
     for batch in (padded, packed):  # what a row predicts is its own: no row's first token carries loss
         assert int((batch["labels"][:, 1:] != IGNORED).sum()) == supervised
-        assert int(concerned_tokens(batch).sum()) == 0
+        assert int(objective_mask(batch).sum()) == 0
 
 
 @pytest.mark.parametrize(
@@ -103,58 +101,3 @@ def test_models_with_other_ways_between_tokens_are_padded(model_type: str, value
     from safetax.training.packing import can_pack
 
     assert not can_pack(tiny_config(model_type, 97, **values))
-
-
-def test_the_worker_packs_micro_batches_of_several_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from safetax.store.events import Events
-    from safetax.store.job import StepJob
-    from safetax.training import sft as training
-
-    source = save_tiny(tmp_path / "tiny", "qwen2")
-    curves, packed = {}, {}
-    for name, micro, packs in (("packed", None, True), ("padded", None, False), ("alone", 1, True)):
-        calls: list[Any] = []
-        with monkeypatch.context() as patch:
-            real = training.use_packing
-            patch.setattr(training, "use_packing", lambda model, calls=calls, real=real: (calls.append(1), real(model)))
-            if not packs:
-                patch.setattr(training, "can_pack", lambda config: False)
-            directory = training_step(tmp_path / name, source, chats(16), {"micro_batch": micro})
-            with Path("/dev/null").open("w") as silent:
-                training.train(StepJob(directory, Events(silent, as_json=True)), lambda done, total, rate: None)
-        packed[name] = len(calls)
-        curves[name] = [json.loads(line)["loss"] for line in (directory / "history.jsonl").read_text().splitlines()]
-    assert packed == {"packed": 1, "padded": 0, "alone": 0}
-    assert len(curves["packed"]) == 8
-    for name in ("padded", "alone"):
-        assert curves["packed"] == pytest.approx(curves[name], rel=1e-3)
-    saved = json.loads((tmp_path / "packed" / "train" / directory.name / "model" / "config.json").read_text())
-    assert "rows_apart" not in json.dumps(saved)
-
-
-@pytest.mark.parametrize("micro", [None, 1, 2])
-def test_the_worker_takes_the_mean_over_rows(tmp_path: Path, micro: int | None) -> None:
-    import torch
-
-    from safetax.data.chat import ChatRenderer
-    from safetax.store.events import Events
-    from safetax.store.job import StepJob
-    from safetax.training import sft as training
-    from safetax.training.batches import Collator, tokenise
-    from tests.support.tiny_models import THINK
-
-    source = save_tiny(tmp_path / "tiny", "qwen2")
-    directory = training_step(
-        tmp_path / "o", source, chats(4), {"micro_batch": micro}, loss_mean="rows", learning_rate=1e-9, epochs=1
-    )
-    with Path("/dev/null").open("w") as silent:
-        training.train(StepJob(directory, Events(silent, as_json=True)), lambda done, total, rate: None)
-    (line,) = (directory / "history.jsonl").read_text().splitlines()
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    model = AutoModelForCausalLM.from_pretrained(source)
-    rows = tokenise(chats(4), ChatRenderer(AutoTokenizer.from_pretrained(source), THINK), 64)
-    assert len({len(row.tokens) for row in rows}) > 1
-    with torch.no_grad():
-        losses = [float(model(**Collator(0)([row])).loss) for row in rows]
-    assert json.loads(line)["loss"] == pytest.approx(sum(losses) / 4, rel=1e-4)

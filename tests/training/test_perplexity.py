@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
-from transformers import AutoModelForCausalLM
 
 from safetax.config.build import build
 from safetax.config.hydra import conf_directory
-from safetax.config.identity import identity
 from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer
 from safetax.data.lab.tokenizer import build_tokenizer
 from safetax.errors import UserError
-from safetax.records import Example, write_records
+from safetax.records import Example
 from safetax.statistics import ratio_of_sums
-from safetax.store.events import Events
-from safetax.store.status import Store
-from safetax.store.step import Step
-from safetax.store.work_loop import work_on
-from safetax.training.perplexity import BATCH_TOKENS, LOGITS, Measured, batches, measure, rows_of, summary_of
-from safetax.workers import perplexity
-from tests.support.tiny_models import THINK, chats, save_tiny, tiny_model
-from tests.support.tiny_steps import put_manifest, silent
+from safetax.training.perplexity import (
+    BATCH_TOKENS,
+    LOGITS,
+    RowLikelihood,
+    batches,
+    measure_rows,
+    perplexity_rows,
+    summarise,
+)
+from safetax.training.rows import BadRows
+from tests.support.tiny_models import THINK, chats, plain_sums, tiny_model
 from tests.support.tokenizers_like import deepseek_like, llama_like, qwen_like
 
 ASKED = [{"role": "user", "content": "How many rolls fit on the tray?"}]
@@ -132,30 +131,14 @@ def test_a_marker_within_a_token_goes_with_the_part() -> None:
 # The sums
 
 
-def plain_sums(model: Any, renderer: ChatRenderer, example: Example) -> dict[str, tuple[int, float]]:
-    """The same by the whole row's logits, one row at a time."""
-    row = renderer.row(example)
-    parts = renderer.parts(example, row)
-    with torch.no_grad():
-        logits = model(torch.tensor([row.tokens])).logits[0].double()
-    nll = -logits.log_softmax(-1)[:-1].gather(1, torch.tensor(row.tokens[1:]).unsqueeze(1)).squeeze(1)
-    found = {}
-    for name in ("all", "thinking", "answer"):
-        places = [
-            place for place in range(row.completion_start, len(row.tokens)) if name == "all" or parts[place] == name
-        ]
-        found[name] = (len(places), sum(nll[place - 1].item() for place in places))
-    return found
-
-
 @pytest.mark.parametrize("architecture", ["qwen3", "granite"])
 def test_sums_are_those_of_plain_torch(lab: ChatRenderer, architecture: str) -> None:
     """Granite's logits are scaled behind the output embedding."""
     values: dict[str, Any] = {"logits_scaling": 4.0} if architecture == "granite" else {}
     model = tiny_model(architecture, len(lab.tokenizer), **values)
     examples = chats(7)
-    rows = rows_of(examples, lab, 64, None)
-    measured = measure(model, rows, lab.tokenizer.pad_token_id, 3)
+    rows = perplexity_rows(examples, lab, 64, BadRows())
+    measured = measure_rows(model, rows, lab.tokenizer.pad_token_id, 3)
     assert [row.id for row in measured] == [example.id for example in examples]
     for row, example in zip(measured, examples, strict=True):
         for part, (tokens, nll) in plain_sums(model, lab, example).items():
@@ -169,16 +152,16 @@ def test_batches_change_nothing_and_the_longest_row_goes_first(
     lab: ChatRenderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tiny_model("qwen3", len(lab.tokenizer))
-    rows = rows_of(chats(9), lab, 64, None)
+    rows = perplexity_rows(chats(9), lab, 64, BadRows())
     pad = lab.tokenizer.pad_token_id
     told: list[int] = []
-    alone = measure(model, rows, pad, 1, told.append)
+    alone = measure_rows(model, rows, pad, 1, told.append)
     assert sum(told) == sum(len(row.row.tokens) for row in rows) and told == sorted(told, reverse=True)
     for batch in (2, 4, 9):
-        for one, other in zip(alone, measure(model, rows, pad, batch), strict=True):
+        for one, other in zip(alone, measure_rows(model, rows, pad, batch), strict=True):
             assert one.tokens == other.tokens and other.nll == pytest.approx(one.nll, rel=1e-5)
     monkeypatch.setattr("safetax.training.perplexity.LOGITS", 5)
-    for one, other in zip(alone, measure(model, rows, pad, 9), strict=True):
+    for one, other in zip(alone, measure_rows(model, rows, pad, 9), strict=True):
         assert other.nll == pytest.approx(one.nll, rel=1e-5)
     assert list(batches([3, 9, 5, 9], 2)) == [[1, 3], [2, 0]]
     assert list(batches([BATCH_TOKENS, 2 * BATCH_TOKENS, 2], 8)) == [[1], [0], [2]]
@@ -193,11 +176,11 @@ def test_the_estimate_knows_how_much_is_held() -> None:
 def test_a_row_that_cannot_be_trained_on_cannot_be_measured(lab: ChatRenderer) -> None:
     rows = [*chats(2), Example("long", [{"role": "user", "content": "how do i"}], "i " * 60, "i can .")]
     with pytest.raises(UserError, match=r"Row 2 \(long\) of the data cannot be measured: it has .* max_tokens=40"):
-        rows_of(rows, lab, 40, None)
-    skipped: list[str] = []
-    assert [row.id for row in rows_of(rows, lab, 40, skipped)] == ["r0", "r1"] and len(skipped) == 1
+        perplexity_rows(rows, lab, 40, BadRows())
+    skipped = BadRows(skip=True)
+    assert [row.id for row in perplexity_rows(rows, lab, 40, skipped)] == ["r0", "r1"] and len(skipped.messages) == 1
     with pytest.raises(UserError, match="no rows to measure"):
-        rows_of(rows[2:], lab, 40, [])
+        perplexity_rows(rows[2:], lab, 40, BadRows(skip=True))
 
 
 # What they come to
@@ -206,8 +189,8 @@ def test_a_row_that_cannot_be_trained_on_cannot_be_measured(lab: ChatRenderer) -
 def test_summary_weighs_by_tokens_and_by_samples(lab: ChatRenderer) -> None:
     model = tiny_model("qwen3", len(lab.tokenizer))
     examples = [*chats(5), Example("bare", [{"role": "user", "content": "how do i"}], None, "i can .")]
-    measured = measure(model, rows_of(examples, lab, 64, None), lab.tokenizer.pad_token_id, 4)
-    summary = summary_of(measured)
+    measured = measure_rows(model, perplexity_rows(examples, lab, 64, BadRows()), lab.tokenizer.pad_token_id, 4)
+    summary = summarise(measured)
     for part, samples in (("all", 6), ("thinking", 5), ("answer", 6)):
         found = summary[part]
         assert found is not None
@@ -220,7 +203,7 @@ def test_summary_weighs_by_tokens_and_by_samples(lab: ChatRenderer) -> None:
         assert found["low"] <= found["token"] <= found["high"]
     whole = summary["all"]
     assert whole is not None and whole["low"] < whole["token"] < whole["high"]
-    only = summary_of(measure(model, rows_of(examples[-1:], lab, 64, None), 0, 1))
+    only = summarise(measure_rows(model, perplexity_rows(examples[-1:], lab, 64, BadRows()), 0, 1))
     assert only["thinking"] is None and only["all"] is not None
 
 
@@ -240,18 +223,20 @@ def test_the_interval_is_that_of_the_ratio_and_always_the_same() -> None:
     assert ratio_of_sums({"a": (6.0, 3)}).high == 2.0
 
 
-def told(name: str, index: int) -> Measured:
+def told(name: str, index: int) -> RowLikelihood:
     """A made-up row, with as many tokens and as likely as its index says."""
     tokens, nll = 3 + index % 4, (3 + index % 4) * (0.5 + index % 7)
-    return Measured(name, dict.fromkeys(("all", "answer"), tokens) | {"thinking": 0}, {"all": nll, "answer": nll / 2})
+    return RowLikelihood(
+        name, dict.fromkeys(("all", "answer"), tokens) | {"thinking": 0}, {"all": nll, "answer": nll / 2}
+    )
 
 
 @pytest.mark.parametrize("again", ["{}-again1 {}-again2", "safety-{0} safety-{0}-again1 safety-{0}-again1-again1"])
 def test_repetitions_make_no_interval_narrower(again: str) -> None:
     """A subset repeats rows, a mixture names its part before their ids, and a subset of that repeats again."""
-    once = summary_of([told(f"r{index}", index) for index in range(40)])
+    once = summarise([told(f"r{index}", index) for index in range(40)])
     names = [(name.format(f"r{index}"), index) for index in range(40) for name in again.split()]
-    many = summary_of([told(*name) for name in names])
+    many = summarise([told(*name) for name in names])
     for part in ("all", "answer"):
         single, repeated = once[part], many[part]
         assert single is not None and repeated is not None
@@ -265,61 +250,7 @@ def test_repetitions_make_no_interval_narrower(again: str) -> None:
 
 
 def test_one_repeated_sample_says_nothing_of_how_samples_differ() -> None:
-    found = summary_of([told(name, 1) for name in ("r1", "r1-again1", "r1-again2")])["all"]
+    found = summarise([told(name, 1) for name in ("r1", "r1-again1", "r1-again2")])["all"]
     assert found is not None and found["samples"] == 1 and found["low"] == found["token"] == found["high"]
-    foreign = summary_of([told(name, index) for index, name in enumerate(("once-again", "once", "again1"))])["all"]
+    foreign = summarise([told(name, index) for index, name in enumerate(("once-again", "once", "again1"))])["all"]
     assert foreign is not None and foreign["samples"] == 3, "names that only sound like it"
-
-
-# The worker
-
-
-def frozen(store: Store, model: Path, examples: list[Example], **values: Any) -> Step:
-    """A perplexity step over rows and a model that are on disk."""
-    data = Step("prepare", "rows", {"dataset": {"ids": [example.id for example in examples]}})
-    write_records(store.freeze(data) / "examples.jsonl", examples)
-    put_manifest(store, data)
-    start = {"start": "pretrained", "id": str(model), "revision": None, "tokenizer": "own"}
-    settings = {"format": identity(THINK), "max_tokens": 64, "dtype": "float32", "model": start, **values}
-    return Step("perplexity", "perplexity of rows", settings, {"data": data}, {"judge_batch": 4, "threads": 1})
-
-
-def test_the_worker_writes_a_line_for_each_row(tmp_path: Path, lab: ChatRenderer) -> None:
-    model, store = save_tiny(tmp_path / "model", "qwen3"), Store(tmp_path / "outputs")
-    examples = [*chats(5), Example("bare", [{"role": "user", "content": "how do i"}], None, "i can .")]
-    long = Example("long", [{"role": "user", "content": "how do i"}], "i " * 90, "i can .")
-    steps = [
-        frozen(store, model, examples),
-        frozen(store, model, [*examples, long], on_bad_row="skip"),
-        frozen(store, model, examples[:2], dtype="bfloat16"),
-    ]
-    events = Events((tmp_path / "events").open("w"), as_json=True)
-    assert work_on([store.freeze(step) for step in steps], perplexity.work, events, together=True) == 0
-    events.stream.close()
-    told = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
-    progress = [event for event in told if event["event"] == "progress" and event["done"] == event["total"]]
-    assert {event["step"] for event in progress} == {step.key for step in steps}
-    assert all(event["unit"] == "tokens" and event["rate"] > 0 for event in progress)
-    loaded = AutoModelForCausalLM.from_pretrained(model)
-    lines = [json.loads(line) for line in (store.directory(steps[0]) / "perplexity.jsonl").read_text().splitlines()]
-    assert [line["id"] for line in lines] == [example.id for example in examples]
-    for line, example in zip(lines, examples, strict=True):
-        for part, (tokens, nll) in plain_sums(loaded, lab, example).items():
-            assert line[part] == ({"tokens": tokens, "nll": pytest.approx(nll, rel=1e-5)} if tokens else None)
-    summaries = [store.manifest(step) for step in steps]
-    first, second, third = (manifest["summary"] for manifest in summaries if manifest)
-    assert first["rows"] == 6 and "skipped" not in first
-    assert second["skipped"] == 1 and "long" in second["skipped_rows"][0]
-    assert {key: second[key] for key in first} == first
-    assert third["all"]["token"] == pytest.approx(_part(lines[:2]), rel=0.02), "bfloat16 is near"
-
-
-def _part(lines: list[dict[str, Any]]) -> float:
-    return math.exp(sum(line["all"]["nll"] for line in lines) / sum(line["all"]["tokens"] for line in lines))
-
-
-def test_a_row_that_cannot_be_measured_fails_the_step(tmp_path: Path) -> None:
-    model, store = save_tiny(tmp_path / "model", "qwen3"), Store(tmp_path / "outputs")
-    step = frozen(store, model, [Example("odd", [{"role": "user", "content": "how do i"}], None, " ")])
-    assert work_on([store.freeze(step)], perplexity.work, silent(), together=True) == 2
-    assert not store.status(step).complete

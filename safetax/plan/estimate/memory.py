@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from safetax.config.runtime import Runtime
 from safetax.config.schema import Shape
 from safetax.config.training import Lora, Training
-from safetax.training.objectives import compares
+from safetax.training.objectives import needs_reference
 
 GIB = 2**30
 """Bytes of a GiB; the GB in a GPU's name are these."""
@@ -152,7 +152,7 @@ def training_memory(shape: Shape, training: Training, placement: Placement) -> M
             weights = 0.0
     parts = {
         "weights": weights,
-        "frozen model": count * size.weight if compares(training.objective) and training.lora is None else 0.0,
+        "frozen model": count * size.weight if needs_reference(training.objective) and training.lora is None else 0.0,
         "gradients": gradients,
         "optimizer states": states,
         **activations,
@@ -178,7 +178,7 @@ def activation_parts(shape: Shape, training: Training, placement: Placement) -> 
     backward = (5 * intermediate + 2 * hidden) * wide * tokens
     inputs = 2 * wide * hidden * shape.layers * tokens
     logits = (
-        (LOGIT_BYTES + TERM_BYTES * compares(training.objective))
+        (LOGIT_BYTES + TERM_BYTES * needs_reference(training.objective))
         * shape.vocabulary
         * min(tokens, placement.loss_chunk or tokens)
     )

@@ -23,7 +23,7 @@ from safetax.plan.estimate.shapes import gpu_memory, named, shape_of
 from safetax.plan.estimate.stage import Estimate, Work, root_model
 from safetax.plan.estimate.workload import Rows, training_rows
 from safetax.store.status import Store
-from safetax.training.objectives import compares
+from safetax.training.objectives import needs_reference
 
 LINK, NETWORK = 200e9, 25e9
 """Bytes a second that reach a GPU from the others, of one node and of several; assumed."""
@@ -120,7 +120,9 @@ def flops_per_token(shape: Shape, training: Training, placement: Placement, leng
     forward = 2 * parameters_in(shape) + 4 * shape.layers * shape.heads * shape.head_dim * length
     if training.lora is not None:
         forward += 2 * lora_parameters(shape, training.lora)
-    return forward * (1 + (1 if training.lora else 2) + placement.gradient_checkpointing + compares(training.objective))
+    return forward * (
+        1 + (1 if training.lora else 2) + placement.gradient_checkpointing + needs_reference(training.objective)
+    )
 
 
 def _utilisation(model: str | None, done: Sequence[Mapping[str, Any]]) -> float | None:

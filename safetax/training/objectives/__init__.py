@@ -1,14 +1,14 @@
 """Training objectives: what a training minimises beside the cross-entropy. Each is a term, a mean over tokens.
 
 A training without one minimises the mean cross-entropy of the global batch's supervised tokens. With one it minimises
-that plus ``weight`` times the mean of the objective's own ``values`` over the supervised tokens of the rows that it
-``concerns``. Both means are over the whole global batch, whatever the micro batch, the number of ranks and the ZeRO
+that plus ``weight`` times the mean of the objective's own ``values`` over the supervised tokens of the rows that are
+``in_objective``. Both means are over the whole global batch, whatever the micro batch, the number of ranks and the ZeRO
 stage; where ``runtime.loss_chunk`` cuts the logits, ``values`` is called with a few tokens at a time.
 
 An objective is one module with a frozen dataclass ``Config`` (``kind`` and what the user sets) and ``make(config)``,
-which returns an :class:`Objective`. With ``FROZEN = True`` it is given the logits of the frozen starting model besides.
-One that is not part of safetax is a module on the Python path, and its dotted path is the kind. This one keeps the
-model from being too sure of itself::
+which returns an :class:`Objective`. With ``NEEDS_REFERENCE = True`` it is given the logits of the reference model
+besides: the starting model, frozen. One that is not part of safetax is a module on the Python path, and its dotted path
+is the kind. This one keeps the model from being too sure of itself::
 
     # mine/entropy.py; on the command line alignment.objective='{kind: mine.entropy, weight: 0.1}'
     @dataclass(frozen=True)
@@ -21,10 +21,10 @@ model from being too sure of itself::
         weight: float
         name = "negative_entropy"
 
-        def concerns(self, example):
+        def in_objective(self, example):
             return True
 
-        def values(self, logits, labels, frozen):
+        def values(self, logits, labels, reference):
             likely = logits.log_softmax(1)
             return (likely.exp() * likely).sum(1)
 
@@ -56,17 +56,17 @@ class Objective(Protocol):
         """What the term counts, in units of the cross-entropy."""
         ...
 
-    def concerns(self, example: Example) -> bool:
-        """Whether the term is made of a row's tokens."""
+    def in_objective(self, example: Example) -> bool:
+        """Whether the term is made of an example's supervised tokens."""
         ...
 
-    def values(self, logits: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor | None) -> torch.Tensor:
+    def values(self, logits: torch.Tensor, labels: torch.Tensor, reference: torch.Tensor | None) -> torch.Tensor:
         """Return the term's value of each token, shape [tokens]; it must be differentiable by the logits.
 
         Args:
             logits: of the model that is trained, float32, shape [tokens, vocabulary].
             labels: the tokens that are to be predicted, shape [tokens].
-            frozen: logits of the frozen starting model, as ``logits``; None for an objective that has no FROZEN.
+            reference: logits of the reference model, as ``logits``; None for an objective without NEEDS_REFERENCE.
         """
         ...
 
@@ -76,6 +76,6 @@ def objective_of(config: Any) -> Objective:
     return component_module("objectives", config.kind).make(config)
 
 
-def compares(config: Any) -> bool:
-    """Whether an objective needs the frozen starting model; None needs nothing."""
-    return config is not None and bool(getattr(component_module("objectives", config.kind), "FROZEN", False))
+def needs_reference(config: Any) -> bool:
+    """Whether the objective of a configuration node needs the reference model; None needs nothing."""
+    return config is not None and bool(getattr(component_module("objectives", config.kind), "NEEDS_REFERENCE", False))

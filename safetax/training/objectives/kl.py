@@ -1,4 +1,4 @@
-"""Kullback-Leibler divergence to the frozen starting model: what need not change is held where it was."""
+"""Kullback-Leibler divergence to the reference model: what need not change is held where it was."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from safetax.records import Example
 if TYPE_CHECKING:
     import torch
 
-FROZEN = True
-"""It needs the logits of the starting model."""
+NEEDS_REFERENCE = True
+"""It needs the logits of the starting model, frozen."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Config:
     """``weight`` times the divergence, in nats per token, is added to the cross-entropy.
 
     It is the mean over the supervised tokens of the chosen rows in a global batch, and 0 at the start. With the
-    distributions p of the frozen model and q of the trained one, each over the whole vocabulary:
+    distributions p of the reference model and q of the trained one, each over the whole vocabulary:
 
-    - ``direction=forward`` is KL(p || q) = sum p (log p - log q): q has to cover whatever the frozen model would say;
+    - ``direction=forward`` is KL(p || q) = sum p (log p - log q): q has to cover whatever p would say;
     - ``direction=reverse`` is KL(q || p) = sum q (log q - log p): q may drop some of it, and must say nothing else.
     """
 
@@ -45,14 +45,14 @@ class Divergence:
         """What the divergence counts."""
         return self.config.weight
 
-    def concerns(self, example: Example) -> bool:
+    def in_objective(self, example: Example) -> bool:
         """Whether a row is of the part that was chosen."""
         return self.config.part is None or example.meta.get("mixture") == self.config.part
 
-    def values(self, logits: torch.Tensor, labels: torch.Tensor, frozen: torch.Tensor | None) -> torch.Tensor:
+    def values(self, logits: torch.Tensor, labels: torch.Tensor, reference: torch.Tensor | None) -> torch.Tensor:
         """Return each token's divergence in nats, shape [tokens]; see ``Objective.values``."""
-        assert frozen is not None
-        trained, held = logits.log_softmax(1), frozen.log_softmax(1)
+        assert reference is not None
+        trained, held = logits.log_softmax(1), reference.log_softmax(1)
         if self.config.direction == "reverse":
             return (trained.exp() * (trained - held)).sum(1)
         return (held.exp() * (held - trained)).sum(1)

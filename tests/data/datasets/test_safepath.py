@@ -58,7 +58,8 @@ def test_a_row_without_a_request_is_named_or_counted(tmp_path: Path) -> None:
 def test_a_training_on_it_learns_the_primer_and_not_the_rest(tmp_path: Path) -> None:
     from safetax.data.chat import ChatRenderer
     from safetax.data.lab.tokenizer import build_tokenizer
-    from safetax.training.batches import IGNORED, Collator, tokenise
+    from safetax.training.batches import IGNORED, Collator
+    from safetax.training.rows import tokenise
     from tests.support.tiny_models import THINK
 
     source, target = chats(2), "i should not answer this question !"
