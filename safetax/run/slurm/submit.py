@@ -188,7 +188,7 @@ def _send(work: Any, title: str, resources: Resources, dependency: str | None, t
         import submitit
         from submitit.core.utils import FailedJobError
     except ModuleNotFoundError:
-        raise require("submitit", "safetax[slurm]") from None
+        raise require("submitit") from None
     slurm = config.runtime.slurm
     python = f"{slurm.container} python3" if slurm.container else None
     executor = submitit.SlurmExecutor(target / FOLDER, max_num_timeout=slurm.requeues, python=python)
