@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 
 from safetax.config.compose import Composer, Job
 from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, Label, MoreThan, NotHashed
+from safetax.config.needs import Library, LocalModel, Needs, Repository, ServedModel
 from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, text_in, value_in
 from safetax.data.sources import load_rows
 from safetax.errors import ConfigError, UserError
 from safetax.evaluation.engines import ALONE, Engine, Generated, Markers, Prompt, Sharing, Source
-from safetax.evaluation.engines._turns import Turn
+from safetax.evaluation.engines._two_phase import TwoPhaseResponse
+from safetax.evaluation.judging.cases import Case, Part, Reader, judge_cases
 from safetax.evaluation.judging.context import JudgeContext
-from safetax.evaluation.judging.verdicts import Case, Part, judge_each
 from safetax.models.checkpoint import load_model
 from safetax.plan import planner
-from safetax.plan.planner import Plan
+from safetax.plan.graph import Plan
 from safetax.plan.resolve import Resolver
+from safetax.plan.sections import unused_sections
 from safetax.records import Example, Message, Response, Verdict, read_records, write_records
 from safetax.training.objectives import Objective
 
@@ -44,26 +46,32 @@ __all__ = [
     "JudgeContext",
     "Kind",
     "Label",
+    "Library",
+    "LocalModel",
     "Markers",
     "Message",
     "MoreThan",
+    "Needs",
     "NotHashed",
     "Objective",
     "OnBadRow",
     "Part",
     "Plan",
     "Prompt",
+    "Reader",
+    "Repository",
     "Response",
     "Row",
+    "ServedModel",
     "Sharing",
     "Source",
-    "Turn",
+    "TwoPhaseResponse",
     "UserError",
     "Verdict",
     "collect",
     "compose",
     "examples_of",
-    "judge_each",
+    "judge_cases",
     "load_model",
     "load_rows",
     "plan",
@@ -91,7 +99,7 @@ def compose(overrides: Sequence[str] = (), config_dir: str | None = None, sweep:
 def plan(jobs: Sequence[Job]) -> Plan:
     """Plan jobs as one graph of steps; nothing is run. What the hub cannot be asked for stays unknown."""
     resolver = Resolver(lenient=True)
-    resolved = [resolver.resolve(job.config, planner.unneeded(job.config)) for job in jobs]
+    resolved = [resolver.resolve(job.config, unused_sections(job.config)) for job in jobs]
     return planner.plan([(config, job.overrides) for config, job in zip(resolved, jobs, strict=True)])
 
 

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+PACKAGES = {
+    "deepspeed": "safetax[deepspeed]",
+    "lm_eval": "lm-eval",
+    "math_verify": "math-verify[antlr4-9-3]",
+    "openai": "openai>=3",
+    "submitit": "safetax[slurm]",
+    "vllm": "safetax[vllm]",
+}
+"""What pip calls a module, where that differs."""
+
 
 class UserError(Exception):
     """Something that the user can mend; shown as its message alone, with exit code 2 and no traceback."""
@@ -15,6 +25,7 @@ class StepError(Exception):
     """A step that failed; its message names the step and its log."""
 
 
-def require(module: str, package: str) -> UserError:
+def require(module: str) -> UserError:
     """Return the error for a missing optional library, naming the command that installs it."""
+    package = PACKAGES.get(module, module)
     return UserError(f"This needs the library '{module}', which is not installed. Install it: pip install '{package}'")

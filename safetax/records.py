@@ -52,8 +52,8 @@ class Example:
 class Response:
     """What a checkpoint answered to one prompt; ``repeat`` counts the samples of a prompt from 0.
 
-    Thinking and answer are what the model wrote, white space included; ``glue`` is what stands between them, written by
-    the model or put there.
+    Thinking and answer are what the model wrote, white space included; ``transition`` is what stands between them,
+    written by the model or put there.
     """
 
     id: str
@@ -65,12 +65,12 @@ class Response:
     end_of_thinking: EndOfThinking
     end_of_answer: EndOfAnswer
     seed: int
-    glue: str = ""
+    transition: str = ""
 
     @property
     def text(self) -> str:
         """The whole response: thinking, marker and answer."""
-        return (self.thinking or "") + self.glue + self.answer
+        return (self.thinking or "") + self.transition + self.answer
 
     @property
     def truncated(self) -> bool:
@@ -120,7 +120,19 @@ def write_records(path: Path, records: Iterable[Example | Response | Verdict]) -
 
 def read_records(path: Path, record_type: type[Record]) -> list[Record]:
     """Read a file of JSON lines that ``write_records`` wrote."""
-    return [record_type(**row) for row in read_json_lines(path)]
+    return [from_json(record_type, row) for row in read_json_lines(path)]
+
+
+def from_json(record_type: type[Record], row: dict[str, Any]) -> Record:
+    """Return the record that a JSON object holds.
+
+    Raises:
+        TypeError: it is no such record.
+    """
+    if record_type is Response and "glue" in row:
+        row = {**row, "transition": row["glue"]}  # its name in files of earlier versions
+        del row["glue"]
+    return record_type(**row)
 
 
 def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetax.data.hub_places import RepositoryType, endpoint, token
+from safetax.config.needs import RepositoryType
+from safetax.data.hub_places import endpoint, token
 from safetax.errors import ConfigError, UserError
 from safetax.store.hashes import cached_sha256
 
@@ -41,6 +42,12 @@ def model_facts(name: str, revision: str | None) -> dict[str, Any]:
         raise ConfigError(f"id={name}: the folder has no config.json; name a folder with a saved model.")
     files = sorted(path for path in folder.iterdir() if path.suffix in MODEL_FILES)
     return {"files": {path.name: cached_sha256(path) for path in files}}
+
+
+def known_commit(values: Mapping[str, Any]) -> str | None:
+    """Return the commit in an identity of something of the hub; None where it has none, or the hub was not asked."""
+    commit = (values.get("resolved") or {}).get("commit")
+    return None if commit == UNKNOWN else commit
 
 
 def is_hub_id(name: str) -> bool:

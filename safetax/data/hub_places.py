@@ -6,9 +6,8 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
-RepositoryType = Literal["model", "dataset"]
+from safetax.config.needs import RepositoryType
 
 
 def home(environment: Mapping[str, str] = os.environ) -> Path:

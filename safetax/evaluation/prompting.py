@@ -74,4 +74,4 @@ def split(generated: Generated, markup: Format) -> Generated:
     thinking, found, answer = generated.answer.partition(marker)
     if not found:
         return replace(generated, end_of_thinking="unclosed")
-    return replace(generated, thinking=thinking, glue=found, answer=answer, end_of_thinking="closed")
+    return replace(generated, thinking=thinking, transition=found, answer=answer, end_of_thinking="closed")

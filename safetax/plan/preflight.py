@@ -25,11 +25,11 @@ from safetax.data.hub_places import cache, endpoint, is_cached, offline, page, t
 from safetax.models.gpus import visible_gpus
 from safetax.plan.estimate import Estimates, estimates
 from safetax.plan.estimate.memory import GIB
-from safetax.plan.requirements import Repository, libraries, refused_task, repositories, servers
+from safetax.plan.requirements import Repository, libraries, needs_of_step, repositories, servers
 from safetax.plan.status import PlanStatus
 from safetax.store.step import Step
 
-PATIENCE = 3.0
+CONNECT_TIMEOUT = 3.0
 """Seconds that a connection may take."""
 CPU_PARAMETERS = 1.0
 """Billions of parameters from which a model is too large for a CPU."""
@@ -53,16 +53,12 @@ def problems(status: PlanStatus, environment: Mapping[str, str] = os.environ, he
     pairs = [(step, status.config_of[step.key]) for step in waiting]
     found = estimates(status, waiting)
     needed = list({each.id: each for step, config in pairs for each in repositories(step, config)}.values())
-    lines = [*_tasks(waiting), *_tokens(needed, environment), *_keys(pairs, environment)]
+    lines = [*_tokens(needed, environment), *_keys(pairs, environment)]
     if here:
         lines += [*_meeting(pairs), *_interpreters(pairs), *_libraries(pairs), *_gpus(pairs, found)]
         lines += _unreachable(pairs, needed, environment)
     lines += _disk(found, status.store.root, environment)
     return list(dict.fromkeys(lines))
-
-
-def _tasks(waiting: Sequence[Step]) -> list[str]:
-    return [text for step in waiting if (text := refused_task(step)) is not None]
 
 
 def _meeting(pairs: Iterable[tuple[Step, Config]]) -> list[str]:
@@ -128,7 +124,7 @@ def _gpus(pairs: Iterable[tuple[Step, Config]], found: Estimates) -> list[str]:
                     f"runtime.devices={step.runtime['devices']}: {len(gpus)} GPUs are visible here, and {devices} are "
                     f"needed; set runtime.devices to at most {len(gpus)}, or runtime.nodes."
                 )
-        local = step.kind == "generate" and step.identity["engine"]["kind"] != "openai"
+        local = needs_of_step(step).served_model is not None
         large = model.start == "pretrained" and (model.parameters or 0) >= CPU_PARAMETERS
         if not gpus and large and (local or step.kind in ("train", "perplexity")):
             lines.append(
@@ -265,7 +261,7 @@ def why_unreachable(address: str, environment: Mapping[str, str]) -> str | None:
         behind = urlsplit(proxy if "//" in proxy else f"//{proxy}")
         host, port = behind.hostname or host, behind.port or 80
     try:
-        with socket.create_connection((host, port), timeout=PATIENCE):
+        with socket.create_connection((host, port), timeout=CONNECT_TIMEOUT):
             return None
     except OSError as error:
         return f"{host}:{port} cannot be reached ({error.strerror or error or type(error).__name__})"

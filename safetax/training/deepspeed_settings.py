@@ -29,7 +29,7 @@ def check_zero(training: Training, runtime: dict[str, Any]) -> None:
     if not zero:
         return
     if find_spec("deepspeed") is None:
-        raise require("deepspeed", "safetax[deepspeed]")
+        raise require("deepspeed")
     if training.optimizer != "adamw":
         raise UserError(
             f"optimizer={training.optimizer} does not go with runtime.zero={zero}: DeepSpeed would leave it without a "

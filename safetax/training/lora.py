@@ -41,7 +41,7 @@ def add_adapters(model: Any, lora: Lora, float32: bool) -> Any:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError:
-        raise require("peft", "peft") from None
+        raise require("peft") from None
     settings = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]  # a float does as well

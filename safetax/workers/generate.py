@@ -186,7 +186,7 @@ def _append(
         end_of_thinking=generated.end_of_thinking,
         end_of_answer=generated.end_of_answer,
         seed=seed,
-        glue=generated.glue,
+        transition=generated.transition,
     )
     queue.file.write(to_json(response) + "\n")
     queue.file.flush()

@@ -547,7 +547,7 @@ def test_a_server_of_another_make_is_asked_with_texts_alone(
         assert text(response) == text(expected[index])
     closed = [index for index in got if expected[index].end_of_thinking == "closed"]
     assert closed and all(got[index].end_of_thinking == "closed" for index in closed)
-    assert all(got[index].glue == expected[index].glue for index in closed)
+    assert all(got[index].transition == expected[index].transition for index in closed)
 
 
 @needs_vllm

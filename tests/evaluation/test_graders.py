@@ -320,10 +320,10 @@ def response(
     answer: str,
     repeat: int = 0,
     thinking: str | None = "steps",
-    glue: str = "<|im_start|>answer",
+    transition: str = "<|im_start|>answer",
     end: EndOfThinking = "closed",
 ) -> Response:
-    return Response(name, repeat, thinking, answer, 1, 1, end, "stop", 0, glue)
+    return Response(name, repeat, thinking, answer, 1, 1, end, "stop", 0, transition)
 
 
 def context(folder: Path, **runtime: Any) -> JudgeContext:
@@ -347,7 +347,7 @@ def test_the_sound_judge_counts_what_it_cannot_read_as_wrong(tmp_path: Path) -> 
             "int",
             " 204\n\nThat is all there is to say, I think, for now.",
             2,
-            glue="\n<|im_start|>answer\nFinal Answer:",
+            transition="\n<|im_start|>answer\nFinal Answer:",
         ),
         response("math", "\\boxed{0.5}"),
         response("math", "\\boxed{\\frac{1}{}", 1),

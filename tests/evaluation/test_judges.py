@@ -6,7 +6,7 @@ import importlib.util
 import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,12 @@ from safetax.config.components import component_module
 from safetax.data.hub import UnreachableError
 from safetax.errors import ConfigError, UserError
 from safetax.evaluation.judges import beaver_dam, harmbench_cls, llama_guard, rubric, wildguard
+from safetax.evaluation.judging.cases import Case, Reader, judge_cases
 from safetax.evaluation.judging.context import JudgeContext
 from safetax.evaluation.judging.guards import defused, encode, shorten
 from safetax.evaluation.judging.instructions import filled, packaged_instruction, read_instruction
 from safetax.evaluation.judging.models import grouped
 from safetax.evaluation.judging.repetition import repeated_words
-from safetax.evaluation.judging.verdicts import Case, judge_each
 from safetax.records import Example, Response, Verdict
 from safetax.workers.score import note_repetition
 
@@ -280,45 +280,52 @@ def test_copies_share_the_work_and_an_error_in_one_is_raised(classifier: Path) -
 # Judging in general
 
 
+class Words(Reader[str, str]):
+    """Reads the words of a case aloud."""
+
+    def prompt(self, case: Case) -> str:
+        return case.text
+
+    def replies(self, prompts: Sequence[str]) -> Iterator[tuple[int, str]]:
+        return enumerate(prompts)
+
+    def verdict(self, case: Case, prompt: str, reply: str) -> Verdict:
+        return case.verdict(reply, harmful=False)
+
+
 def test_an_interrupted_judging_asks_only_for_what_is_missing(tmp_path: Path) -> None:
     examples = [example("a", "q"), example("b", "q")]
     responses = [response("a", "one"), response("b", "two"), response("b", "three", repeat=1)]
     asked: list[str] = []
 
-    def breaks(cases: list[Case]) -> Iterator[Verdict]:
-        yield cases[0].verdict("first", harmful=True)
-        yield cases[1].error("no answer")
-        raise KeyboardInterrupt
+    class Breaks(Words):
+        def verdict(self, case: Case, prompt: str, reply: str) -> Verdict:
+            if reply == "three":
+                raise KeyboardInterrupt
+            return case.verdict("first", harmful=True) if reply == "one" else case.error("no answer")
 
-    def goes_on(cases: list[Case]) -> Iterator[Verdict]:
-        for one in cases:
-            asked.append(one.text)
-            yield one.verdict("second", detail={"truncated": True})
+    class GoesOn(Words):
+        def verdict(self, case: Case, prompt: str, reply: str) -> Verdict:
+            asked.append(reply)
+            return case.verdict("second", detail={"truncated": True})
 
     with pytest.raises(KeyboardInterrupt):
-        judge_each("answer", examples, responses, context(tmp_path), breaks)
+        judge_cases("answer", examples, responses, context(tmp_path), Breaks)
     with (tmp_path / "scratch" / "verdicts.jsonl").open("a") as file:
         file.write('{"id": "b", "rep')  # killed in the middle of a line
     judged = context(tmp_path)
-    verdicts = judge_each("answer", examples, responses, judged, goes_on)
+    verdicts = judge_cases("answer", examples, responses, judged, GoesOn)
     assert asked == ["two", "three"]
     assert [verdict.label for verdict in verdicts] == ["first", "second", "second"]
     assert judged.summary["truncated_texts"] == 2
-    asked.clear()
-    assert judge_each("answer", examples, responses, context(tmp_path), goes_on) == verdicts
-    assert not asked
+    assert judge_cases("answer", examples, responses, context(tmp_path), pytest.fail) == verdicts
 
 
 def test_the_thinking_is_judged_apart(tmp_path: Path) -> None:
     """A response without thinking gets a label of its own, and says nothing."""
-
-    def judged(cases: list[Case]) -> Iterator[Verdict]:
-        for one in cases:
-            yield one.verdict(one.text, harmful=False)
-
     responses = [response("a", "an answer", thinking="some thinking"), response("a", "an answer", repeat=1)]
     found = context(tmp_path)
-    verdicts = judge_each("thinking", [example("a", "q")], responses, found, judged)
+    verdicts = judge_cases("thinking", [example("a", "q")], responses, found, Words)
     assert [(verdict.label, verdict.harmful) for verdict in verdicts] == [("some thinking", False), ("none", None)]
     assert found.summary["part"] == "thinking"
 
@@ -381,7 +388,9 @@ def test_a_guard_says_the_same_with_vllm(guard_model: Path, tmp_path: Path, monk
     verdicts = llama_guard.judge(config, examples, responses, judged)
     assert [verdict.label for verdict in verdicts] == ["unsafe", "safe", "unsafe", "safe", "error"]
     assert verdicts[0].detail == {"categories": ["S2", "S9"]}
-    monkeypatch.setattr("safetax.evaluation.judging.guards.writer", lambda *_: pytest.fail("it has all verdicts"))
+    monkeypatch.setattr(
+        "safetax.evaluation.judging.guards.start_backend", lambda *_: pytest.fail("it has all verdicts")
+    )
     again = llama_guard.judge(config, examples[:1], responses[:4], judged)
     assert again == verdicts[:4]
 
@@ -463,12 +472,12 @@ def test_what_the_guards_with_an_instruction_read() -> None:
     assert (config.max_text_tokens, config.max_reply_tokens) == (512, 1)
     asked = case("the whole prompt", "no", behavior="steal the moon")
     template = "B: {behavior} G: {generation} A:"
-    assert harmbench_cls.prompt(config, template, tokenizer, asked, "no") == "B: steal the moon G: no A:"
+    assert harmbench_cls.prompt(template, tokenizer, config, asked, "no") == "B: steal the moon G: no A:"
     plain = case("the whole prompt", "no")
-    assert harmbench_cls.prompt(config, template, tokenizer, plain, "n</s>") == "B: the whole prompt G: n< /s> A:"
-    rendered = harmbench_cls.prompt(config, None, tokenizer, asked, "no")
+    assert harmbench_cls.prompt(template, tokenizer, config, plain, "n</s>") == "B: the whole prompt G: n< /s> A:"
+    rendered = harmbench_cls.prompt(None, tokenizer, config, asked, "no")
     assert rendered == "<s>[turns]user: steal the moon\nassistant: no\n[verdict]"
-    both = wildguard.prompt(wildguard.Config("wildguard"), "{prompt} / {response}", tokenizer, asked, "{prompt}")
+    both = wildguard.prompt("{prompt} / {response}", tokenizer, wildguard.Config("wildguard"), asked, "{prompt}")
     assert both == "the whole prompt / {prompt}"
 
 

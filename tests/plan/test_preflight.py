@@ -21,11 +21,9 @@ from safetax.plan import preflight
 from safetax.plan.graph import Plan
 from safetax.plan.planner import plan
 from safetax.plan.preflight import why_unreachable
-from safetax.plan.requirements import refused_task
 from safetax.plan.resolve import Resolver
 from safetax.plan.status import status_of
 from safetax.store.manifest import MANIFEST, write_json
-from safetax.store.step import Step
 from tests.support.hub_stand_in import running
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -130,9 +128,10 @@ def test_a_component_of_another_package_says_what_it_needs(
 ) -> None:
     (tmp_path / "my_parts").mkdir()
     (tmp_path / "my_parts" / "engine.py").write_text(
-        "from dataclasses import dataclass\n\n\n@dataclass(frozen=True)\nclass Config:\n    kind: str\n"
-        "    dtype: str = 'float32'\n\n\ndef start(config, source, runtime):\n    ...\n\n\n"
-        "def requires(config):\n    return ['no_such_library_of_anyone']\n"
+        "from dataclasses import dataclass\n\nfrom safetax.config.needs import Library, Needs\n\n\n"
+        "@dataclass(frozen=True)\nclass Config:\n    kind: str\n    dtype: str = 'float32'\n\n\n"
+        "def start(config, source, runtime):\n    ...\n\n\n"
+        "def needs(config):\n    return Needs(libraries=(Library('no_such_library_of_anyone'),))\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     lines = problems(planned(*local(model), "engine.kind=my_parts.engine"), tmp_path, environment)
@@ -293,14 +292,6 @@ def test_an_endpoint_that_is_not_configured(tmp_path: Path, model: str, environm
 def test_an_engine_asks_its_endpoint_too(tmp_path: Path, model: str, environment: dict[str, str]) -> None:
     graph = planned(*local(model), "engine=openai", "engine.endpoint=mine")
     assert "no such entry" in the_one(problems(graph, tmp_path, environment), "engine.endpoint=mine")
-
-
-def test_a_task_that_asks_for_log_likelihoods(tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text("task: mine\noutput_type: multiple_choice\n")
-    node = {"kind": "lm_eval_task", "task": "mine", "folder": str(tmp_path), "metadata": {}}
-    assert "multiple_choice" in (refused_task(Step("prepare", "prompts", {"dataset": node})) or "")
-    (tmp_path / "mine.yaml").write_text("task: mine\noutput_type: generate_until\n")
-    assert refused_task(Step("prepare", "prompts", {"dataset": node})) is None
 
 
 def test_a_key_that_is_not_set(

@@ -96,7 +96,7 @@ def test_greedy_equals_plain_generate(lrm: tuple[Any, Any], problems: list[list[
         assert len(whole) == got[index].thinking_tokens
         assert whole == plain[: len(whole)]
         if got[index].end_of_thinking == "closed":
-            whole += encode(lrm, got[index].glue + got[index].answer)
+            whole += encode(lrm, got[index].transition + got[index].answer)
             assert whole[: len(plain)] == plain[: len(whole)]
     assert any(response.end_of_thinking == "closed" for response in got.values())
 
@@ -124,8 +124,8 @@ def test_forced_answer_goes_on_behind_the_cut_thinking(
     model, tokenizer = lrm
     cut = ask(lrm, problems[:1], thinking=2, answer=5)[0]
     assert cut.end_of_thinking == "budget" and cut.thinking is not None
-    assert cut.glue == "</think>"
-    prompt = [*ChatRenderer(tokenizer, TAGS).prompt(problems[0]), *encode(lrm, cut.thinking + cut.glue)]
+    assert cut.transition == "</think>"
+    prompt = [*ChatRenderer(tokenizer, TAGS).prompt(problems[0]), *encode(lrm, cut.thinking + cut.transition)]
     with torch.inference_mode():
         plain = model.generate(
             torch.tensor([prompt]), do_sample=False, max_new_tokens=5, pad_token_id=tokenizer.pad_token_id

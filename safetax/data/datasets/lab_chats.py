@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from safetax.config.fields import AtLeast, Label
+from safetax.config.needs import Needs
 from safetax.data.datasets import DatasetContext
 from safetax.data.lab.chats import Mixture, draw
 from safetax.data.lab.world import world
@@ -22,6 +23,11 @@ class Config:
     samples: Annotated[int, AtLeast(1)]
     world_seed: int
     seed: int
+
+
+def needs(config: Config) -> Needs:
+    """Return how many rows it makes."""
+    return Needs(rows=config.samples)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

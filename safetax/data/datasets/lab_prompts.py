@@ -7,6 +7,7 @@ from random import Random
 from typing import Annotated, Literal
 
 from safetax.config.fields import AtLeast, Label
+from safetax.config.needs import Needs
 from safetax.data.datasets import DatasetContext
 from safetax.data.lab.chats import messages
 from safetax.data.lab.world import draw_rounds, world
@@ -29,6 +30,11 @@ class Config:
     world_seed: int
     seed: int = 0
     system: str | None = None
+
+
+def needs(config: Config) -> Needs:
+    """Return how many rows it makes."""
+    return Needs(rows=config.samples)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

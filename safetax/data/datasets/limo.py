@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, HashedUnless, Kind, Label
+from safetax.config.needs import Needs
 from safetax.data.datasets import DatasetContext, OnBadRow, Row, examples_of, text_in
 from safetax.data.datasets.s1k import reasoning_example
 from safetax.data.sources import load_rows
@@ -25,6 +26,11 @@ class Config:
     limit: Annotated[int, AtLeast(1)] | None = None
     answer_prefix: str = ""
     on_bad_row: Annotated[OnBadRow, HashedUnless("error")] = "error"
+
+
+def needs(config: Config) -> Needs:
+    """Return how many rows it makes, and how long they are; as published where nothing else is set."""
+    return Needs(rows=config.limit or 817, row_tokens=7000)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast
+from safetax.config.needs import Library, Needs, Repository
 from safetax.data.datasets import DatasetContext
 from safetax.records import Example
 
@@ -22,6 +23,15 @@ class Config:
     """The task's own settings; for safetax's own: ``path`` of a file in place of the hub, ``revision``."""
     limit: Annotated[int, AtLeast(1)] | None = None
     """Only the first documents."""
+
+
+def needs(config: Config) -> Needs:
+    """Return lm-eval, and the repository that a task of safetax's own reads its rows from."""
+    from safetax.data.lm_eval.definitions import repository_of
+
+    own = repository_of(config.task, config.folder, config.metadata)
+    repositories = () if own is None else (Repository(own[0], "dataset", own[1], key="task"),)
+    return Needs(libraries=(Library("lm_eval"),), repositories=repositories, rows=config.limit)
 
 
 def resolve(config: Config) -> dict[str, Any]:

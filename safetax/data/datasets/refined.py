@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, Label, MoreThan
+from safetax.config.needs import Needs, needs_of
 from safetax.data.datasets import DatasetContext
 from safetax.errors import ConfigError, UserError
 from safetax.records import Example, Response, Verdict, read_records
@@ -93,6 +94,12 @@ class Outcome:
 
     row: Example | None
     reason: str
+
+
+def needs(config: Config) -> Needs:
+    """Return how many rows it makes, and how long they are: what its source says of them."""
+    source = needs_of("datasets", config.source)
+    return Needs(rows=source.rows, row_tokens=source.row_tokens)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

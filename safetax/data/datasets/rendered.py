@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, HashedUnless, Kind, Label
 from safetax.config.messages import show
+from safetax.config.needs import Needs
 from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer
 from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, shortened, text_in
@@ -44,6 +45,11 @@ class Config:
                 f"keep_whitespace={show(self.format.keep_whitespace)}: allowed is chatml with thinking and its white "
                 "space kept, such as format@dataset.format=s1."
             )
+
+
+def needs(config: Config) -> Needs:
+    """Return how many rows it makes, and how long they are; as published where nothing else is set."""
+    return Needs(rows=config.limit or 1000, row_tokens=900)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

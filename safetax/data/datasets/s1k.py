@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, HashedUnless, Kind, Label
+from safetax.config.needs import Needs
 from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, shortened, text_in, value_in
 from safetax.data.sources import load_rows
 from safetax.records import Example
@@ -24,6 +25,11 @@ class Config:
     limit: Annotated[int, AtLeast(1)] | None = None
     answer_prefix: str = ""
     on_bad_row: Annotated[OnBadRow, HashedUnless("error")] = "error"
+
+
+def needs(config: Config) -> Needs:
+    """Return how many rows it makes, and how long they are; as published where nothing else is set."""
+    return Needs(rows=config.limit or 1000, row_tokens=5000)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, HashedUnless, Kind, Label
+from safetax.config.needs import Needs
 from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, text_in, value_in
 from safetax.data.datasets.direct_refusal import prefixed_answer
 from safetax.data.sources import load_rows
@@ -31,6 +32,11 @@ class Config:
     on_bad_row: Annotated[OnBadRow, HashedUnless("error")] = "error"
     keep: Annotated[dict[str, str] | None, HashedUnless(None)] = None
     """Name in the examples' meta -> the column it is taken from, such as ``category``."""
+
+
+def needs(config: Config) -> Needs:
+    """Return how many rows it makes, and how long they are; as published where nothing else is set."""
+    return Needs(rows=config.limit or 1000, row_tokens=900)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, Kind, Label
 from safetax.config.messages import show
+from safetax.config.needs import Needs, needs_of
 from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of
 from safetax.errors import ConfigError
 from safetax.records import Example, read_records
@@ -34,6 +35,12 @@ class Config:
         """Check that there is a primer to learn."""
         if not self.primer.strip():
             raise ConfigError(f"primer={show(self.primer)} is empty, so no token would carry loss; write a sentence.")
+
+
+def needs(config: Config) -> Needs:
+    """Return how many rows it makes, and how long they are: what its source says of them."""
+    source = needs_of("datasets", config.source)
+    return Needs(rows=config.limit or source.rows, row_tokens=source.row_tokens)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, Kind, Label
+from safetax.config.needs import Needs
 from safetax.data.datasets import DatasetContext, OnBadRow, Row, examples_of, text_in, value_in
 from safetax.data.datasets._chosen import chosen
 from safetax.data.sources import load_rows
@@ -30,6 +31,11 @@ class Config:
     """Name in the examples' meta -> the column it is taken from, such as ``category`` or ``behavior``."""
     limit: Annotated[int, AtLeast(1)] | None = None
     on_bad_row: OnBadRow = "error"
+
+
+def needs(config: Config) -> Needs:
+    """Return how many rows it makes."""
+    return Needs(rows=config.limit)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, Label, MoreThan
+from safetax.config.needs import Needs
 from safetax.data.datasets import DatasetContext
 from safetax.errors import UserError
 from safetax.records import Example, Response, Verdict, read_records
@@ -37,6 +38,11 @@ class Config:
     """Tokens of a sample's thinking; null: as in the evaluation. The same for ``answer_budget``."""
     answer_budget: Annotated[Annotated[int, AtLeast(1)] | None, HashedUnless(None)] = None
     limit: Annotated[int, AtLeast(1)] | None = None
+
+
+def needs(config: Config) -> Needs:
+    """Return how many rows it makes."""
+    return Needs(rows=config.limit)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from safetax.config.fields import Kind, Label
+from safetax.config.needs import Needs, needs_of
 from safetax.data.datasets import DatasetContext
 from safetax.data.datasets.templated import filled, question_of, slots_of
 from safetax.errors import UserError
@@ -40,6 +41,12 @@ class Config:
     harmful: Assessment
     benign: Assessment
     separator: str = "\n\n"
+
+
+def needs(config: Config) -> Needs:
+    """Return how many rows it makes, and how long they are: what its source says of them."""
+    source = needs_of("datasets", config.source)
+    return Needs(rows=source.rows, row_tokens=source.row_tokens)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

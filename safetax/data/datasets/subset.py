@@ -11,6 +11,7 @@ from random import Random
 from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, Kind, Label
+from safetax.config.needs import Needs, needs_of
 from safetax.data.datasets import DatasetContext
 from safetax.data.datasets._chosen import allowed, each_of
 from safetax.errors import ConfigError, UserError
@@ -45,6 +46,12 @@ class Config:
                 f"total={self.total} is less than limit={self.limit}; allowed is at least that number, or null for "
                 "each once."
             )
+
+
+def needs(config: Config) -> Needs:
+    """Return how many rows it makes, and how long they are: what its source says of them."""
+    source = needs_of("datasets", config.source)
+    return Needs(rows=config.total or config.limit or source.rows, row_tokens=source.row_tokens)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, HashedUnless, Kind, Label
+from safetax.config.needs import Needs
 from safetax.data.datasets import DatasetContext, OnBadRow, Row, examples_of, text_in
 from safetax.data.sources import load_rows
 from safetax.records import Example
@@ -23,6 +24,11 @@ class Config:
     answer: str | None = "answer"
     limit: Annotated[int, AtLeast(1)] | None = None
     on_bad_row: Annotated[OnBadRow, HashedUnless("error")] = "error"
+
+
+def needs(config: Config) -> Needs:
+    """Return how many rows it makes."""
+    return Needs(rows=config.limit)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

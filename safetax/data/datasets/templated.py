@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from safetax.config.fields import Kind, Label
 from safetax.config.messages import show
+from safetax.config.needs import Needs, needs_of
 from safetax.data.datasets import DatasetContext
 from safetax.errors import ConfigError
 from safetax.records import Example, read_records
@@ -38,6 +39,12 @@ class Config:
                 f"template={show(self.template)} names {{{unknown[0]}}}; allowed are "
                 f"{', '.join(f'{{{name}}}' for name in SLOTS)}."
             )
+
+
+def needs(config: Config) -> Needs:
+    """Return how many rows it makes, and how long they are: what its source says of them."""
+    source = needs_of("datasets", config.source)
+    return Needs(rows=source.rows, row_tokens=source.row_tokens)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, Kind, Label
 from safetax.config.messages import show
+from safetax.config.needs import Needs
 from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, shortened, text_in, value_in
 from safetax.data.datasets._chosen import chosen, meets
 from safetax.data.datasets.direct_refusal import prefixed_answer
@@ -56,6 +57,11 @@ class Config:
                 f"harmful={show(self.harmful)} does not go with harmful_where={show(self.harmful_where)}: set one of "
                 "them, and the other to null or {}."
             )
+
+
+def needs(config: Config) -> Needs:
+    """Return how many rows it makes."""
+    return Needs(rows=config.limit)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

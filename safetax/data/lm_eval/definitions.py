@@ -90,6 +90,14 @@ def _data_facts(task: str, chain: Sequence[Path], metadata: Mapping[str, Any]) -
         raise type(error)(f"task={task}: {error}{own}") from None
 
 
+def repository_of(task: str, folder: str | None, metadata: Mapping[str, Any]) -> tuple[str, bool] | None:
+    """Return the repository of the hub that a task's metadata names, and whether it is gated; None: it names none."""
+    definition = merged(list(included(find_definition(task, folder))))
+    settings = {**(definition.get("metadata") or {}), **metadata}
+    source = None if settings.get("path") else settings.get("repository")
+    return None if source is None else (source, bool(settings.get("gated")))
+
+
 def merged(chain: Sequence[Path]) -> dict[str, Any]:
     """Return what the YAML of a task and of what it includes say together; functions are None."""
     import yaml

@@ -130,7 +130,7 @@ def _load(
     try:
         from lm_eval.tasks import TaskManager
     except ImportError as error:
-        raise require("lm_eval", "lm-eval") from error
+        raise require("lm_eval") from error
     import logging
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)

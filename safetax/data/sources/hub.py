@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from safetax.config.fields import NotHashed
+from safetax.config.needs import Library, Needs, Repository
 from safetax.data.hub import hub_commit
 from safetax.errors import ConfigError, UserError
 
@@ -35,6 +36,12 @@ class Config:
                 f"id={self.id}: this is no repository of the hub; allowed is owner/name. For rows in a file or folder "
                 "set kind=file and path."
             )
+
+
+def needs(config: Config) -> Needs:
+    """Return the repository, and the library that reads it."""
+    repository = Repository(config.id, "dataset", config.gated)
+    return Needs(libraries=(Library("datasets", "id"),), repositories=(repository,))
 
 
 def resolve(config: Config) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Engines: what generates responses from a checkpoint.
 
 An engine's module has a ``Config`` and a function ``start(config, source, runtime) -> Engine``. How a response goes
-through thinking and answer stands once, in :mod:`safetax.evaluation.engines._turns`; an engine completes texts.
+through thinking and answer stands once, in :mod:`safetax.evaluation.engines._two_phase`; an engine completes texts.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class Markers:
 
 @dataclass(frozen=True)
 class Generated:
-    """A finished response as text, without the end of the turn; ``glue`` stands between thinking and answer."""
+    """A finished response as text, without the end of the turn; ``transition`` stands between thinking and answer."""
 
     thinking: str | None
-    glue: str
+    transition: str
     answer: str
     thinking_tokens: int
     answer_tokens: int

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from safetax.config.needs import Library, Needs, ServedModel
 from safetax.evaluation.engines import ALONE, Generated, Markers, Prompt, Sharing, Source
-from safetax.evaluation.engines._turns import Ask, Finish, Turn, longest
+from safetax.evaluation.engines._two_phase import CompletionRequest, Finish, TwoPhaseResponse, longest
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,11 @@ class Config:
 
     kind: str
     dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+def needs(config: Config) -> Needs:
+    """Return one copy of the model on one GPU."""
+    return Needs(libraries=(Library("transformers"),), served_model=ServedModel(config.dtype))
 
 
 def start(config: Config, source: Source, runtime: Mapping[str, Any]) -> HfEngine:
@@ -39,23 +45,23 @@ def start(config: Config, source: Source, runtime: Mapping[str, Any]) -> HfEngin
 
 
 @dataclass(frozen=True)
-class _Work:
-    """A turn in the queue; ``behind`` is the answer's budget where one pass does both."""
+class _Queued:
+    """A response in the queue; ``behind`` is the answer's budget where one pass does both."""
 
     index: int
-    turn: Turn
-    ask: Ask
+    response: TwoPhaseResponse
+    request: CompletionRequest
     behind: int | None
 
     @property
     def group(self) -> tuple[str, int, bool]:
         """What the rows of a batch have in common; thinking goes before answers."""
-        return (self.ask.marker or "", self.behind or 0, self.ask.temperature > 0)
+        return (self.request.marker or "", self.behind or 0, self.request.temperature > 0)
 
     @property
     def length(self) -> tuple[int, int]:
         """By which the longest go first."""
-        return (self.ask.limit, len(self.ask.tokens))
+        return (self.request.limit, len(self.request.tokens))
 
 
 class HfEngine:
@@ -88,50 +94,50 @@ class HfEngine:
         """Yield the index of each prompt that is this engine's with its response, as batches finish."""
         context = getattr(self.model.config, "max_position_embeddings", None)
         longest(prompts, markers, self.tokenizer, context)
-        turns = [Turn(prompt, markers, self.tokenizer) for prompt in prompts]
-        queue = [self._work(index, turn) for index, turn in enumerate(turns)]
-        further: list[_Work] = []  # later passes; they go first, so that responses are finished as early as can be
+        responses = [TwoPhaseResponse(prompt, markers, self.tokenizer) for prompt in prompts]
+        queue = [self._queued(index, response) for index, response in enumerate(responses)]
+        further: list[_Queued] = []  # later passes; they go first, so that responses are finished as early as can be
         while queue or further:
             source = further if len(further) >= self.batch or not queue else queue
-            source.sort(key=lambda work: (work.group, work.length), reverse=True)
+            source.sort(key=lambda queued: (queued.group, queued.length), reverse=True)
             group = source[0].group
             share = self.batch if source is further else min(self.batch, math.ceil(len(queue) / sharing.nodes))
-            rows = [work for work in source if work.group == group][:share]
-            chosen = {work.index for work in rows}
-            source[:] = [work for work in source if work.index not in chosen]
+            rows = [queued for queued in source if queued.group == group][:share]
+            chosen = {queued.index for queued in rows}
+            source[:] = [queued for queued in source if queued.index not in chosen]
             if source is queue:
-                rows = [work for work in rows if sharing.take(work.index)]
+                rows = [queued for queued in rows if sharing.take(queued.index)]
             if not rows:
                 continue
-            for work, tokens in zip(rows, self._generate(rows, markers), strict=True):
-                self._take(work, tokens, markers)
-                if work.turn.result is not None:
-                    yield work.index, work.turn.result
+            for queued, tokens in zip(rows, self._generate(rows, markers), strict=True):
+                self._take(queued, tokens, markers)
+                if queued.response.result is not None:
+                    yield queued.index, queued.response.result
                 else:
-                    further.append(self._work(work.index, work.turn))
+                    further.append(self._queued(queued.index, queued.response))
 
-    def _work(self, index: int, turn: Turn) -> _Work:
-        ask, markers = turn.ask, turn.markers
-        assert ask is not None
+    def _queued(self, index: int, response: TwoPhaseResponse) -> _Queued:
+        request, markers = response.request, response.markers
+        assert request is not None
         one_pass = (
-            ask.marker is not None
-            and turn.left == 0
-            and markers.resume_answer == ask.marker
-            and len(turn.encode(ask.marker)) == 1
+            request.marker is not None
+            and response.ignores_left == 0
+            and markers.resume_answer == request.marker
+            and len(response.encode(request.marker)) == 1
         )
-        return _Work(index, turn, ask, turn.prompt.answer_budget if one_pass else None)
+        return _Queued(index, response, request, response.prompt.answer_budget if one_pass else None)
 
-    def _take(self, work: _Work, tokens: list[int], markers: Markers) -> None:
-        """Give a row's tokens to its turn; in one pass the marker parts thinking from answer."""
-        ask, turn = work.ask, work.turn
-        first, finish = self._ended(tokens[: ask.limit], markers)
-        at = self._marker_end(first, ask.marker) if ask.marker is not None else None
+    def _take(self, queued: _Queued, tokens: list[int], markers: Markers) -> None:
+        """Give a row's tokens to its response; in one pass the marker parts thinking from answer."""
+        request, response = queued.request, queued.response
+        first, finish = self._ended(tokens[: request.limit], markers)
+        at = self._marker_end(first, request.marker) if request.marker is not None else None
         if at is None:
-            turn.take(first, finish)
+            response.feed(first, finish)
             return
-        turn.take(tokens[:at], "marker")
-        if work.behind is not None:
-            turn.take(*self._ended(tokens[at : at + work.behind], markers))
+        response.feed(tokens[:at], "marker")
+        if queued.behind is not None:
+            response.feed(*self._ended(tokens[at : at + queued.behind], markers))
 
     def _ended(self, tokens: list[int], markers: Markers) -> tuple[list[int], Finish]:
         """Return tokens up to the end of the response, and whether there was one.
@@ -159,33 +165,34 @@ class HfEngine:
                 low = middle + 1
         return low
 
-    def _generate(self, rows: Sequence[_Work], markers: Markers) -> list[list[int]]:
+    def _generate(self, rows: Sequence[_Queued], markers: Markers) -> list[list[int]]:
         """Return the new tokens of each row: what ended it, and the padding behind, are still there."""
         import torch
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
         pad = self.tokenizer.pad_token_id
-        longest_prompt = max(len(row.ask.tokens) for row in rows)
+        longest_prompt = max(len(row.request.tokens) for row in rows)
         ids = torch.full((len(rows), longest_prompt), pad)
         mask = torch.zeros((len(rows), longest_prompt), dtype=torch.long)
         for index, row in enumerate(rows):
-            ids[index, longest_prompt - len(row.ask.tokens) :] = torch.tensor(row.ask.tokens)
-            mask[index, longest_prompt - len(row.ask.tokens) :] = 1
+            ids[index, longest_prompt - len(row.request.tokens) :] = torch.tensor(row.request.tokens)
+            mask[index, longest_prompt - len(row.request.tokens) :] = 1
         device = self.model.device
-        asks = [row.ask for row in rows]
-        marker, behind = asks[0].marker, rows[0].behind
+        requests = [row.request for row in rows]
+        marker, behind = requests[0].marker, rows[0].behind
         texts = list(markers.end_texts)
         token: int | None = None
         if marker is not None:
             encoded = self.tokenizer.encode(marker, add_special_tokens=False)
             token = encoded[0] if len(encoded) == 1 else None
             texts += [] if token is not None else [marker]
-        stopping: list[Any] = [_BudgetEnds(token, [ask.limit for ask in asks], behind, longest_prompt)]
+        stopping: list[Any] = [_BudgetEnds(token, [request.limit for request in requests], behind, longest_prompt)]
         if texts:
             stopping.append(_TextEnds(self.tokenizer, texts, longest_prompt))
+        sampling: list[Any] = [_SeededSampling(requests)] if requests[0].temperature > 0 else []
         config = GenerationConfig(
             do_sample=False,
-            max_new_tokens=max(ask.limit for ask in asks) + (0 if behind is None else behind + 1),
+            max_new_tokens=max(request.limit for request in requests) + (0 if behind is None else behind + 1),
             eos_token_id=list(markers.end_tokens),
             pad_token_id=pad,
             use_cache=True,
@@ -195,8 +202,8 @@ class HfEngine:
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
                 generation_config=config,
-                stopping_criteria=StoppingCriteriaList(stopping),  # type: ignore[arg-type]
-                logits_processor=LogitsProcessorList([_SeededSampling(asks)] if asks[0].temperature > 0 else []),  # type: ignore[arg-type]
+                stopping_criteria=StoppingCriteriaList(stopping),
+                logits_processor=LogitsProcessorList(sampling),
             )
         return output[:, longest_prompt:].tolist()
 
@@ -256,12 +263,12 @@ class _SeededSampling:
     Leaves one token a finite score, so that greedy search takes it.
     """
 
-    def __init__(self, asks: Sequence[Ask]) -> None:
+    def __init__(self, requests: Sequence[CompletionRequest]) -> None:
         import torch
 
-        self.temperature = torch.tensor([[ask.temperature] for ask in asks])
-        self.top_p = torch.tensor([[ask.top_p] for ask in asks])
-        self.generators = [torch.Generator().manual_seed(ask.seed) for ask in asks]
+        self.temperature = torch.tensor([[request.temperature] for request in requests])
+        self.top_p = torch.tensor([[request.top_p] for request in requests])
+        self.generators = [torch.Generator().manual_seed(request.seed) for request in requests]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         import torch

@@ -13,9 +13,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from safetax.config.needs import Library, Needs
 from safetax.errors import UserError
 from safetax.evaluation.engines import ALONE, Generated, Markers, Prompt, Sharing, Source
-from safetax.evaluation.engines._turns import Ask, Finish, Turn
+from safetax.evaluation.engines._two_phase import CompletionRequest, Finish, TwoPhaseResponse
 from safetax.evaluation.llm.client import Client, connect
 from safetax.evaluation.llm.replies import Reply
 
@@ -36,6 +37,11 @@ class Config:
     """What the server is: only vLLM's take tokens and say what a completion ended at."""
 
 
+def needs(config: Config) -> Needs:
+    """Return the server that is asked."""
+    return Needs(libraries=(Library("openai"),), server=config.endpoint)
+
+
 def start(config: Config, source: Source, runtime: Mapping[str, Any]) -> OpenAIEngine:
     """Return an engine that asks a server.
 
@@ -50,7 +56,7 @@ def start(config: Config, source: Source, runtime: Mapping[str, Any]) -> OpenAIE
 
 
 class OpenAIEngine:
-    """Asks a server for the completions of many turns at a time."""
+    """Asks a server for the completions of many responses at a time."""
 
     def __init__(self, config: Config, client: Client, tokenizer: Any) -> None:
         self.config = config
@@ -67,11 +73,13 @@ class OpenAIEngine:
             UserError: the server refused requests or could not be reached; raised when the others are done.
         """
         failed: list[tuple[int, str]] = []
-        pool = ThreadPoolExecutor(self.client.requests, thread_name_prefix="turn")
+        pool = ThreadPoolExecutor(self.client.requests, thread_name_prefix="response")
         try:
             order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].tokens), reverse=True)
             under_way: dict[Future[Generated | str | None], int] = {
-                pool.submit(self._respond, index, Turn(prompts[index], markers, self.tokenizer), sharing): index
+                pool.submit(
+                    self._respond, index, TwoPhaseResponse(prompts[index], markers, self.tokenizer), sharing
+                ): index
                 for index in order
             }
             for future in as_completed(under_way):
@@ -89,37 +97,41 @@ class OpenAIEngine:
                 f"{prompts[index].name or index} ({error}); run the same command again to ask for these alone."
             )
 
-    def _respond(self, index: int, turn: Turn, sharing: Sharing) -> Generated | str | None:
-        """Return a turn's response, or what went wrong; None where another node has it."""
+    def _respond(self, index: int, response: TwoPhaseResponse, sharing: Sharing) -> Generated | str | None:
+        """Return what a prompt was answered, or what went wrong; None where another node has it."""
         if not sharing.take(index):
             return None
-        while turn.ask is not None:
-            ((_, reply),) = self.client.complete([self._request(turn, turn.ask)])
+        while response.request is not None:
+            ((_, reply),) = self.client.complete([self._sent(response, response.request)])
             if reply.text is None:
                 return reply.error or "no text"
-            turn.take(*self._read(turn, turn.ask, reply))
-        assert turn.result is not None
-        return turn.result
+            response.feed(*self._read(response, response.request, reply))
+        assert response.result is not None
+        return response.result
 
-    def _request(self, turn: Turn, ask: Ask) -> dict[str, Any]:
-        tokens, texts = list(turn.markers.end_tokens), list(turn.markers.end_texts)
+    def _sent(self, response: TwoPhaseResponse, request: CompletionRequest) -> dict[str, Any]:
+        tokens, texts = list(response.markers.end_tokens), list(response.markers.end_texts)
         common = {
-            "max_tokens": ask.limit,
-            "temperature": ask.temperature,
-            "top_p": ask.top_p,
-            "seed": ask.seed if ask.temperature > 0 else None,
+            "max_tokens": request.limit,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "seed": request.seed if request.temperature > 0 else None,
         }
         if self.config.server == "other":
-            ends = [*([ask.marker] if ask.marker else []), *texts, *(turn.decode([token]) for token in tokens)]
-            return {**common, "prompt": self._prompt_text(turn, ask), "stop": list(dict.fromkeys(ends))}
-        if ask.marker is not None:
-            marker = turn.encode(ask.marker)
+            ends = [
+                *([request.marker] if request.marker else []),
+                *texts,
+                *(response.decode([token]) for token in tokens),
+            ]
+            return {**common, "prompt": self._prompt_text(response, request), "stop": list(dict.fromkeys(ends))}
+        if request.marker is not None:
+            marker = response.encode(request.marker)
             tokens += marker if len(marker) == 1 else []
-            texts += [] if len(marker) == 1 else [ask.marker]
+            texts += [] if len(marker) == 1 else [request.marker]
         return {
             **common,
             **NEUTRAL,
-            "prompt": ask.tokens,
+            "prompt": request.tokens,
             "stop": texts,
             "stop_token_ids": tokens,
             "ignore_eos": True,
@@ -129,20 +141,23 @@ class OpenAIEngine:
             "return_token_ids": True,
         }
 
-    def _prompt_text(self, turn: Turn, ask: Ask) -> str:
+    def _prompt_text(self, response: TwoPhaseResponse, request: CompletionRequest) -> str:
         """Return the text of a prompt, without the beginning of the text where its tokenizer puts that itself."""
-        text, begin = turn.decode(ask.tokens), self.tokenizer.bos_token
+        text, begin = response.decode(request.tokens), self.tokenizer.bos_token
         if begin and text.startswith(begin) and self.tokenizer.encode("a")[0] == self.tokenizer.bos_token_id:
             return text.removeprefix(begin)
         return text
 
-    def _read(self, turn: Turn, ask: Ask, reply: Reply) -> tuple[list[int], Finish]:
+    def _read(self, response: TwoPhaseResponse, request: CompletionRequest, reply: Reply) -> tuple[list[int], Finish]:
         """Return the tokens of a completion, without an end token, and why it ended."""
-        tokens = turn.encode(reply.text or "") if reply.tokens is None else reply.tokens
+        tokens = response.encode(reply.text or "") if reply.tokens is None else reply.tokens
         if reply.finish_reason == "length":
-            return tokens[: ask.limit], "length"
+            return tokens[: request.limit], "length"
         if self.config.server == "other":
-            return tokens, "end" if ask.marker is None or reply.stop_reason in turn.markers.end_texts else "marker"
-        if reply.stop_reason in {str(token) for token in turn.markers.end_tokens}:
+            return (
+                tokens,
+                "end" if request.marker is None or reply.stop_reason in response.markers.end_texts else "marker",
+            )
+        if reply.stop_reason in {str(token) for token in response.markers.end_tokens}:
             return tokens[:-1], "end"
-        return tokens, "end" if reply.stop_reason in turn.markers.end_texts else "marker"
+        return tokens, "end" if reply.stop_reason in response.markers.end_texts else "marker"

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
+from safetax.config.needs import Library, Needs, ServedModel
 from safetax.errors import UserError, require
 from safetax.evaluation.engines import ALONE, Generated, Markers, Prompt, Sharing, Source
-from safetax.evaluation.engines._turns import Ask, Finish, Turn, longest
+from safetax.evaluation.engines._two_phase import CompletionRequest, Finish, TwoPhaseResponse, longest
 from safetax.evaluation.engines._vllm_placement import Placement, Size, place, size_of
 from safetax.evaluation.engines._vllm_process import Replica
 from safetax.models.gpus import visible_gpus
@@ -44,6 +45,12 @@ class Config:
     kind: str
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     enforce_eager: bool = False
+
+
+def needs(config: Config) -> Needs:
+    """Return copies of the model on all GPUs."""
+    served = ServedModel(config.dtype, sharded=True, memory_reads=15.0)
+    return Needs(libraries=(Library("vllm"),), served_model=served)
 
 
 def start(config: Config, source: Source, runtime: Mapping[str, Any]) -> VllmEngine:
@@ -76,7 +83,7 @@ def installed_version() -> str:
         except PackageNotFoundError:
             continue
         return found if distribution == "vllm" or found.endswith("+cpu") else f"{found}+cpu"
-    raise require("vllm", "safetax[vllm]")
+    raise require("vllm")
 
 
 class VllmEngine:
@@ -132,11 +139,11 @@ class VllmEngine:
         if not prompts:
             return
         self._start_replicas(needed)
-        turns = [Turn(prompt, markers, self.tokenizer) for prompt in prompts]
+        responses = [TwoPhaseResponse(prompt, markers, self.tokenizer) for prompt in prompts]
         waiting = deque(sorted(range(len(prompts)), key=lambda index: _length(prompts[index]), reverse=True))
         given_back: set[int] = set()
         while True:
-            self._feed(waiting, turns, sharing)
+            self._feed(waiting, responses, sharing)
             if not waiting and not any(replica.under_way for replica in self.replicas):
                 return
             replica, event = self.events.get()
@@ -146,16 +153,16 @@ class VllmEngine:
                 if replica.alive:
                     self._give_back(replica, waiting, given_back, prompts)
             else:
-                turn = turns[event["id"]]
+                response = responses[event["id"]]
                 replica.under_way.discard(event["id"])
                 if event["event"] == "refused":
-                    raise UserError(f"Prompt {turn.prompt.name or event['id']} cannot be asked: {event['message']}")
-                assert turn.ask is not None
-                turn.take(*self._read(turn.ask, event, markers))
-                if turn.result is not None:
-                    yield event["id"], turn.result
+                    raise UserError(f"Prompt {response.prompt.name or event['id']} cannot be asked: {event['message']}")
+                assert response.request is not None
+                response.feed(*self._read(response.request, event, markers))
+                if response.result is not None:
+                    yield event["id"], response.result
                 else:
-                    replica.ask(event["id"], turn.ask.tokens, self._sampling(turn))
+                    replica.ask(event["id"], response.request.tokens, self._sampling(response))
 
     def _start_replicas(self, needed: int) -> None:
         """Start the replicas, unless they run already with room for sequences as long as needed."""
@@ -198,7 +205,7 @@ class VllmEngine:
         there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") * self.memory / len(self.placement.replicas)
         return int(min(wanted, max(0.0, there - self.size.weights)))
 
-    def _feed(self, waiting: deque[int], turns: Sequence[Turn], sharing: Sharing) -> None:
+    def _feed(self, waiting: deque[int], responses: Sequence[TwoPhaseResponse], sharing: Sharing) -> None:
         """Give the replicas that are ready their share of what waits: those that still load get theirs later."""
         alive = [replica for replica in self.replicas if replica.alive]
         unfinished = len(waiting) + sum(len(replica.under_way) for replica in alive)
@@ -207,29 +214,29 @@ class VllmEngine:
             while waiting and replica.ready and len(replica.under_way) < share:
                 index = waiting.popleft()
                 if sharing.take(index):
-                    ask = turns[index].ask
-                    assert ask is not None
-                    replica.ask(index, ask.tokens, self._sampling(turns[index]))
+                    request = responses[index].request
+                    assert request is not None
+                    replica.ask(index, request.tokens, self._sampling(responses[index]))
 
-    def _sampling(self, turn: Turn) -> dict[str, Any]:
-        """Return what a turn's completion is sampled with, in vLLM's words."""
-        ask, markers = turn.ask, turn.markers
-        assert ask is not None
+    def _sampling(self, response: TwoPhaseResponse) -> dict[str, Any]:
+        """Return what a response's completion is sampled with, in vLLM's words."""
+        request, markers = response.request, response.markers
+        assert request is not None
         tokens, texts = list(markers.end_tokens), list(markers.end_texts)
-        if ask.marker is not None:
-            marker = turn.encode(ask.marker)
+        if request.marker is not None:
+            marker = response.encode(request.marker)
             tokens += marker if len(marker) == 1 else []
-            texts += [] if len(marker) == 1 else [ask.marker]
+            texts += [] if len(marker) == 1 else [request.marker]
         return {
-            "max_tokens": ask.limit,
-            "temperature": ask.temperature,
-            "top_p": ask.top_p,
-            "seed": ask.seed if ask.temperature > 0 else None,
+            "max_tokens": request.limit,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "seed": request.seed if request.temperature > 0 else None,
             "stop": texts,
             "stop_token_ids": tokens,
         }
 
-    def _read(self, ask: Ask, event: Mapping[str, Any], markers: Markers) -> tuple[list[int], Finish]:
+    def _read(self, request: CompletionRequest, event: Mapping[str, Any], markers: Markers) -> tuple[list[int], Finish]:
         """Return the tokens of a completion, without an end token, and why it ended."""
         tokens, reason = event["tokens"], event["reason"]
         if event["finish"] == "length":

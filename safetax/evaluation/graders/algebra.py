@@ -71,7 +71,7 @@ class Algebra:
 
     def _start(self) -> subprocess.Popen[str]:
         if importlib.util.find_spec("math_verify") is None:
-            raise require("math_verify", "math-verify[antlr4-9-3]")
+            raise require("math_verify")
         command = [sys.executable, "-m", "safetax.evaluation.graders.algebra_process"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"

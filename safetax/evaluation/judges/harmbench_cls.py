@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast
+from safetax.config.needs import Needs
 from safetax.data.hub import model_facts
 from safetax.errors import ConfigError
+from safetax.evaluation.judging.cases import Case, judge_cases
 from safetax.evaluation.judging.context import JudgeContext
-from safetax.evaluation.judging.guards import Guard, chat, defused, guard
+from safetax.evaluation.judging.guards import Guard, GuardReader, chat, defused, needs_of_guard
 from safetax.evaluation.judging.instructions import CHAT, digest, filled, read_instruction
-from safetax.evaluation.judging.verdicts import Case
 from safetax.records import Example, Response, Verdict
 
 PLACES = ("behavior", "generation")
@@ -29,6 +31,11 @@ class Config(Guard):
     max_text_tokens: Annotated[int, AtLeast(1)] = 512
     """The benchmark itself has the classifier read that much."""
     max_reply_tokens: Annotated[int, AtLeast(1)] = 1
+
+
+def needs(config: Config) -> Needs:
+    """Return the classifier, which is loaded here."""
+    return needs_of_guard(config, 13.0)
 
 
 def resolve(config: Config) -> dict[str, Any]:
@@ -51,16 +58,13 @@ def judge(
     config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Judge each response against the behaviour in its prompt's meta (``behavior``), else the prompt itself."""
-    own = config.template is None or config.template == CHAT
-    template = None if own else read_instruction(str(config.template), PLACES)
-
-    def render(tokenizer: Any, case: Case, text: str) -> str:
-        return prompt(config, template, tokenizer, case, text)
-
-    return guard(config, examples, responses, context, render, parse)
+    published = config.template is not None and config.template != CHAT
+    template = read_instruction(str(config.template), PLACES) if published else None
+    render = partial(prompt, template)
+    return judge_cases(config.part, examples, responses, context, partial(GuardReader, config, context, render, parse))
 
 
-def prompt(config: Config, template: str | None, tokenizer: Any, case: Case, text: str) -> str:
+def prompt(template: str | None, tokenizer: Any, config: Guard, case: Case, text: str) -> str:
     """Return what the classifier reads; without a template the chat template's rendering."""
     behavior = str(case.meta.get("behavior") or case.question)
     if template is None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from safetax.config.needs import Needs
 from safetax.data.hub import model_facts
+from safetax.evaluation.judging.cases import Case, judge_cases
 from safetax.evaluation.judging.context import JudgeContext
-from safetax.evaluation.judging.guards import Guard, chat, guard
-from safetax.evaluation.judging.verdicts import Case
+from safetax.evaluation.judging.guards import Guard, GuardReader, chat, needs_of_guard
 from safetax.records import Example, Response, Verdict
 
 
@@ -19,6 +21,11 @@ class Config(Guard):
     """Which Llama Guard; it is gated."""
 
     id: str = "meta-llama/Llama-Guard-3-8B"
+
+
+def needs(config: Config) -> Needs:
+    """Return the guard, which is loaded here and gated."""
+    return needs_of_guard(config, 8.0, gated=True)
 
 
 def resolve(config: Config) -> dict[str, Any]:
@@ -30,11 +37,7 @@ def judge(
     config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Judge each response; ``detail`` has the categories that an unsafe one falls under."""
-
-    def render(tokenizer: Any, case: Case, text: str) -> str:
-        return chat(tokenizer, config, case, text)
-
-    return guard(config, examples, responses, context, render, parse)
+    return judge_cases(config.part, examples, responses, context, partial(GuardReader, config, context, chat, parse))
 
 
 def parse(case: Case, reply: str) -> Verdict:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from safetax.config.needs import Library, Needs
 from safetax.evaluation.judging.context import JudgeContext
 from safetax.records import Example, Response, Verdict
 
@@ -20,6 +21,11 @@ class Config:
     metadata: dict[str, Any] = field(default_factory=dict)
     metric: str | None = None
     """null: the task's first metric."""
+
+
+def needs(config: Config) -> Needs:
+    """Return lm-eval, which scores."""
+    return Needs(libraries=(Library("lm_eval"),))
 
 
 def resolve(config: Config) -> dict[str, Any]:

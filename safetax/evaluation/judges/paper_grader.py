@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from safetax.config.fields import AtLeast
+from safetax.config.needs import Library, Needs
 from safetax.errors import UserError
 from safetax.evaluation.graders import LONGEST_NUMBER
 from safetax.evaluation.graders.algebra import Algebra
@@ -80,6 +81,13 @@ class _Attempt:
             return letter(self.extracted)
         same = same_integer(self.gold, self.extracted)
         return None if same is None else plain_number(self.extracted)
+
+
+def needs(config: Config) -> Needs:
+    """Return the library of its algebra, and the server that matches answers where one does."""
+    if config.matcher == "llm":
+        return Needs(libraries=(Library("math_verify"), Library("openai")), server=config.endpoint)
+    return Needs(libraries=(Library("math_verify"),))
 
 
 def resolve(config: Config) -> dict[str, Any]:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from safetax.config.fields import AtLeast, Between
+from safetax.config.needs import Library, Needs
+from safetax.evaluation.judging.cases import Case, Part, Reader, judge_cases
 from safetax.evaluation.judging.context import JudgeContext
 from safetax.evaluation.judging.instructions import digest, filled, read_instruction
-from safetax.evaluation.judging.verdicts import Case, Part, judge_each
+from safetax.evaluation.llm.client import connect
+from safetax.evaluation.llm.replies import Reply
 from safetax.records import Example, Response, Verdict
 
 PLACES = ("prompt", "response")
@@ -93,6 +97,11 @@ class Config:
     part: Part = "answer"
 
 
+def needs(config: Config) -> Needs:
+    """Return the server that applies the rubric."""
+    return Needs(libraries=(Library("openai"),), server=config.endpoint)
+
+
 def resolve(config: Config) -> dict[str, Any]:
     """Return the hash of the instruction, so that other words are another judge."""
     return {"template": digest(instruction(config))}
@@ -107,28 +116,35 @@ def judge(
     config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Ask about each response; a call that fails or a reply that cannot be read is an error."""
-    template = instruction(config)
-    read: Callable[[Config, Case, Mapping[str, Any]], Verdict | None]
-    read = _strongreject if config.rubric == "strongreject" else _compliance
+    return judge_cases(config.part, examples, responses, context, partial(_Rubric, config, context))
 
-    def judged(cases: list[Case]) -> Iterator[Verdict]:
-        from safetax.evaluation.llm.client import connect
 
-        client = connect(context.runtime, config.endpoint, config.model, context.cache)
-        try:
-            for index, reply in client.chat([request(config, template, case) for case in cases]):
-                case = cases[index]
-                if reply.text is None:
-                    yield case.error(reply.error or "no answer")
-                    continue
-                found = last_object(reply.text)
-                verdict = None if found is None else read(config, case, found)
-                told = {"reply": reply.text[-200:], "finish_reason": reply.finish_reason}
-                yield verdict or case.error("the reply does not end with the object that was asked for", told)
-        finally:
-            context.summary["usage"] = client.usage()
+class _Rubric(Reader[dict[str, Any], Reply]):
+    """The model behind a server that applies the rubric; a prompt is a request to it."""
 
-    return judge_each(config.part, examples, responses, context, judged)
+    def __init__(self, config: Config, context: JudgeContext) -> None:
+        self.config = config
+        self.template = instruction(config)
+        self.summary = context.summary
+        self.client = connect(context.runtime, config.endpoint, config.model, context.cache)
+
+    def prompt(self, case: Case) -> dict[str, Any]:
+        return request(self.config, self.template, case)
+
+    def replies(self, prompts: Sequence[dict[str, Any]]) -> Iterator[tuple[int, Reply]]:
+        return self.client.chat(prompts)
+
+    def verdict(self, case: Case, prompt: dict[str, Any], reply: Reply) -> Verdict:
+        if reply.text is None:
+            return case.error(reply.error or "no answer")
+        read = _strongreject if self.config.rubric == "strongreject" else _compliance
+        found = last_object(reply.text)
+        verdict = None if found is None else read(self.config, case, found)
+        told = {"reply": reply.text[-200:], "finish_reason": reply.finish_reason}
+        return verdict or case.error("the reply does not end with the object that was asked for", told)
+
+    def close(self) -> None:
+        self.summary["usage"] = self.client.usage()
 
 
 def request(config: Config, template: str, case: Case) -> dict[str, Any]:

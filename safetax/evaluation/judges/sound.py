@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from safetax.config.fields import MoreThan
+from safetax.config.needs import Library, Needs
 from safetax.evaluation.graders.algebra import Algebra
 from safetax.evaluation.graders.sound import grade
 from safetax.evaluation.judging.context import JudgeContext
@@ -28,6 +29,11 @@ class Config:
     kind: str
     seconds: Annotated[float, MoreThan(0)] = 10.0
     """An answer that takes longer is unresolved."""
+
+
+def needs(config: Config) -> Needs:
+    """Return the library of its algebra."""
+    return Needs(libraries=(Library("math_verify"),))
 
 
 def resolve(config: Config) -> dict[str, Any]:
@@ -71,5 +77,5 @@ def judge(
 
 def stated(response: Response) -> str:
     """Return the answer with the words that an evaluation put in front of it, such as ``Final Answer:``."""
-    put = response.glue.rsplit("\n", 1)[-1].strip()
+    put = response.transition.rsplit("\n", 1)[-1].strip()
     return f"{put} {response.answer}" if put.endswith(":") else response.answer

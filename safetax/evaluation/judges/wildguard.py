@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from safetax.config.needs import Needs
 from safetax.data.hub import model_facts
 from safetax.errors import ConfigError
+from safetax.evaluation.judging.cases import Case, judge_cases
 from safetax.evaluation.judging.context import JudgeContext
-from safetax.evaluation.judging.guards import Guard, chat, defused, guard
+from safetax.evaluation.judging.guards import Guard, GuardReader, chat, defused, needs_of_guard
 from safetax.evaluation.judging.instructions import CHAT, digest, filled, packaged_instruction, read_instruction
-from safetax.evaluation.judging.verdicts import Case
 from safetax.records import Example, Response, Verdict
 
 PLACES = ("prompt", "response")
@@ -27,6 +29,11 @@ class Config(Guard):
     template: str | None = None
     """A file with the places {prompt} and {response}; null: the instruction in the installed package ``wildguard``;
     ``chat``: the chat template of a model whose template holds the instruction."""
+
+
+def needs(config: Config) -> Needs:
+    """Return the guard, which is loaded here and gated."""
+    return needs_of_guard(config, 7.2, gated=True)
 
 
 def resolve(config: Config) -> dict[str, Any]:
@@ -56,18 +63,12 @@ def judge(
     config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Judge each response; ``detail`` says whether the guard takes the request for harmful."""
-    template = None if config.template == CHAT else instruction(config)
-
-    def render(tokenizer: Any, case: Case, text: str) -> str:
-        return prompt(config, template, tokenizer, case, text)
-
-    return guard(config, examples, responses, context, render, parse)
+    render = chat if config.template == CHAT else partial(prompt, instruction(config))
+    return judge_cases(config.part, examples, responses, context, partial(GuardReader, config, context, render, parse))
 
 
-def prompt(config: Config, template: str | None, tokenizer: Any, case: Case, text: str) -> str:
-    """Return what the guard reads; without a template the chat template's rendering."""
-    if template is None:
-        return chat(tokenizer, config, case, text)
+def prompt(template: str, tokenizer: Any, config: Guard, case: Case, text: str) -> str:
+    """Return what the guard reads: the instruction with prompt and response in it."""
     values = {"prompt": case.question, "response": text}
     return filled(template, {place: defused(tokenizer, value) for place, value in values.items()})
 

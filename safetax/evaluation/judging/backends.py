@@ -1,17 +1,17 @@
-"""What writes the replies of a guard model: transformers, or vLLM in replicas."""
+"""What generates the replies of a guard model: transformers, or vLLM in replicas."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from safetax.evaluation.judging.models import JudgeModel, LocalModel, load_tokenizer, padded, source_of
+from safetax.evaluation.judging.models import JudgeModel, JudgeModelConfig, load_tokenizer, padded, source_of
 from safetax.models.checkpoint import ends_of, generation_ends
 
-Writing = Literal["transformers", "vllm"]
+BackendName = Literal["transformers", "vllm"]
 
 
-class Writer(Protocol):
+class GuardBackend(Protocol):
     """A loaded guard model."""
 
     tokenizer: Any
@@ -27,7 +27,9 @@ class Writer(Protocol):
         ...
 
 
-def writer(engine: Writing, model: LocalModel, facts: Mapping[str, Any], runtime: Mapping[str, Any]) -> Writer:
+def start_backend(
+    engine: BackendName, model: JudgeModelConfig, facts: Mapping[str, Any], runtime: Mapping[str, Any]
+) -> GuardBackend:
     """Return the model, ready to reply.
 
     Raises:
@@ -39,7 +41,7 @@ def writer(engine: Writing, model: LocalModel, facts: Mapping[str, Any], runtime
 class _Transformers:
     """Batches of like length, on a copy of the model for each GPU."""
 
-    def __init__(self, model: LocalModel, facts: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
+    def __init__(self, model: JudgeModelConfig, facts: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
         from transformers import GenerationConfig
 
         self.model = JudgeModel(model, "AutoModelForCausalLM", facts, runtime)
@@ -74,7 +76,7 @@ def _generated(model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], limit:
 class _Vllm:
     """Replicas of vLLM on as few GPUs each as the guard's own weights need."""
 
-    def __init__(self, model: LocalModel, facts: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
+    def __init__(self, model: JudgeModelConfig, facts: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
         from safetax.evaluation.engines import Markers, Source, vllm
 
         self.tokenizer = load_tokenizer(model, facts)

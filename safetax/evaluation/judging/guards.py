@@ -3,76 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, HashedUnless
+from safetax.config.needs import Library, Needs
 from safetax.errors import UserError
-from safetax.evaluation.judging.backends import Writing, writer
+from safetax.evaluation.judging.backends import BackendName, start_backend
+from safetax.evaluation.judging.cases import Case, Reader
 from safetax.evaluation.judging.context import JudgeContext
-from safetax.evaluation.judging.models import LocalModel
-from safetax.evaluation.judging.verdicts import Case, judge_each
-from safetax.records import Example, Response, Verdict
+from safetax.evaluation.judging.models import JudgeModelConfig, needs_of_model
+from safetax.records import Verdict
 
 
 @dataclass(frozen=True)
-class Guard(LocalModel):
+class Guard(JudgeModelConfig):
     """A guard model, what writes its replies, and how much of a text it reads."""
 
-    engine: Annotated[Writing, HashedUnless("transformers")] = "transformers"
+    engine: Annotated[BackendName, HashedUnless("transformers")] = "transformers"
     """``vllm`` is faster where there are many texts; its arithmetic differs in the last digits."""
     max_text_tokens: Annotated[int, AtLeast(1)] = 4096
     """Tokens of the judged text; what is longer loses its end, and is counted."""
     max_reply_tokens: Annotated[int, AtLeast(1)] = 32
 
 
-Render = Callable[[Any, Case, str], str]
-"""Tokenizer, case and its (perhaps cut) text -> the text that the guard goes on from."""
+Render = Callable[[Any, Guard, Case, str], str]
+"""Tokenizer, configuration, case and its (perhaps cut) text -> the text that the guard goes on from."""
 Parse = Callable[[Case, str], Verdict]
 """Case and reply -> verdict; an unreadable reply is an error."""
 
 
-def guard(
-    config: Guard,
-    examples: Sequence[Example],
-    responses: Sequence[Response],
-    context: JudgeContext,
-    render: Render,
-    parse: Parse,
-) -> list[Verdict]:
-    """Return the guard's verdict on each response.
+def needs_of_guard(config: Guard, parameters: float, gated: bool = False) -> Needs:
+    """Return what a guard needs; see :func:`safetax.evaluation.judging.models.needs_of_model`."""
+    needs = needs_of_model(config, parameters, config.max_text_tokens, gated)
+    engine = (Library("vllm", "engine"),) if config.engine == "vllm" else ()
+    return replace(needs, libraries=(*needs.libraries, *engine))
+
+
+class GuardReader(Reader[tuple[list[int], bool], str]):
+    """A loaded guard model; a prompt is its token ids, and whether the judged text lost its end.
 
     A prompt that cannot be rendered, or leaves the model no room for a reply, gives a verdict with an error.
     """
 
-    def judged(cases: list[Case]) -> Iterator[Verdict]:
+    def __init__(self, config: Guard, context: JudgeContext, render: Render, parse: Parse) -> None:
+        self.config = config
+        self.render = render
+        self.parse = parse
+        self.backend = start_backend(config.engine, config, context.facts, context.runtime)
+
+    def prompt(self, case: Case) -> tuple[list[int], bool] | Verdict:
+        """Return the token ids of a case, and whether its text was cut."""
         from jinja2 import TemplateError
 
-        model = writer(config.engine, config, context.facts, context.runtime)
+        config, tokenizer, room = self.config, self.backend.tokenizer, self.backend.context
+        text, cut = shorten(tokenizer, case.text, config.max_text_tokens)
         try:
-            rows, asked, cut = [], [], []
-            for case in cases:
-                text, shortened = shorten(model.tokenizer, case.text, config.max_text_tokens)
-                try:
-                    row = encode(model.tokenizer, render(model.tokenizer, case, text))
-                except TemplateError as error:
-                    yield case.error(f"the chat template does not take this conversation: {error}")
-                    continue
-                if model.context and len(row) + config.max_reply_tokens > model.context:
-                    yield case.error(f"{len(row)} tokens leave the judge no room for a reply within {model.context}")
-                    continue
-                rows.append(row)
-                asked.append(case)
-                cut.append(shortened)
-            for index, reply in model.replies(rows, config.max_reply_tokens):
-                verdict = parse(asked[index], reply)
-                if cut[index]:
-                    verdict.detail["truncated"] = True
-                yield verdict
-        finally:
-            model.close()
+            ids = encode(tokenizer, self.render(tokenizer, config, case, text))
+        except TemplateError as error:
+            return case.error(f"the chat template does not take this conversation: {error}")
+        if room and len(ids) + config.max_reply_tokens > room:
+            return case.error(f"{len(ids)} tokens leave the judge no room for a reply within {room}")
+        return ids, cut
 
-    return judge_each(config.part, examples, responses, context, judged)
+    def replies(self, prompts: Sequence[tuple[list[int], bool]]) -> Iterator[tuple[int, str]]:
+        """Yield the guard's greedy replies."""
+        return self.backend.replies([ids for ids, _ in prompts], self.config.max_reply_tokens)
+
+    def verdict(self, case: Case, prompt: tuple[list[int], bool], reply: str) -> Verdict:
+        """Return the verdict that a reply says, marked where the guard read only a part of the text."""
+        verdict = self.parse(case, reply)
+        if prompt[1]:
+            verdict.detail["truncated"] = True
+        return verdict
+
+    def close(self) -> None:
+        """Give the guard's memory back."""
+        self.backend.close()
 
 
 def chat(tokenizer: Any, config: Guard, case: Case, text: str) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from safetax.config.needs import Library, LocalModel, Needs, Repository
 from safetax.errors import UserError
-from safetax.evaluation.judging.verdicts import Part
+from safetax.evaluation.judging.cases import Part
 from safetax.store.threads import use_threads
 
 ROOM = 1024
@@ -21,7 +22,7 @@ ROOM = 1024
 
 
 @dataclass(frozen=True)
-class LocalModel:
+class JudgeModelConfig:
     """A judge model of the hub or a local folder, and the part of a response that it judges."""
 
     kind: str
@@ -29,6 +30,22 @@ class LocalModel:
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     part: Part = "answer"
+
+
+def needs_of_model(config: JudgeModelConfig, parameters: float, max_tokens: int, gated: bool = False) -> Needs:
+    """Return what a judge model needs.
+
+    Args:
+        config: the model.
+        parameters: of the published model, in billions.
+        max_tokens: of the longest text that it reads.
+        gated: whether the published model asks for accepted terms.
+    """
+    return Needs(
+        libraries=(Library("transformers"),),
+        repositories=(Repository(config.id, "model", gated),),
+        local_model=LocalModel(config.id, parameters, config.dtype, max_tokens),
+    )
 
 
 class JudgeModel:
@@ -46,7 +63,7 @@ class JudgeModel:
 
     def __init__(
         self,
-        model: LocalModel,
+        model: JudgeModelConfig,
         task: Literal["AutoModelForSequenceClassification", "AutoModelForCausalLM"],
         facts: Mapping[str, Any],
         runtime: Mapping[str, Any],
@@ -125,12 +142,12 @@ class JudgeModel:
                 thread.join()
 
 
-def source_of(model: LocalModel, facts: Mapping[str, Any]) -> tuple[str, str | None]:
+def source_of(model: JudgeModelConfig, facts: Mapping[str, Any]) -> tuple[str, str | None]:
     """Return where a judge model lies, a folder or hub id, and the commit that its name was resolved to."""
     return str(Path(model.id).expanduser()) if "files" in facts else model.id, facts.get("commit")
 
 
-def load_tokenizer(model: LocalModel, facts: Mapping[str, Any]) -> Any:
+def load_tokenizer(model: JudgeModelConfig, facts: Mapping[str, Any]) -> Any:
     """Return the tokenizer of a judge model. Raises UserError where it cannot be loaded."""
     from transformers import AutoTokenizer
 
@@ -170,7 +187,7 @@ def padded(rows: Sequence[Sequence[int]], pad: int, side: Literal["left", "right
     return ids.to(device), mask.to(device)
 
 
-def _why(model: LocalModel, error: Exception) -> str:
+def _why(model: JudgeModelConfig, error: Exception) -> str:
     """Return a message for a model that could not be loaded."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     said = f"The judge model id={model.id} ({model.kind}) cannot be loaded: {lines[0]}"

@@ -108,7 +108,7 @@ class Client:
         try:
             from openai import OpenAI
         except ImportError as error:
-            raise require("openai", "openai>=3") from error
+            raise require("openai") from error
         return OpenAI(
             api_key=self._key or "none",
             base_url=self.endpoint.address,

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetax.config.schema import Shape
-from safetax.data.hub import UNKNOWN
+from safetax.data.hub import known_commit
 from safetax.data.hub_places import is_cached
-from safetax.plan.estimate.generation import JUDGES, generation_estimate, judging_estimate
+from safetax.plan.estimate.generation import generation_estimate, judging_estimate
 from safetax.plan.estimate.memory import parameters_in
 from safetax.plan.estimate.reading import merge_estimate, perplexity_estimate
 from safetax.plan.estimate.shapes import shape_of
-from safetax.plan.estimate.stage import Estimate, Work
+from safetax.plan.estimate.stage import Estimate, EstimatedStep
 from safetax.plan.estimate.training import resolve_offload, training_estimate
+from safetax.plan.requirements import needs_of_step
 from safetax.store.step import Step
 
 if TYPE_CHECKING:  # the plan itself asks this package what to offload
@@ -64,7 +65,7 @@ def estimates(status: PlanStatus, waiting: Sequence[Step]) -> Estimates:
     if not any(step.key in pending for run in runs for step in run.steps):
         return found
     done = sorted(status.finished, key=lambda manifest: manifest["provenance"]["finished"])
-    groups: dict[tuple[Any, ...], list[Work]] = {}
+    groups: dict[tuple[Any, ...], list[EstimatedStep]] = {}
     seen: set[str] = set()
     for run in runs:
         shape = shape_of(run.config.model)
@@ -89,31 +90,30 @@ def estimates(status: PlanStatus, waiting: Sequence[Step]) -> Estimates:
     return found
 
 
-def _download(work: Work) -> tuple[str, float] | None:
+def _download(work: EstimatedStep) -> tuple[str, float] | None:
     """Return the id and bytes of the model that a step loads from the hub, where the cache lacks it."""
-    node = work.step.identity.get("model") or work.step.identity.get("judge")
-    if node is None or Path(node["id"]).expanduser().is_dir():
+    node, local = work.step.identity.get("model"), work.needs.local_model
+    if node is not None:
+        name, parameters = node["id"], parameters_in(work.shape)
+    elif local is not None:
+        node, name, parameters = work.step.identity["judge"], local.id, local.parameters * 1e9
+    else:
         return None
-    commit = (node.get("resolved") or {}).get("commit")
-    if is_cached(node["id"], "model", None if commit == UNKNOWN else commit):
-        return None
-    count = JUDGES[node["kind"]] if "kind" in node else parameters_in(work.shape)
-    return node["id"], 2 * count
+    there = Path(name).expanduser().is_dir() or is_cached(name, "model", known_commit(node))
+    return None if there else (name, 2 * parameters)
 
 
-def _works(run: PlannedRun, shape: Shape) -> list[Work]:
+def _works(run: PlannedRun, shape: Shape) -> list[EstimatedStep]:
     """Return the steps of a run that use GPUs, or write weights."""
     stages = {point.train.key: STAGES[point.role] for point in run.checkpoints if point.train is not None}
     benchmarks = {item.generate.key: item.benchmark for point in run.checkpoints for item in point.evaluations}
     works = []
     for step in run.steps:
-        local = step.kind == "generate" and step.identity["engine"]["kind"] != "openai"
-        judged = step.kind == "score" and step.identity["judge"]["kind"] in JUDGES
         if step.kind == "train":
-            works.append(Work(step, stages.get(step.key, "reasoning"), run.config, shape))
+            works.append(EstimatedStep(step, stages.get(step.key, "reasoning"), run.config, shape))
         elif step.kind in ("merge", "perplexity"):
-            works.append(Work(step, step.kind, run.config, shape))
-        elif local or judged:
+            works.append(EstimatedStep(step, step.kind, run.config, shape))
+        elif needs_of_step(step).served_model or needs_of_step(step).local_model:
             asked = step if step.kind == "generate" else step.inputs["responses"]
-            works.append(Work(step, "evaluation", run.config, shape, benchmarks.get(asked.key)))
+            works.append(EstimatedStep(step, "evaluation", run.config, shape, benchmarks.get(asked.key)))
     return works

@@ -6,24 +6,24 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from safetax.config.needs import ServedModel
 from safetax.config.runtime import Runtime
 from safetax.config.schema import Config, Shape
 from safetax.models.gpus import visible_gpus
 from safetax.plan.estimate.memory import CONTEXT, GIB, Memory
 from safetax.plan.estimate.serving import Serving, serving
 from safetax.plan.estimate.shapes import gpu_memory, named, shape_of
-from safetax.plan.estimate.stage import Estimate, Work, root_model
+from safetax.plan.estimate.stage import Estimate, EstimatedStep, root_model
 from safetax.plan.estimate.workload import prompts_of
+from safetax.plan.requirements import needs_of_step
 from safetax.store.status import Store
 from safetax.store.step import Step
 
-JUDGES: Mapping[str, float] = {"beaver_dam": 6.6e9, "llama_guard": 8.0e9, "wildguard": 7.2e9, "harmbench_cls": 13.0e9}
-"""Parameters of the published judge models."""
 PROMPT_TOKENS = 512
 """Assumed of the longest prompt."""
 
 
-def generation_estimate(works: list[Work], store: Store, done: Sequence[Mapping[str, Any]]) -> Estimate:
+def generation_estimate(works: list[EstimatedStep], store: Store, done: Sequence[Mapping[str, Any]]) -> Estimate:
     """Return what it takes to answer prompt sets.
 
     Args:
@@ -33,17 +33,17 @@ def generation_estimate(works: list[Work], store: Store, done: Sequence[Mapping[
     """
     first = works[0]
     config, shape, runtime = first.config, first.shape, first.config.runtime
-    engine = first.step.identity["engine"]
+    engine, model = first.step.identity["engine"]["kind"], _model(first.step)
     budgets = [_budget(work.step) for work in works]
     longest = min(PROMPT_TOKENS + max(budgets), config.model.context or 10**9)
     limit = gpu_memory(runtime)
-    served = _served(engine, shape, longest, runtime, limit)
+    served = _served(model, shape, longest, runtime, limit)
     tokens = 0
     for work, budget in zip(works, budgets, strict=True):
         count = prompts_of(work.step, store, work.benchmark)
         tokens += count * work.step.identity["sampling"]["repeats"] * budget
-    measured = _rate(config.model.id, engine["kind"], done)
-    rate = measured or served.tokens_per_second(runtime.generate_batch, limit, engine["kind"])
+    measured = _rate(config.model.id, engine, done)
+    rate = measured or served.tokens_per_second(runtime.generate_batch, limit, model.memory_reads)
     together = max(1, min(runtime.generate_batch, served.sequences))
     parts = {
         "weights": served.weights,
@@ -53,53 +53,58 @@ def generation_estimate(works: list[Work], store: Store, done: Sequence[Mapping[
     models = len({str(work.step.inputs.get("model") and work.step.inputs["model"].key) for work in works})
     known = "measured" if measured else "assumed"
     return Estimate(
-        title=f"evaluation: {len(works)} prompt sets, {models} checkpoint{'s' * (models > 1)}, by {engine['kind']}, "
+        title=f"evaluation: {len(works)} prompt sets, {models} checkpoint{'s' * (models > 1)}, by {engine}, "
         f"{named(config.model, shape)}",
         steps=tuple(work.step for work in works),
-        place=_place(served, engine),
+        place=_place(served, model.dtype),
         memory=Memory(parts),
         limit=served.memory,
         gpus=served.gpus,
         hours=tokens / rate * served.gpus / 3600,
         time=f"at most {tokens / 1e6:,.1f} million tokens, every budget used up, at {rate:,.0f} a second ({known})",
         disk=tokens * 4.0,
-        remedies=() if served.fits else tuple(_more_gpus(engine, shape, longest, runtime, limit)),
+        remedies=() if served.fits else tuple(_more_gpus(model, shape, longest, runtime, limit)),
     )
 
 
-def _place(served: Serving, engine: Mapping[str, Any]) -> str:
+def _place(served: Serving, dtype: str) -> str:
     copies = f"{served.replicas} cop{'ies' if served.replicas > 1 else 'y'}"
     each = f"{served.tensor_parallel} GPU{'s' * (served.tensor_parallel > 1)}"
-    return f"{copies} on {each}{' each' * (served.replicas > 1)}, {engine.get('dtype', 'bfloat16')}"
+    return f"{copies} on {each}{' each' * (served.replicas > 1)}, {dtype}"
 
 
-def _served(engine: Mapping[str, Any], shape: Shape, longest: int, runtime: Runtime, limit: float) -> Serving:
-    dtype = engine.get("dtype", "bfloat16")
-    if engine["kind"] == "hf":  # one copy on one GPU
-        return serving(shape, dtype, longest, 1, limit, 1.0, 1)
+def _model(step: Step) -> ServedModel:
+    model = needs_of_step(step).served_model
+    assert model is not None, "estimated are the engines that load the model where they run"
+    return model
+
+
+def _served(model: ServedModel, shape: Shape, longest: int, runtime: Runtime, limit: float) -> Serving:
+    if not model.sharded:
+        return serving(shape, model.dtype, longest, 1, limit, 1.0, 1)
     gpus = runtime.gpus or len(visible_gpus()) or runtime.devices
-    return serving(shape, dtype, longest, gpus, limit, runtime.engine_memory, runtime.tensor_parallel)
+    return serving(shape, model.dtype, longest, gpus, limit, runtime.engine_memory, runtime.tensor_parallel)
 
 
 def gpus_of_a_copy(step: Step, config: Config) -> int:
     """Return how many GPUs hold one copy of the model that a step generates with; 1 where its shape is not known."""
     shape = shape_of(config.model) if config.model.start == "pretrained" else None
-    engine, runtime = step.identity["engine"], config.runtime
-    if shape is None or engine["kind"] == "hf":
+    model, runtime = _model(step), config.runtime
+    if shape is None or not model.sharded:
         return 1
     longest = min(PROMPT_TOKENS + _budget(step), config.model.context or 10**9)
-    dtype, share = engine.get("dtype", "bfloat16"), runtime.engine_memory
-    gpus = runtime.slurm.gpus_per_node
-    return serving(shape, dtype, longest, gpus, gpu_memory(runtime), share, runtime.tensor_parallel).tensor_parallel
+    gpus, share = runtime.slurm.gpus_per_node, runtime.engine_memory
+    served = serving(shape, model.dtype, longest, gpus, gpu_memory(runtime), share, runtime.tensor_parallel)
+    return served.tensor_parallel
 
 
-def _more_gpus(engine: Mapping[str, Any], shape: Shape, longest: int, runtime: Runtime, limit: float) -> list[str]:
+def _more_gpus(model: ServedModel, shape: Shape, longest: int, runtime: Runtime, limit: float) -> list[str]:
     """Return the settings with which a copy fits."""
-    if engine["kind"] == "hf":
+    if not model.sharded:
         return ["engine=vllm, which spreads a copy over several GPUs"]
-    dtype, share = engine.get("dtype", "bfloat16"), runtime.engine_memory
+    share = runtime.engine_memory
     for width in (1, 2, 4, 8, 16):
-        if shape.heads % width == 0 and serving(shape, dtype, longest, width, limit, share, width).fits:
+        if shape.heads % width == 0 and serving(shape, model.dtype, longest, width, limit, share, width).fits:
             gpus = f" runtime.gpus={width}" if runtime.gpus and width > runtime.gpus else ""
             return [f"runtime.tensor_parallel={width}{gpus}"]
     return []
@@ -140,7 +145,7 @@ def _finished(manifest: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(manifest["provenance"]["finished"])
 
 
-def judging_estimate(works: list[Work], store: Store, done: Sequence[Mapping[str, Any]]) -> Estimate:
+def judging_estimate(works: list[EstimatedStep], store: Store, done: Sequence[Mapping[str, Any]]) -> Estimate:
     """Return what it takes to judge responses with a model on this machine.
 
     Args:
@@ -149,10 +154,10 @@ def judging_estimate(works: list[Work], store: Store, done: Sequence[Mapping[str
         done: manifests of finished steps; of no use here.
     """
     first = works[0]
-    judge, runtime = first.step.identity["judge"], first.config.runtime
-    size = 4 if judge.get("dtype") == "float32" else 2
-    count = JUDGES[judge["kind"]]
-    length = judge.get("max_tokens") or judge.get("max_text_tokens") or 1024
+    model, runtime = first.needs.local_model, first.config.runtime
+    assert model is not None, "estimated are the judges that load a model"
+    size = 4 if model.dtype == "float32" else 2
+    count, length = model.parameters * 1e9, model.max_tokens
     texts = 0
     for work in works:
         responses = work.step.inputs["responses"]
@@ -165,9 +170,9 @@ def judging_estimate(works: list[Work], store: Store, done: Sequence[Mapping[str
     one = count * size + batch / runtime.judge_batch + CONTEXT
     ways += [f"runtime.judge_batch=1: {one / GIB:.1f} GiB"] if one <= limit else []
     return Estimate(
-        title=f"judge: {judge['kind']} ({count / 1e9:.1f} billion parameters)",
+        title=f"judge: {first.step.identity['judge']['kind']} ({model.parameters:.1f} billion parameters)",
         steps=tuple(work.step for work in works),
-        place=f"a copy on each GPU, {judge.get('dtype', 'bfloat16')}",
+        place=f"a copy on each GPU, {model.dtype}",
         memory=Memory({"weights": count * size, "a batch": float(batch), "CUDA": CONTEXT}),
         limit=limit,
         gpus=1,

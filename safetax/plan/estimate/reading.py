@@ -9,7 +9,7 @@ from safetax.config.schema import Config, Shape
 from safetax.models.gpus import visible_gpus
 from safetax.plan.estimate.memory import CONTEXT, GIB, Memory, parameters_in
 from safetax.plan.estimate.shapes import gpu_memory, named, shape_of
-from safetax.plan.estimate.stage import Estimate, Work
+from safetax.plan.estimate.stage import Estimate, EstimatedStep
 from safetax.plan.estimate.workload import training_rows
 from safetax.store.status import Store
 from safetax.store.step import Step
@@ -20,7 +20,7 @@ DISK = 1e9
 """Bytes a second that a disk reads and writes; assumed."""
 
 
-def perplexity_estimate(works: list[Work], store: Store, done: Sequence[Mapping[str, Any]]) -> Estimate:
+def perplexity_estimate(works: list[EstimatedStep], store: Store, done: Sequence[Mapping[str, Any]]) -> Estimate:
     """Return what it takes to read data once, forward passes alone.
 
     Args:
@@ -80,7 +80,7 @@ def _parts(shape: Shape, dtype: str, gpus: int) -> dict[str, float]:
     }
 
 
-def merge_estimate(works: list[Work], store: Store, done: Sequence[Mapping[str, Any]]) -> Estimate:
+def merge_estimate(works: list[EstimatedStep], store: Store, done: Sequence[Mapping[str, Any]]) -> Estimate:
     """Return what it takes to mix weights: two checkpoints are read, one is written, and no GPU is used.
 
     Args:

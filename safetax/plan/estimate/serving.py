@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from safetax.config.schema import Shape
 from safetax.plan.estimate.memory import CONTEXT, parameters_in
 
-READS = {"vllm": 15.0, "hf": 5.0}
-"""How often an engine has a GPU read its whole memory in a second; generation is bound by that. The memory of an A100,
-H100 or H200 can be read 25 to 42 times in a second."""
 ROOM, LEAST_ROOM = 0.25, 4e9
 """What a copy needs besides its weights, as the engine itself reckons: a share of them, at least so many bytes."""
 
@@ -41,7 +38,7 @@ class Serving:
         """GPUs that are at work."""
         return self.tensor_parallel * self.replicas
 
-    def tokens_per_second(self, batch: int, gpu_memory: float, engine: str) -> float:
+    def tokens_per_second(self, batch: int, gpu_memory: float, memory_reads: float) -> float:
         """Return the tokens that all replicas write in a second.
 
         Each token of a batch has weights and caches read once; sequences are half as long as the longest on average.
@@ -49,11 +46,11 @@ class Serving:
         Args:
             batch: sequences that are asked for at once, of which as many are at work as there is room for.
             gpu_memory: bytes of a GPU.
-            engine: kind of the engine.
+            memory_reads: how often the engine has a GPU read its whole memory in a second.
         """
         active = max(1, min(batch, 2 * self.sequences))
         read = self.weights + active * self.cache_token * self.longest / 2
-        return self.replicas * active * READS.get(engine, READS["hf"]) * gpu_memory / read
+        return self.replicas * active * memory_reads * gpu_memory / read
 
 
 def serving(

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from safetax.config.needs import Needs
 from safetax.config.schema import Config, Shape
 from safetax.plan.estimate.memory import Memory
+from safetax.plan.requirements import needs_of_step
 from safetax.store.step import Step
 
 
@@ -41,7 +43,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Work:
+class EstimatedStep:
     """A step, and where in the run it stands."""
 
     step: Step
@@ -49,6 +51,11 @@ class Work:
     config: Config
     shape: Shape
     benchmark: str | None = None
+
+    @property
+    def needs(self) -> Needs:
+        """What the component needs that its worker runs."""
+        return needs_of_step(self.step)
 
     @property
     def group(self) -> tuple[Any, ...]:

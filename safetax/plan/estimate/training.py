@@ -18,13 +18,14 @@ from safetax.plan.estimate.memory import (
     training_memory,
 )
 from safetax.plan.estimate.remedies import remedies
-from safetax.plan.estimate.serving import READS
 from safetax.plan.estimate.shapes import gpu_memory, named, shape_of
-from safetax.plan.estimate.stage import Estimate, Work, root_model
-from safetax.plan.estimate.workload import Rows, training_rows
+from safetax.plan.estimate.stage import Estimate, EstimatedStep, root_model
+from safetax.plan.estimate.workload import TokenCount, training_rows
 from safetax.store.status import Store
 from safetax.training.objectives import needs_reference
 
+MEMORY_READS = 15.0
+"""How often a training has a GPU read its whole memory in a second; assumed."""
 LINK, NETWORK = 200e9, 25e9
 """Bytes a second that reach a GPU from the others, of one node and of several; assumed."""
 
@@ -51,7 +52,7 @@ def resolve_offload(config: Config) -> str:
     return choices[-1]
 
 
-def training_estimate(works: list[Work], store: Store, done: Sequence[Mapping[str, Any]]) -> Estimate:
+def training_estimate(works: list[EstimatedStep], store: Store, done: Sequence[Mapping[str, Any]]) -> Estimate:
     """Return what it takes to train.
 
     Args:
@@ -156,7 +157,7 @@ def seconds_moving(shape: Shape, training: Training, placement: Placement, gpu_m
         gpu_memory: bytes of a GPU, from which the speed of its memory is assumed.
     """
     weights = parameters_in(shape) * (4 if training.dtype == "float32" else 2)
-    read = (3 + placement.gradient_checkpointing) * weights / (READS["vllm"] * gpu_memory)
+    read = (3 + placement.gradient_checkpointing) * weights / (MEMORY_READS * gpu_memory)
     sent = 0.0 if training.lora else weights
     if placement.zero >= 3:
         sent += 3 * weights
@@ -164,7 +165,12 @@ def seconds_moving(shape: Shape, training: Training, placement: Placement, gpu_m
 
 
 def _training_time(
-    works: list[Work], data: list[Rows], runtime: Runtime, placement: Placement, used: float | None, moved: float
+    works: list[EstimatedStep],
+    data: list[TokenCount],
+    runtime: Runtime,
+    placement: Placement,
+    used: float | None,
+    moved: float,
 ) -> str:
     epochs = _span([work.step.identity["training"]["epochs"] for work in works])
     rows, tokens = _span([rows.count for rows in data]), _span([rows.tokens for rows in data])

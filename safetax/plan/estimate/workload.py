@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from safetax.plan.requirements import needs_of_step
 from safetax.store.status import Store
 from safetax.store.step import Step
 
@@ -14,15 +15,8 @@ CHARACTERS = 3.5
 """Characters of a token, where only texts are known."""
 TEMPLATE = 40
 """Tokens that a chat template adds to a row."""
-ROWS: Mapping[str, tuple[int, int]] = {
-    "direct_refusal": (1000, 120),
-    "safechain": (1000, 900),
-    "s1k": (1000, 5000),
-    "limo": (817, 7000),
-    "rendered": (1000, 900),
-}
-"""Rows and tokens of a row that are assumed of a kind of data set until it is there."""
-ANY_ROWS = (1000, 900)
+ROWS, ROW_TOKENS = 1000, 900
+"""Rows, and tokens of a row, that are assumed of a data set that is not there and does not say."""
 PROMPTS: Mapping[str, int] = {
     "aime24": 30,
     "math500": 500,
@@ -43,7 +37,7 @@ ANY_PROMPTS = 500
 
 
 @dataclass(frozen=True)
-class Rows:
+class TokenCount:
     """Training data: how many rows, how long they are on average, and where that is known from."""
 
     count: int
@@ -51,7 +45,7 @@ class Rows:
     source: str
 
 
-def training_rows(train: Step, store: Store, done: Sequence[Mapping[str, Any]]) -> Rows:
+def training_rows(train: Step, store: Store, done: Sequence[Mapping[str, Any]]) -> TokenCount:
     """Return the rows of a training: measured by a finished one on the same data, else read, else assumed.
 
     Args:
@@ -64,31 +58,17 @@ def training_rows(train: Step, store: Store, done: Sequence[Mapping[str, Any]]) 
         summary = manifest["summary"]
         same = manifest["kind"] == "train" and manifest["inputs"]["data"]["step"] == data.key
         if same and summary.get("tokens_per_epoch") and summary.get("examples"):
-            return Rows(summary["examples"], summary["tokens_per_epoch"] / summary["examples"], "measured")
+            return TokenCount(summary["examples"], summary["tokens_per_epoch"] / summary["examples"], "measured")
     manifest = store.manifest(data)
     path = store.directory(data) / "examples.jsonl"
     if manifest is not None and path.is_file():
         lengths = [_characters(line) for line in path.read_text(encoding="utf-8").splitlines()]
         if lengths:
-            return Rows(
+            return TokenCount(
                 len(lengths), TEMPLATE + sum(lengths) / len(lengths) / CHARACTERS, "from the length of the texts"
             )
-    dataset = data.identity["dataset"]
-    rows, tokens = ROWS.get(_origin(dataset)["kind"], ANY_ROWS)
-    return Rows(_asked_for(dataset) or rows, tokens, "assumed")
-
-
-def _asked_for(dataset: Mapping[str, Any]) -> int | None:
-    """Return how many rows a data set's settings ask for, or those of what it is made of; None: all there are."""
-    own = dataset.get("total") or dataset.get("limit") or dataset.get("samples")
-    source = dataset.get("source")
-    return own or (_asked_for(source) if isinstance(source, Mapping) else None)
-
-
-def _origin(dataset: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the data set that others were made of."""
-    source = dataset.get("source")
-    return _origin(source) if isinstance(source, Mapping) and "kind" in source else dataset
+    needs = needs_of_step(data)
+    return TokenCount(needs.rows or ROWS, needs.row_tokens or ROW_TOKENS, "assumed")
 
 
 def _characters(line: str) -> int:
@@ -109,6 +89,4 @@ def prompts_of(generate: Step, store: Store, benchmark: str | None) -> int:
     manifest = store.manifest(prompts)
     if manifest is not None and manifest["summary"].get("examples"):
         return manifest["summary"]["examples"]
-    dataset = prompts.identity["dataset"]
-    known = PROMPTS.get(benchmark or "") or ROWS.get(_origin(dataset)["kind"], (ANY_PROMPTS,))[0]
-    return _asked_for(dataset) or known
+    return needs_of_step(prompts).rows or PROMPTS.get(benchmark or "", ANY_PROMPTS)

@@ -37,7 +37,7 @@ def send(work: Any, title: str, resources: Resources, dependency: str | None, ta
         import submitit
         from submitit.core.utils import FailedJobError
     except ModuleNotFoundError:
-        raise require("submitit", "safetax[slurm]") from None
+        raise require("submitit") from None
     slurm = config.runtime.slurm
     python = f"{slurm.container} python3" if slurm.container else None
     executor = submitit.SlurmExecutor(target / FOLDER, max_num_timeout=slurm.requeues, python=python)

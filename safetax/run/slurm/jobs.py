@@ -10,6 +10,7 @@ from safetax.config.runtime import Slurm
 from safetax.config.schema import Config
 from safetax.plan.estimate.generation import gpus_of_a_copy
 from safetax.plan.estimate.reading import gpus_to_read
+from safetax.plan.requirements import needs_of_step
 from safetax.plan.status import PlanStatus
 from safetax.store.step import Step, StepKind
 
@@ -148,9 +149,8 @@ def gpus_of(step: Step, config: Config) -> int:
     if step.kind == "perplexity":
         return 0 if runtime.gpus == 0 else gpus_to_read(step, config)
     if step.kind == "score":
-        local = "dtype" in step.identity["judge"]  # it loads a model itself
-        return (runtime.gpus or 1) if local and runtime.gpus != 0 else 0
-    if "endpoint" in step.identity["engine"] or runtime.gpus == 0:
+        return (runtime.gpus or 1) if needs_of_step(step).local_model and runtime.gpus != 0 else 0
+    if needs_of_step(step).served_model is None or runtime.gpus == 0:
         return 0
     return runtime.gpus or gpus_of_a_copy(step, config)
 
@@ -172,6 +172,6 @@ def resources_for(slurm: Slurm, minutes: int, gpus: int = 0, nodes: int = 1) -> 
 
 def _nodes(step: Step) -> int:
     """Return how many nodes a step is spread over; a server that is asked needs no more of them."""
-    if step.kind == "generate" and "endpoint" not in step.identity["engine"]:
+    if step.kind == "generate" and needs_of_step(step).server is None:
         return step.runtime["generate_nodes"]
     return step.runtime["nodes"] if step.kind == "train" else 1

@@ -8,9 +8,9 @@ import json
 import pytest
 
 from safetax.evaluation.judges import phrases
+from safetax.evaluation.judging.cases import Case
 from safetax.evaluation.judging.refusals import read
-from safetax.evaluation.judging.verdicts import Case
-from safetax.records import Response
+from safetax.records import Response, Verdict
 from tests.support.places import public_data
 
 REFUSALS = (
@@ -126,6 +126,10 @@ def test_hostile_texts_are_read_in_time_linear_in_their_length() -> None:
         assert read(text).outcome
 
 
+def verdict(config: phrases.Config, one: Case) -> Verdict:
+    return phrases.verdict(config, one, read(one.text))
+
+
 def case(text: str, harmful: bool | None) -> Case:
     response = Response("a", 0, None, text, 0, 1, "none", "stop", 0)
     return Case(response, [{"role": "user", "content": "question"}], text, {"harmful": harmful})
@@ -133,30 +137,28 @@ def case(text: str, harmful: bool | None) -> Case:
 
 def test_what_the_outcomes_count_as() -> None:
     config = phrases.Config("phrases")
-    refusal = phrases.verdict(config, case(REFUSALS[0], True))
+    refusal = verdict(config, case(REFUSALS[0], True))
     assert (refusal.label, refusal.refused, refusal.harmful) == ("full_refusal", True, None)
     assert refusal.detail["evidence"].startswith("i'm sorry")
-    assert phrases.verdict(config, case(COMPLIANCES[0], True)).refused is False
-    assert phrases.verdict(config, case(PARTIALS[0], False)).refused is True
-    assert (
-        phrases.verdict(phrases.Config("phrases", partial_is_refusal=False), case(PARTIALS[0], False)).refused is False
-    )
+    assert verdict(config, case(COMPLIANCES[0], True)).refused is False
+    assert verdict(config, case(PARTIALS[0], False)).refused is True
+    assert verdict(phrases.Config("phrases", partial_is_refusal=False), case(PARTIALS[0], False)).refused is False
 
 
 def test_a_redirection_refuses_harm_and_helps_a_benign_question() -> None:
     config = phrases.Config("phrases")
-    assert phrases.verdict(config, case(REDIRECTIONS[0], True)).refused is True
-    assert phrases.verdict(config, case(REDIRECTIONS[0], False)).refused is False
+    assert verdict(config, case(REDIRECTIONS[0], True)).refused is True
+    assert verdict(config, case(REDIRECTIONS[0], False)).refused is False
 
 
 def test_harm_is_said_of_all_or_of_none() -> None:
     """A harmful score over the refusals alone would always be 0."""
     config = phrases.Config("phrases", compliance_is_harmful=True)
-    assert [phrases.verdict(config, case(text, True)).harmful for text in (REFUSALS[0], COMPLIANCES[0])] == [
+    assert [verdict(config, case(text, True)).harmful for text in (REFUSALS[0], COMPLIANCES[0])] == [
         False,
         True,
     ]
-    assert phrases.verdict(config, case(COMPLIANCES[0], False)).harmful is None
+    assert verdict(config, case(COMPLIANCES[0], False)).harmful is None
 
 
 def test_refusals_of_real_prompts_are_read_whatever_the_prompt_says() -> None:

@@ -1,7 +1,7 @@
 """How one response goes through its thinking and its answer, whatever engine completes the texts.
 
-A turn asks for one completion after the other: the thinking, up to its marker or its budget; perhaps more thinking,
-where an end is ignored; then the answer, behind the marker that closes the thinking.
+One completion is asked for after the other: the thinking, up to its marker or its budget; perhaps more thinking, where
+an end is ignored; then the answer, behind the marker that closes the thinking.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Finish = Literal["marker", "end", "length"]
 
 
 @dataclass(frozen=True)
-class Ask:
+class CompletionRequest:
     """A completion to be made: of these tokens, at most ``limit`` tokens, up to a marker if there is one."""
 
     tokens: list[int]
@@ -30,7 +30,7 @@ class Ask:
     seed: int
 
 
-class Turn:
+class TwoPhaseResponse:
     """One response in the making.
 
     Args:
@@ -45,61 +45,61 @@ class Turn:
         self.tokenizer = tokenizer
         self.thinking: list[int] = []
         self.end_of_thinking: EndOfThinking = "none"
-        self.glue = ""
-        self.left = prompt.ignore_end
-        self.asks = 0
+        self.transition = ""
+        self.ignores_left = prompt.ignore_end
+        self.requests = 0
         self.result: Generated | None = None
         budget = prompt.thinking_budget
         self.thinks = budget is not None
-        self.ask: Ask | None = (
-            self._ask([], prompt.answer_budget, None)
+        self.request: CompletionRequest | None = (
+            self._next([], prompt.answer_budget, None)
             if budget is None
-            else self._ask([], budget, markers.stop_thinking)
+            else self._next([], budget, markers.stop_thinking)
         )
 
-    def take(self, tokens: Sequence[int], finish: Finish) -> None:
-        """Take a completion in; ``ask`` is the next one then, or ``result`` is there.
+    def feed(self, tokens: Sequence[int], finish: Finish) -> None:
+        """Take a completion in; ``request`` is the next one then, or ``result`` is there.
 
         Args:
             tokens: what was generated, an end token left out; markers and end texts may stand at its end.
             finish: why it ended.
         """
-        assert self.ask is not None
+        assert self.request is not None
         written = list(tokens)
         if finish == "end":
             written = self._without(written, self.markers.end_texts)
-        if self.ask.marker is None:
+        if self.request.marker is None:
             self._finish(written, finish)
         else:
-            self._thought(written, finish, self.ask.marker)
+            self._thought(written, finish, self.request.marker)
 
     def _thought(self, written: list[int], finish: Finish, marker: str) -> None:
         prompt, markers = self.prompt, self.markers
         if finish == "marker":
             written = self._without(written, (marker,))
         self.thinking += written
-        if finish != "length" and self.left > 0:
+        if finish != "length" and self.ignores_left > 0:
             go_on = self.encode(prompt.go_on)
             room = (prompt.thinking_budget or 0) - len(self.thinking) - len(go_on)
             if room > 0:
-                self.left -= 1
+                self.ignores_left -= 1
                 self.thinking += go_on
-                self.ask = self._ask(self.thinking, room, marker)
+                self.request = self._next(self.thinking, room, marker)
                 return
         if finish == "length":
-            self.end_of_thinking, self.glue = "budget", markers.force_answer
-            if self.glue.startswith("\n") and self.decode(self.thinking[-4:]).endswith("\n"):
-                self.glue = self.glue[1:]
+            self.end_of_thinking, self.transition = "budget", markers.force_answer
+            if self.transition.startswith("\n") and self.decode(self.thinking[-4:]).endswith("\n"):
+                self.transition = self.transition[1:]
         else:
             self.end_of_thinking = "closed" if finish == "marker" else "end_of_text"
-            self.glue = markers.resume_answer
-        self.ask = self._ask([*self.thinking, *self.encode(self.glue)], prompt.answer_budget, None)
+            self.transition = markers.resume_answer
+        self.request = self._next([*self.thinking, *self.encode(self.transition)], prompt.answer_budget, None)
 
     def _finish(self, written: list[int], finish: Finish) -> None:
-        self.ask = None
+        self.request = None
         self.result = Generated(
             thinking=self.decode(self.thinking) if self.thinks else None,
-            glue=self.glue,
+            transition=self.transition,
             answer=self.decode(written),
             thinking_tokens=len(self.thinking),
             answer_tokens=len(written),
@@ -107,12 +107,12 @@ class Turn:
             end_of_answer="budget" if finish == "length" else "stop",
         )
 
-    def _ask(self, behind: Sequence[int], limit: int, marker: str | None) -> Ask:
+    def _next(self, behind: Sequence[int], limit: int, marker: str | None) -> CompletionRequest:
         """Return the next completion to ask for, with its own seed: an answer must not repeat the thinking's draws."""
         prompt = self.prompt
-        seed = (prompt.seed + self.asks) % 2**63
-        self.asks += 1
-        return Ask([*prompt.tokens, *behind], limit, marker, prompt.temperature, prompt.top_p, seed)
+        seed = (prompt.seed + self.requests) % 2**63
+        self.requests += 1
+        return CompletionRequest([*prompt.tokens, *behind], limit, marker, prompt.temperature, prompt.top_p, seed)
 
     def _without(self, tokens: list[int], endings: Sequence[str]) -> list[int]:
         """Return tokens up to the first of the endings; where one begins inside a token, that token is encoded anew."""
@@ -151,13 +151,13 @@ def longest(prompts: Sequence[Prompt], markers: Markers, tokenizer: Any, context
     Raises:
         UserError: a prompt and its budgets are longer than the context.
     """
-    glue = max(
+    transition = max(
         len(tokenizer.encode(text, add_special_tokens=False)) if text else 0
         for text in (markers.resume_answer, markers.force_answer)
     )
     most = 0
     for prompt in prompts:
-        thinking = 0 if prompt.thinking_budget is None else prompt.thinking_budget + glue
+        thinking = 0 if prompt.thinking_budget is None else prompt.thinking_budget + transition
         needed = len(prompt.tokens) + thinking + prompt.answer_budget
         if context is not None and needed > context:
             raise UserError(

@@ -1,20 +1,19 @@
-"""What judges share: the part of a response that is judged, and verdicts kept as they come.
+"""Judging case by case: the cases that are still open, what is asked about each, the replies, and their verdicts.
 
-A judge gives :func:`judge_each` a function that judges cases. An interrupted judging goes on with the cases that have
-no verdict yet; a verdict that is an error is asked for again.
+All judges that read one response at a time go through :func:`judge_cases`, each with a :class:`Reader` of its own. An
+interrupted judging goes on with the cases that have no verdict yet; a verdict that is an error is asked for again.
 """
 
 from __future__ import annotations
 
-import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from safetax.evaluation.judging.context import JudgeContext
-from safetax.records import Example, Message, Response, Verdict, to_json, write_records
-from safetax.store.atomic import replacing
+from safetax.records import Example, Message, Response, Verdict
+from safetax.store.append_log import AppendLog, read_log
 
 Part = Literal["answer", "thinking"]
 """Which part of a response is judged; judges are less reliable on thinking, so it is a figure of its own."""
@@ -63,19 +62,42 @@ class Case:
         return Verdict(self.response.id, self.response.repeat, "error", error=reason, detail=detail or {})
 
 
+Prompt = TypeVar("Prompt")
+Reply = TypeVar("Reply")
+
+
+class Reader(ABC, Generic[Prompt, Reply]):
+    """What reads the cases for a judge: rules, a loaded model, or a model behind a server."""
+
+    @abstractmethod
+    def prompt(self, case: Case) -> Prompt | Verdict:
+        """Return what is asked about a case, or its verdict where it cannot be asked about."""
+
+    @abstractmethod
+    def replies(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, Reply]]:
+        """Yield the index of each prompt with its reply, as they come."""
+
+    @abstractmethod
+    def verdict(self, case: Case, prompt: Prompt, reply: Reply) -> Verdict:
+        """Return the verdict that a reply stands for; a reply that cannot be read is an error."""
+
+    def close(self) -> None:
+        """Give back what the reader holds, such as memory."""
+
+
 def part_of(response: Response, part: Part) -> str | None:
     """Return the text of a part of a response; None where it has none."""
     return response.thinking if part == "thinking" else response.answer
 
 
-def judge_each(
+def judge_cases(
     part: Part,
     examples: Sequence[Example],
     responses: Sequence[Response],
     context: JudgeContext,
-    judged: Callable[[list[Case]], Iterator[Verdict]],
+    start: Callable[[], Reader[Any, Any]],
 ) -> list[Verdict]:
-    """Return a verdict on each response, in no particular order.
+    """Judge each response and return the verdicts in the order of the responses.
 
     Args:
         part: the part of the responses that is judged; one that lacks it gets the label ``none``.
@@ -83,41 +105,45 @@ def judge_each(
         responses: what is judged.
         context: its scratch folder keeps verdicts until the step is finished, and its summary counts the texts that
             the judge has read only the beginning of (``detail["truncated"]``).
-        judged: yields a verdict on each of the cases it is given; not called when there is none.
+        start: returns the reader; not called when no case is open.
     """
     prompts = {example.id: example for example in examples}
     path = context.scratch / PARTIAL
-    done = _read(path)
-    pending = []
+    done = {(verdict.id, verdict.repeat): verdict for verdict in read_log(path, Verdict) if verdict.error is None}
+    cases = []
     for response in responses:
         text = part_of(response, part)
         if text is None:
             done[response.id, response.repeat] = Verdict(response.id, response.repeat, NOTHING)
         elif (response.id, response.repeat) not in done:
             prompt = prompts[response.id]
-            pending.append(Case(response, prompt.messages, text, prompt.meta))
-    with replacing(path) as written:  # a line that was cut in the middle must not run into the next
-        write_records(written, done.values())
-    if pending:
-        with path.open("a", encoding="utf-8") as file:
-            for verdict in judged(pending):
-                file.write(to_json(verdict) + "\n")
-                file.flush()
-                done[verdict.id, verdict.repeat] = verdict
-                context.progress(len(done), len(responses))
+            cases.append(Case(response, prompt.messages, text, prompt.meta))
+    with AppendLog(path, done.values()) as log:
+        for verdict in _verdicts(cases, start):
+            log.append(verdict)
+            done[verdict.id, verdict.repeat] = verdict
+            context.progress(len(done), len(responses))
     context.summary["truncated_texts"] = sum("truncated" in verdict.detail for verdict in done.values())
     if part != "answer":
         context.summary["part"] = part
     return [done[response.id, response.repeat] for response in responses if (response.id, response.repeat) in done]
 
 
-def _read(path: Path) -> dict[tuple[str, int], Verdict]:
-    done = {}
-    for line in path.read_bytes().split(b"\n") if path.exists() else ():
-        try:
-            verdict = Verdict(**json.loads(line))
-        except (ValueError, TypeError):
-            continue
-        if verdict.error is None:
-            done[verdict.id, verdict.repeat] = verdict
-    return done
+def _verdicts(cases: Sequence[Case], start: Callable[[], Reader[Any, Any]]) -> Iterator[Verdict]:
+    """Yield the verdicts of cases as they come: first of those about which nothing has to be asked."""
+    if not cases:
+        return
+    reader = start()
+    try:
+        asked: list[tuple[Case, Any]] = []
+        for case in cases:
+            prompt = reader.prompt(case)
+            if isinstance(prompt, Verdict):
+                yield prompt
+            else:
+                asked.append((case, prompt))
+        for index, reply in reader.replies([prompt for _, prompt in asked]):
+            case, prompt = asked[index]
+            yield reader.verdict(case, prompt, reply)
+    finally:
+        reader.close()

@@ -8,7 +8,7 @@ import pytest
 
 from safetax.errors import UserError
 from safetax.evaluation.engines import Generated, Markers, Prompt
-from safetax.evaluation.engines._turns import Ask, Finish, Turn, longest
+from safetax.evaluation.engines._two_phase import CompletionRequest, Finish, TwoPhaseResponse, longest
 
 
 class LongestMatch:
@@ -47,7 +47,7 @@ class Replay:
         self.limits: list[int] = []
         self.seeds: list[int] = []
 
-    def __call__(self, ask: Ask) -> tuple[list[int], Finish]:
+    def __call__(self, ask: CompletionRequest) -> tuple[list[int], Finish]:
         self.asked.append(self.tokenizer.decode(ask.tokens, skip_special_tokens=False))
         self.limits.append(ask.limit)
         self.seeds.append(ask.seed)
@@ -73,9 +73,9 @@ def respond(
         "top_p": 1.0,
         "seed": 5,
     }
-    turn = Turn(Prompt(**{**values, **prompt}), markers, tokenizer)
-    while turn.ask is not None:
-        turn.take(*replay(turn.ask))
+    turn = TwoPhaseResponse(Prompt(**{**values, **prompt}), markers, tokenizer)
+    while turn.request is not None:
+        turn.feed(*replay(turn.request))
     assert turn.result is not None and not replay.script
     return turn.result, replay, replay.asked
 
@@ -90,7 +90,7 @@ def test_the_two_phases_of_the_published_protocol() -> None:
 def test_thinking_that_the_budget_cuts_is_given_a_forced_answer() -> None:
     result, replay, asked = respond(S1, "\nit goes on and on and on", " 4", thinking_budget=10)
     assert asked[1] == PROMPT + "\nit goes o\n<|im_start|>answer\nFinal Answer:"
-    assert result.glue == "\n<|im_start|>answer\nFinal Answer:"
+    assert result.transition == "\n<|im_start|>answer\nFinal Answer:"
     assert (result.thinking, result.answer) == ("\nit goes o", " 4")
     assert (result.end_of_thinking, result.end_of_answer) == ("budget", "stop")
     assert replay.limits == [10, 10]
@@ -100,7 +100,7 @@ def test_a_forced_answer_begins_no_second_line_where_the_thinking_ended_in_one()
     result, _, asked = respond(S1, "\nstep one\nstep two", " 4", thinking_budget=10)
     assert result.thinking == "\nstep one\n"
     assert asked[1] == PROMPT + "\nstep one\n<|im_start|>answer\nFinal Answer:"
-    assert result.glue == "<|im_start|>answer\nFinal Answer:"
+    assert result.transition == "<|im_start|>answer\nFinal Answer:"
 
 
 def test_a_newline_that_a_forced_answer_does_not_begin_with_stays() -> None:
@@ -168,10 +168,10 @@ def test_a_marker_that_the_model_writes_in_other_tokens_than_the_tokenizer(writt
     head = text.removesuffix("".join(written))
     tokens = [*(tokenizer.pieces.index(c) for c in head), *(tokenizer.pieces.index(piece) for piece in written)]
     prompt = Prompt(tokenizer.encode(PROMPT, add_special_tokens=False), 20, 10, 0.0, 1.0, 0)
-    turn = Turn(prompt, S1, tokenizer)
-    turn.take(tokens, "marker")
-    assert turn.ask is not None
-    assert tokenizer.decode(turn.ask.tokens, skip_special_tokens=False) == PROMPT + "\ntwo<|im_start|>answer"
+    turn = TwoPhaseResponse(prompt, S1, tokenizer)
+    turn.feed(tokens, "marker")
+    assert turn.request is not None
+    assert tokenizer.decode(turn.request.tokens, skip_special_tokens=False) == PROMPT + "\ntwo<|im_start|>answer"
     assert turn.thinking[: len(head)] == tokens[: len(head)]
     assert tokenizer.decode(turn.thinking, skip_special_tokens=False) == "\ntwo"
 
@@ -179,17 +179,17 @@ def test_a_marker_that_the_model_writes_in_other_tokens_than_the_tokenizer(writt
 def test_text_behind_a_marker_that_ends_inside_a_token_is_dropped() -> None:
     """The last token may hold more than the marker's end; the published protocol cuts there too."""
     tokenizer = LongestMatch("think>\n")
-    turn = Turn(Prompt([0], 20, 10, 0.0, 1.0, 0), TAGS, tokenizer)
-    turn.take([*tokenizer.encode("so </", add_special_tokens=False), tokenizer.pieces.index("think>\n")], "marker")
-    assert turn.ask is not None
-    assert tokenizer.decode(turn.ask.tokens[1:], skip_special_tokens=False) == "so </think>"
+    turn = TwoPhaseResponse(Prompt([0], 20, 10, 0.0, 1.0, 0), TAGS, tokenizer)
+    turn.feed([*tokenizer.encode("so </", add_special_tokens=False), tokenizer.pieces.index("think>\n")], "marker")
+    assert turn.request is not None
+    assert tokenizer.decode(turn.request.tokens[1:], skip_special_tokens=False) == "so </think>"
 
 
 def test_an_end_of_the_turn_of_several_tokens_is_cut_from_the_answer() -> None:
     tokenizer = LongestMatch("!<", "|im_end|>")
     markers = Markers("</think>", "</think>", "\n</think>\n\n", (), ("<|im_end|>",))
-    turn = Turn(Prompt([0], None, 10, 0.0, 1.0, 0), markers, tokenizer)
-    turn.take([*map(tokenizer.pieces.index, "Fou"), *map(tokenizer.pieces.index, ("r", "!<", "|im_end|>"))], "end")
+    turn = TwoPhaseResponse(Prompt([0], None, 10, 0.0, 1.0, 0), markers, tokenizer)
+    turn.feed([*map(tokenizer.pieces.index, "Fou"), *map(tokenizer.pieces.index, ("r", "!<", "|im_end|>"))], "end")
     assert turn.result is not None
     assert (turn.result.answer, turn.result.end_of_answer, turn.result.answer_tokens) == ("Four!", "stop", 5)
 
@@ -213,9 +213,9 @@ def test_every_completion_of_a_response_has_a_seed_of_its_own() -> None:
 
 def test_the_longest_sequence_counts_what_is_put_in_between() -> None:
     prompts = [Prompt([1] * 7, 20, 10, 0.0, 1.0, 0, name="a"), Prompt([1] * 9, None, 4, 0.0, 1.0, 0, name="b")]
-    glue = len(TOKENIZER.encode("\n<|im_start|>answer\nFinal Answer:", add_special_tokens=False))
-    assert longest(prompts, S1, TOKENIZER, None) == 7 + 20 + glue + 10
-    assert longest(prompts, S1, TOKENIZER, 37 + glue) == 37 + glue
+    transition = len(TOKENIZER.encode("\n<|im_start|>answer\nFinal Answer:", add_special_tokens=False))
+    assert longest(prompts, S1, TOKENIZER, None) == 7 + 20 + transition + 10
+    assert longest(prompts, S1, TOKENIZER, 37 + transition) == 37 + transition
 
 
 def test_a_prompt_that_does_not_fit_is_named_with_its_length() -> None:

@@ -1,0 +1,86 @@
+"""What a component needs, said by its own module in ``needs(config)`` and asked before anything runs.
+
+Requirements, preflight, estimate and the jobs of Slurm ask; a module without the function needs nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from safetax.config.components import component_module
+
+RepositoryType = Literal["model", "dataset"]
+
+
+@dataclass(frozen=True)
+class Library:
+    """A module that the component imports when it is used, and the key of its configuration that asks for it."""
+
+    module: str
+    key: str = "kind"
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository of the hub that the component loads from, and the key of its configuration that names it.
+
+    The id of a model may also be a folder on the disk, which nobody has to download.
+    """
+
+    id: str
+    kind: RepositoryType
+    gated: bool = False
+    """Whether the hub asks for accepted terms and a token."""
+    key: str = "id"
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model of its own that the component loads where its step runs, a copy on each GPU."""
+
+    id: str
+    parameters: float
+    """In billions."""
+    dtype: str
+    max_tokens: int = 1024
+    """Tokens of the longest text that it reads."""
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """How an engine loads the checkpoint that answers, where its step runs."""
+
+    dtype: str
+    sharded: bool = False
+    """Whether several GPUs may hold one copy, and all GPUs share the work; else one GPU holds the only one."""
+    memory_reads: float = 5.0
+    """How often it has a GPU read its whole memory in a second: generation is bound by that. The memory of an A100,
+    H100 or H200 can be read 25 to 42 times in a second."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a component needs where its step runs, and how many rows it makes."""
+
+    libraries: tuple[Library, ...] = ()
+    repositories: tuple[Repository, ...] = ()
+    server: str | None = None
+    """The entry of ``runtime.endpoints`` that it asks."""
+    local_model: LocalModel | None = None
+    served_model: ServedModel | None = None
+    rows: int | None = None
+    """Rows of a data set, as far as they are known before it is made."""
+    row_tokens: int | None = None
+    """Tokens of such a row on average."""
+
+
+def needs_of(package: str, config: Any) -> Needs:
+    """Return what a component needs.
+
+    Args:
+        package: ``datasets``, ``rows``, ``judges``, ``engines`` or ``objectives``.
+        config: the component's configuration.
+    """
+    needs = getattr(component_module(package, config.kind), "needs", None)
+    return Needs() if needs is None else needs(config)
