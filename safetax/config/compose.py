@@ -19,6 +19,7 @@ from safetax.config.build import build
 from safetax.config.composition_errors import DATASET, PART, composition_errors
 from safetax.config.hydra import Loader, is_change, split_sweep, write_record
 from safetax.config.messages import nearest, show
+from safetax.config.overrides import advice, checked, names_values, plain, quoted
 from safetax.config.references import first_missing, origin, resolved, unresolved
 from safetax.config.schema import Config
 from safetax.errors import ConfigError
@@ -144,8 +145,11 @@ class Composer:
             UserError: that folder cannot be made.
         """
         where, mode = ("sweep", "MULTIRUN") if sweep else ("run", "RUN")
-        settings = [f"hydra.{where}.dir={quoted(target)}", *forced, f"hydra.mode={mode}"]
-        write_record(self.loader.load(settings, sweep), sweep)
+        own = self._parse([f"hydra.{where}.dir={quoted(target)}", f"hydra.mode={mode}"])
+        given = self._parse(forced)
+        keys = {parsed.key_or_group for parsed in given}
+        config = self._whole(forced, [parsed for parsed in own if parsed.key_or_group not in keys])
+        write_record(self.loader.tell_overrides(config, [own[0], *given, own[1]]), sweep)
 
     def for_launcher(self, forced: Sequence[str], target: Path) -> list[str]:
         """Return the overrides with which Hydra itself sweeps as planned here, for a launcher of another package."""
@@ -153,24 +157,30 @@ class Composer:
 
     def _spanning(self, forced: Sequence[str]) -> list[str]:
         """Return the forced overrides that span a sweep: those that a preset declares, then those of the command."""
-        from omegaconf import OmegaConf, open_dict
+        from omegaconf import OmegaConf
 
-        unswept = [str(parsed.input_line) for parsed in self._parse(forced) if not parsed.is_sweep_override()]
-        choices, assignments = self._split(unswept)
-        chosen = self._choose(choices)
-        config = copy.deepcopy(chosen.config)
-        with open_dict(config):
-            config.hydra = chosen.settings
-        self.loader.apply(assignments, config)
+        config = self._whole(forced)
         with composition_errors():
             parameters = OmegaConf.select(config, "hydra.sweeper.params") or {}
             declared = [f"{key}={value}" for key, value in parameters.items()]
         return [*self.force(declared), *forced]
 
+    def _whole(self, forced: Sequence[str], settings: Sequence[Override] = ()) -> DictConfig:
+        """Return what Hydra composes of all overrides but those with several values, its own settings included."""
+        from omegaconf import open_dict
+
+        choices, assignments = self._split([text for text in forced if not self._parse([text])[0].is_sweep_override()])
+        chosen = self._choose(choices)
+        config = copy.deepcopy(chosen.config)
+        with open_dict(config):
+            config.hydra = copy.deepcopy(chosen.settings)
+        self.loader.apply([*assignments, *settings], config)
+        return config
+
     def _expand(self, forced: list[str]) -> list[list[str]]:
         swept = [parsed for parsed in self._parse(self._spanning(forced)) if not parsed.is_hydra_override()]
         for parsed in swept:
-            if parsed.is_sweep_override() and not _names_values(parsed):
+            if parsed.is_sweep_override() and not names_values(parsed):
                 raise ConfigError(
                     f"{plain(parsed)}: this names no values to run; allowed are lists (a,b,c), ranges (range(0,6)) and "
                     "choice(..)."
@@ -182,7 +192,7 @@ class Composer:
         choices, assignments = self._split(overrides)
         chosen = self._choose(choices)
         config = copy.deepcopy(chosen.config)
-        self.loader.apply(_checked(assignments, chosen.written), config)
+        self.loader.apply(checked(assignments, chosen.written), config)
         forced = [first_missing(chosen.written, parsed.key_or_group) for parsed in assignments if parsed.is_force_add()]
         added = {path for path in forced if path is not None}
         return build(Config, resolved(config), self.groups, added, lambda path: origin(unresolved(config), path))
@@ -221,9 +231,9 @@ class Composer:
                 continue
             parsed = self.loader.parse(text)
             if parsed is None:
-                raise ConfigError(f"{text or repr(text)}: this is no override. {_advice(text)}")
+                raise ConfigError(f"{text or repr(text)}: this is no override. {advice(text)}")
             if not parsed.key_or_group:
-                raise ConfigError(f"{text}: this is no override. {_advice('')}")
+                raise ConfigError(f"{text}: this is no override. {advice('')}")
             self._parsed[text] = parsed
         return [self._parsed[text] for text in overrides]
 
@@ -241,49 +251,3 @@ class Composer:
     def _no_choice(self, choice: Any, group: str) -> str:
         options = self.loader.options(group)
         return f"there is no such choice.{nearest(show(choice), options)} Allowed are {', '.join(options)}."
-
-
-def plain(parsed: Override) -> str:
-    """Return an override as a user writes it, without the mark of the forced form."""
-    return str(parsed.input_line).removeprefix("++")
-
-
-def quoted(path: Path) -> str:
-    """Return a path as a quoted value of Hydra's override grammar."""
-    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _names_values(parsed: Override) -> bool:
-    """Whether a sweep has at least one value; an interval has none, and neither has a range without end or step."""
-    try:
-        return parsed.is_discrete_sweep() and any(True for _ in parsed.sweep_iterator())
-    except ValueError:
-        return False
-
-
-def _advice(text: str) -> str:
-    """Return how to write an override that cannot be parsed."""
-    key, assigned, value = text.partition("=")
-    if assigned and key.strip() == key and " " not in key:
-        return (
-            f"Its value cannot be read: close every bracket and quote, and give text with spaces or symbols quotes of "
-            f"its own, as \"{key}='{value}'\"."
-        )
-    return "Write key=value, +experiment=NAME, or ~key."
-
-
-def _checked(assignments: Sequence[Override], written: Mapping[str, Any]) -> list[Override]:
-    """Return the assignments; none may reach into a node that is taken from elsewhere.
-
-    It would be replaced there by a node of that one key.
-    """
-    replaced: list[str] = []
-    for parsed in assignments:
-        parent, _, name = parsed.key_or_group.rpartition(".")
-        source = origin(written, parent)
-        if source != parent and not any(parsed.key_or_group.startswith(f"{key}.") for key in replaced):
-            raise ConfigError(
-                f"{plain(parsed)}: {parent} is taken from {source}; set {source}.{name}, or all of {parent}."
-            )
-        replaced.append(parsed.key_or_group)
-    return list(assignments)

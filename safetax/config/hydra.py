@@ -103,7 +103,7 @@ class Loader:
         except HydraException:
             return None
 
-    def load(self, overrides: Sequence[str], sweep: bool = False) -> DictConfig:
+    def load(self, overrides: Sequence[str]) -> DictConfig:
         """Return the configuration that Hydra composes of overrides, its own settings included.
 
         Raises:
@@ -111,15 +111,26 @@ class Loader:
         """
         from hydra.types import RunMode
 
-        mode = RunMode.MULTIRUN if sweep else RunMode.RUN
         folders = [Path(source.path) for source in self._repository.get_sources() if source.scheme() == "file"]
         with composition_errors(folders):
-            return self._loader.load_configuration(self.config_name, list(overrides), run_mode=mode)
+            return self._loader.load_configuration(self.config_name, list(overrides), run_mode=RunMode.RUN)
 
     def apply(self, assignments: list[Override], config: DictConfig) -> None:
         """Change values of a configuration."""
         with composition_errors():
             self._loader._apply_overrides_to_config(assignments, config)
+
+    def tell_overrides(self, config: DictConfig, overrides: Sequence[Override]) -> DictConfig:
+        """Return a composed configuration in which Hydra's settings say of which overrides it was made."""
+        from hydra._internal.config_loader_impl import get_overrides_dirname
+
+        settings = config.hydra
+        own = [each for each in overrides if each.is_hydra_override()]
+        task = [each for each in overrides if not each.is_hydra_override()]
+        settings.overrides.hydra = [each.input_line for each in own]
+        settings.overrides.task = [each.input_line for each in task]
+        settings.job.override_dirname = get_overrides_dirname(task, **settings.job.config.override_dirname)
+        return config
 
 
 def argument_parser() -> ArgumentParser:
