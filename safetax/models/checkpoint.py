@@ -1,4 +1,4 @@
-"""Loading models and tokenizers from steps and hubs, and saving them so that nothing broken counts as done."""
+"""Models and tokenizers: loaded from steps and the hub, saved, and verified so that nothing broken counts as done."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODEL = "model"
 
 
 def source_of(identity: Mapping[str, Any], inputs: Mapping[str, Path]) -> tuple[str, str | None]:
-    """Return where a step's starting model lies: a path or hub id, and the revision.
+    """Return the source of a step's starting model: its folder or hub id, and the revision (None: of a folder).
 
     Args:
         identity: the step's identity, which names the model where no input step makes it.
@@ -54,7 +54,7 @@ def load_model(
     seed: int,
     on_gpus: bool = False,
 ) -> Any:
-    """Return a step's starting model: loaded, or made from a random start with the given seed.
+    """Return a step's starting model, loaded, or with random weights; sets the seed of all generators.
 
     Args:
         identity: the step's identity.
@@ -62,7 +62,7 @@ def load_model(
         tokenizer: the model's tokenizer.
         dtype: number format of the weights.
         seed: of a random start.
-        on_gpus: load it onto the GPUs that are visible, spread over them where it does not fit on one.
+        on_gpus: load it onto the visible GPUs, spread over them where it does not fit on one.
     """
     import torch
     import transformers
@@ -176,7 +176,7 @@ def prepare_generation_config(generation: Any, ends: Sequence[int]) -> None:
 
 
 def verify_saved(directory: Path, dtype: str | None = None) -> None:
-    """Compare what was saved with what the model's config asks for, and look at every number.
+    """Check that a saved checkpoint has all the model's tensors, in their shapes, with finite numbers alone.
 
     Args:
         directory: folder of the checkpoint.

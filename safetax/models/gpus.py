@@ -1,4 +1,4 @@
-"""The GPUs that this process may use, found out without making a context on any of them."""
+"""The GPUs that this process may use, listed by nvidia-smi, which makes no CUDA context on any of them."""
 
 from __future__ import annotations
 

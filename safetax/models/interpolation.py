@@ -1,4 +1,4 @@
-"""Weights between two checkpoints: (1 - share) x the first + share x the second, tensor by tensor.
+"""Interpolation of two checkpoints' weights: (1 - share) x the first + share x the second, tensor by tensor.
 
 Only one tensor of each is in memory at a time, whatever the files are like. The arithmetic is float32; the result has
 the second one's number format, files and names. With a share of 0 or 1 the tensors are those of one of the two, bit for
@@ -23,8 +23,8 @@ WEIGHTS = ".safetensors"
 
 
 @dataclass(frozen=True)
-class Mixed:
-    """What was written: tensors, their numbers and their bytes."""
+class WrittenWeights:
+    """Numbers of tensors and of parameters that were written, and their size in bytes."""
 
     tensors: int
     parameters: int
@@ -33,8 +33,8 @@ class Mixed:
 
 def interpolate(
     first: Path, second: Path, share: float, target: Path, report: Callable[[int, int], None] = lambda done, total: None
-) -> Mixed:
-    """Write a checkpoint between two others; all but the weights is the second one's.
+) -> WrittenWeights:
+    """Write the checkpoint whose weights lie between two others'; all its other files are the second one's.
 
     Args:
         first: folder of a checkpoint, with safetensors of any number of files.
@@ -70,7 +70,7 @@ def interpolate(
                     tensors += 1
                     report(done, total)
                     assert file.tell() == len(head) + entry["data_offsets"][1], tensor
-        return Mixed(tensors, parameters, done)
+        return WrittenWeights(tensors, parameters, done)
 
 
 class Tensors:

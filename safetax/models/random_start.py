@@ -1,4 +1,4 @@
-"""The configuration of a model that starts from nothing: what ``model.architecture`` says, checked by transformers."""
+"""The configuration of a model with random weights: the settings of ``model.architecture``, checked by transformers."""
 
 from __future__ import annotations
 

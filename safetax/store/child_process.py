@@ -1,4 +1,4 @@
-"""What a process that a worker starts must not take from it, and how it ends when the worker does."""
+"""Processes that a worker starts: their environment, and their end when the worker ends."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 import sys
 
 PARENT = "SAFETAX_STARTED_BY"
-"""Environment variable that tells a process who started it."""
+"""Environment variable with the id of the process that started this one."""
 
 NOT_INHERITED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""Under torchrun these make a process take itself for a rank; and so do ``TORCHELASTIC_*`` and ``GROUP_*``."""
+"""Variables of torchrun that make a process a rank, as do ``TORCHELASTIC_*``, ``GROUP_*`` and ``ROLE_*``."""
 
 
 def clean_environment() -> dict[str, str]:
-    """Return this process's environment without what makes a rank of a process, for one that ends with this one."""
+    """Return the environment for a child process: this one's, without torchrun's variables, and with ``PARENT``."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -23,7 +23,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def end_with_parent() -> None:
-    """Ask the kernel to end this process when the thread that started it ends (Linux; elsewhere nothing is done)."""
+    """Have the kernel kill this process when the thread that started it ends (Linux; elsewhere nothing is done)."""
     if sys.platform == "linux":
         import ctypes
         import signal

@@ -24,14 +24,14 @@ STEP = "step.json"
 RUNTIME = "runtime.json"
 LOG = "worker.log"
 ATTEMPT = "--- "
-"""Begins the line in a log that an attempt begins with."""
+"""Prefix of the log's line that an attempt begins with."""
 KEPT = {STEP, RUNTIME, LOG}
-"""What stays when a step is made again. A worker has its log open by then."""
+"""Files that stay when a step is made again; a worker has its log open by then."""
 NOT_OUTPUTS = {MANIFEST, *KEPT}
 RELEASED = "released"
-"""Key of a manifest: outputs that were removed when nothing needed them any more."""
+"""Key of a manifest: names of outputs that were removed when nothing needed them any more."""
 SCRATCH = "scratch"
-"""Folder in a step for what only an unfinished step needs, such as training checkpoints."""
+"""Folder in a step for files that only an unfinished step needs, such as training checkpoints."""
 
 
 def write_json(path: Path, values: Any, sort_keys: bool = True) -> None:
@@ -91,7 +91,7 @@ def output_files(directory: Path) -> list[Path]:
 
 
 def describe_outputs(directory: Path) -> dict[str, dict[str, Any]]:
-    """Return size, time and hash of every output of a step's folder by its relative path."""
+    """Return the size in bytes, mtime in ns and sha256 of every output of a step, by its relative path."""
     described = {}
     for path in output_files(directory):
         status = path.stat()
@@ -104,17 +104,17 @@ def describe_outputs(directory: Path) -> dict[str, dict[str, Any]]:
 
 
 def outputs_digest(manifest: Mapping[str, Any]) -> str:
-    """Return one hash over names and contents of a finished step's outputs."""
+    """Return one sha256 in hex over names and contents of a finished step's outputs."""
     hashes = {name: entry["sha256"] for name, entry in manifest["outputs"].items()}
     return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
 
 def damage(directory: Path, manifest: Mapping[str, Any], full: bool = False) -> str | None:
-    """Return what is wrong with a finished step's outputs, or None.
+    """Return what is wrong with a finished step's outputs, in words; None where nothing is.
 
     Args:
         directory: the step's folder.
-        manifest: its manifest; times that differ over the same content are mended on disk.
+        manifest: its manifest; where a time differs and the content does not, it is updated on disk.
         full: hash every output, whatever its size and time say.
     """
     times = {}
@@ -137,14 +137,18 @@ def damage(directory: Path, manifest: Mapping[str, Any], full: bool = False) -> 
         if moved:
             times[name] = status.st_mtime_ns
     if times:
-        _mend(directory, manifest, times)
+        _update_times(directory, manifest, times)
     return None
 
 
 def release(directory: Path, suffix: str) -> int:
-    """Remove outputs of a finished step that nothing needs any more, and return their bytes.
+    """Remove outputs of a finished step that nothing needs any more, and return the bytes that they had.
 
-    The step stays complete; its manifest says what was let go, and keeps the hashes.
+    The step stays complete; its manifest names what was released, and keeps the hashes.
+
+    Args:
+        directory: the step's folder.
+        suffix: of the names of the outputs.
     """
     manifest = read_manifest(directory)
     if manifest is None:
@@ -159,10 +163,10 @@ def release(directory: Path, suffix: str) -> int:
     return freed
 
 
-def _mend(directory: Path, manifest: Mapping[str, Any], times: Mapping[str, int]) -> None:
-    """Put the times that outputs have now into the manifest on disk, so that they are not hashed each time.
+def _update_times(directory: Path, manifest: Mapping[str, Any], times: Mapping[str, int]) -> None:
+    """Update the outputs' times in the manifest on disk, so that they are not hashed each time.
 
-    Left undone where a worker is at the step, where the manifest is another by now, and where nothing can be written.
+    Nothing is done where a worker is at the step, the manifest is another by now, or nothing can be written.
     """
     with contextlib.suppress(OSError), try_locked(directory) as held:
         if held and read_json(directory / MANIFEST) == manifest:
@@ -174,7 +178,7 @@ def _mend(directory: Path, manifest: Mapping[str, Any], times: Mapping[str, int]
 
 
 def clear(directory: Path) -> None:
-    """Remove all that a step's folder holds but its frozen description and its log; the manifest goes first."""
+    """Remove everything in a step's folder but its frozen description and its log; the manifest goes first."""
     (directory / MANIFEST).unlink(missing_ok=True)
     for path in directory.iterdir() if directory.is_dir() else ():
         if path.name in KEPT:

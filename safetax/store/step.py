@@ -12,24 +12,30 @@ from typing import Any, Literal
 StepKind = Literal["prepare", "train", "merge", "perplexity", "generate", "score"]
 
 VERSIONS: dict[StepKind, int] = {"prepare": 2, "train": 2, "merge": 1, "perplexity": 2, "generate": 4, "score": 2}
-"""Raised when a worker begins to mean something else by the same identity, so that nothing older is reused."""
+"""Version of each kind of step; raised when a worker means something else by the same identity, so that nothing older
+is reused."""
 
 
-def canonical(values: Any) -> str:
-    """Return JSON values as text that depends on nothing but the values."""
+def canonical_json(values: Any) -> str:
+    """Return JSON values as text that depends on the values alone: keys sorted, no white space."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def fingerprint_of(values: Any) -> str:
-    """Return the 12 hex digits that stand for JSON values."""
-    return hashlib.sha256(canonical(values).encode()).hexdigest()[:12]
+    """Return the fingerprint of JSON values: the first 12 hex digits of their sha256."""
+    return hashlib.sha256(canonical_json(values).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
     """One unit of work with everything that decides its result.
 
-    ``runtime`` says where and how fast it runs and ``title`` what it is in words; neither is part of the fingerprint.
+    Args:
+        kind: which worker does it.
+        title: what it is in words; not part of the fingerprint.
+        identity: resolved settings that decide the result, as JSON values.
+        inputs: steps whose outputs it reads, by the worker's names for them.
+        runtime: settings of where and how fast it runs; not part of the fingerprint.
     """
 
     kind: StepKind

@@ -9,16 +9,20 @@ from __future__ import annotations
 import os
 
 share: int | None = None
-"""This process's share of the cores, as the process that started it last said."""
+"""This process's share of the cores, as the process that started it last told; None: it has not."""
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def use_threads(fixed: int | None) -> None:
-    """Have torch use the threads that a setting fixes, or this process's share of the cores."""
+    """Set torch's number of threads.
+
+    Args:
+        fixed: the number; None: this process's share of the cores, or else all of them.
+    """
     import torch
 
     wanted = fixed or share or usable_cores()

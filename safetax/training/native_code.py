@@ -20,7 +20,7 @@ LOCK = "lock"
 
 
 def cache_folder() -> Path:
-    """Return the folder with what this processor and these versions compiled before."""
+    """Return the folder of builds for this processor and these versions of the libraries."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     key = hashlib.sha256("\n".join([*_versions(), _processor(), sys.prefix]).encode()).hexdigest()[:16]
     return home / "safetax" / "native" / key
@@ -46,7 +46,7 @@ def _processor() -> str:
 
 
 def prepare_build_folder(folder: Path) -> dict[str, str]:
-    """Fill an attempt's folder with what is compiled already and return the environment that makes torch use it."""
+    """Make the folder that an attempt compiles into, with the cached builds, and return its environment variables."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
         shutil.copytree(cache_folder(), folder, ignore=shutil.ignore_patterns(LOCK))
@@ -59,7 +59,7 @@ def prepare_build_folder(folder: Path) -> dict[str, str]:
 
 
 def keep_builds(folder: Path) -> None:
-    """Keep for later trainings what an attempt compiled; it costs only time when that fails."""
+    """Cache what an attempt compiled for later trainings; where that fails they compile it again."""
     for made in folder.glob("*/*.so"):
         kept = cache_folder() / made.parent.name
         if (kept / made.name).is_file() and (kept / made.name).stat().st_mtime_ns >= made.stat().st_mtime_ns:

@@ -1,4 +1,4 @@
-"""Optimizers of the train worker."""
+"""Optimizers: AdamW, and Muon on the hidden matrices with AdamW on the rest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Float32Muon(torch.optim.Muon):
     """
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Do one step; matrices of one shape are orthogonalised together."""
+        """Take one optimiser step; matrices of one shape are orthogonalised together."""
         loss = closure() if closure is not None else None
         with torch.no_grad():
             for group in self.param_groups:
@@ -75,7 +75,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self.param_groups = [*self.muon.param_groups, *self.adamw.param_groups]
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Do one step of both."""
+        """Take one optimiser step of both."""
         loss = closure() if closure is not None else None
         self.muon.step()
         self.adamw.step()
@@ -95,13 +95,13 @@ class MuonWithAdamW(torch.optim.Optimizer):
 def make_optimizer(
     model: torch.nn.Module, training: Training, decayed: Iterable[str], offload: bool = False
 ) -> torch.optim.Optimizer:
-    """Return the optimizer that a training asks for; its states have the number format of what it is given.
+    """Return the optimizer of a training; its states have the number format of the parameters.
 
     Args:
         model: the model, whose trainable parameters are taken.
         training: hyper-parameters.
         decayed: names of the parameters that weight decay applies to (the matrices, not norms and biases).
-        offload: keep AdamW's states in the memory of the host, under DeepSpeed.
+        offload: keep AdamW's states in the host's memory, by DeepSpeed's optimizer.
     """
     decayed = set(decayed)
     parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}

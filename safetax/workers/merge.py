@@ -1,4 +1,4 @@
-"""Makes checkpoints between an LRM and a model aligned from it: ``python -m safetax.workers.merge DIR..``.
+"""Interpolates between an LRM and a model aligned from it: ``python -m safetax.workers.merge DIR..``.
 
 Writes ``model/``, which is like a train step's: safetensors, configuration and tokenizer. The weights are
 (1 - interpolation) x the LRM's + interpolation x the aligned model's.

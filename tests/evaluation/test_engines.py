@@ -33,7 +33,7 @@ from safetax.evaluation.engines.hf import start as start_hf
 from safetax.evaluation.engines.openai import Config as OpenAIConfig
 from safetax.evaluation.engines.openai import OpenAIEngine
 from safetax.evaluation.engines.openai import start as start_client
-from safetax.models.gpus import Gpu, parse, visible_gpus
+from safetax.models.gpus import Gpu, visible_gpus
 from safetax.records import Example, Response, read_records, write_records
 from safetax.run.worker_process import WorkerProcess
 from safetax.store.status import Store
@@ -170,30 +170,7 @@ def loaded_from(folder: Path, tokenizer: Any) -> Source:
     return Source({"model": {"start": "pretrained", "id": str(folder), "revision": None}}, {}, tokenizer)
 
 
-LISTING = """0, GPU-aaaa, NVIDIA H200, 143771
-1, GPU-bbbb, NVIDIA H200, 143771
-2, GPU-cccc, NVIDIA H200, 143771
-3, GPU-dddd, NVIDIA H200, 143771
-"""
-H200 = parse(LISTING, None)
-
-
-@pytest.mark.parametrize(
-    ("visible", "ids"),
-    [
-        (None, ["0", "1", "2", "3"]),
-        ("2,0", ["2", "0"]),
-        ("GPU-b,GPU-dddd", ["GPU-b", "GPU-dddd"]),
-        ("1,7,2", ["1"]),
-        ("", []),
-        ("-1", []),
-        ("MIG-x", ["MIG-x"]),
-    ],
-)
-def test_gpus_are_those_that_the_environment_leaves(visible: str | None, ids: list[str]) -> None:
-    gpus = parse(LISTING, visible)
-    assert [gpu.id for gpu in gpus] == ids
-    assert all(gpu.memory == 143771 * 2**20 for gpu in gpus if not gpu.id.startswith("MIG"))
+H200 = [Gpu(str(index), "NVIDIA H200", 143771 * 2**20) for index in range(4)]
 
 
 def model_of(billions: float, heads: int = 40) -> Size:

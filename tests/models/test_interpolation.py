@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -20,14 +19,9 @@ from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
 from safetax.results.collect import collect
 from safetax.store.manifest import read_json
-from safetax.store.status import Store
-from safetax.store.step import Step
-from safetax.store.work_loop import work_on
-from safetax.workers import merge
 from tests.conftest import run_lab
 from tests.support.prepared import composer
 from tests.support.tiny_models import save_tiny
-from tests.support.tiny_steps import put_manifest, silent
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -168,32 +162,6 @@ def test_whole_numbers_are_the_same_or_an_error(pair: tuple[Path, Path], tmp_pat
     change(copies[1], steps=torch.arange(1, 4))
     with pytest.raises(UserError, match="whole numbers of steps differ"):
         interpolate(copies[0], copies[1], 0.5, tmp_path / "out")
-
-
-def trained(store: Store, model: Path) -> Step:
-    """A finished training, whose model is a copy."""
-    step = Step("train", f"training of {model.name}", {"which": model.name})
-    shutil.copytree(model, store.freeze(step) / "model")
-    put_manifest(store, step)
-    return step
-
-
-@pytest.mark.parametrize("local", [False, True])
-def test_the_worker_mixes_a_training_with_its_lrm(pair: tuple[Path, Path], tmp_path: Path, local: bool) -> None:
-    """The LRM is a training, or the starting model as it is."""
-    store = Store(tmp_path / "outputs")
-    aligned = trained(store, pair[1])
-    start = {"start": "pretrained", "id": str(pair[0]), "revision": None, "tokenizer": "own"}
-    values: dict[str, Any] = {"interpolation": 0.5, **({"model": start} if local else {})}
-    inputs = {"model": aligned, **({} if local else {"lrm": trained(store, pair[0])})}
-    step = Step("merge", "half", values, inputs)
-    assert work_on([store.freeze(step)], merge.work, silent()) == 0
-    assert store.status(step).complete
-    interpolate(*pair, 0.5, tmp_path / "out")
-    made = weights(store.directory(step) / "model")
-    assert all(same_bits(made[name], tensor) for name, tensor in weights(tmp_path / "out").items())
-    manifest = store.manifest(step)
-    assert manifest is not None and manifest["summary"]["interpolation"] == 0.5
 
 
 def planned(*overrides: str) -> Plan:

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import subprocess
-import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from safetax.errors import UserError
 from safetax.run.worker_process import WorkerProcess
-from safetax.store import lease
-from safetax.store.locks import (
-    exclusive_use,
-    has_lost_lease,
-    is_locked,
-    lock_path,
-    locked,
-    owner,
-    shared_use,
-    try_locked,
-)
+from safetax.store.locks import exclusive_use, is_locked, lock_path, locked, owner, shared_use, try_locked
 from safetax.store.status import Store
 from tests.support.tiny_steps import ended, kill, make, prompts, python, until
 
@@ -194,59 +181,6 @@ def test_outputs_in_use_are_not_free(tmp_path: Path) -> None:
         assert not free
     with exclusive_use(tmp_path) as free:
         assert free
-
-
-def foreign(step: Path, **values: object) -> None:
-    """Leave a lock file as an owner on another host does."""
-    lock_path(step).parent.mkdir(parents=True, exist_ok=True)
-    about = {"process": 7, "host": "elsewhere", "job": None, "token": "t", **values}
-    lock_path(step).write_text(json.dumps(about))
-
-
-def test_a_live_owner_on_another_host_is_waited_for(step: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel of this host knows nothing of it: its touches do."""
-    monkeypatch.setattr(lease, "LEASE_TIMEOUT", 1.5)
-    foreign(step)
-    assert owner(step) == "process 7 on elsewhere"
-    with try_locked(step) as held:
-        assert not held
-    over = threading.Event()
-
-    def beat() -> None:
-        for _ in range(8):
-            time.sleep(0.4)
-            os.utime(lock_path(step))
-        over.set()
-
-    threading.Thread(target=beat).start()
-    told: list[str] = []
-    with locked(step, told.append):
-        assert over.is_set(), "it was taken from an owner that lived"
-        assert told == ["process 7 on elsewhere"]
-
-
-def test_a_lock_that_was_given_back_elsewhere_is_free_at_once(step: Path) -> None:
-    foreign(step)
-    lock_path(step).write_text("")
-    with locked(step):
-        assert owner(step) == f"process {os.getpid()} on {os.uname().nodename}"
-    assert lock_path(step).read_text() == ""
-
-
-def test_an_owner_whose_job_is_gone_is_not_waited_for(step: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "job_has_ended", lambda job: job == "5")
-    foreign(step, job="5")
-    began = time.monotonic()
-    with locked(step):
-        assert time.monotonic() - began < lease.LEASE_TIMEOUT / 2
-
-
-def test_whoever_was_overtaken_does_not_finish(step: Path) -> None:
-    with locked(step) as descriptor:
-        assert not has_lost_lease(descriptor)
-        foreign(step)
-        assert has_lost_lease(descriptor)
-    assert "elsewhere" in lock_path(step).read_text(), "and leaves the new owner's name"
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])

@@ -5,21 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from safetax.errors import UserError
-from safetax.store.job import StepJob
-from safetax.store.locks import locked
-from safetax.store.manifest import MANIFEST, STEP, clear, read_json, read_manifest, write_json
+from safetax.store.manifest import MANIFEST, STEP
 from safetax.store.status import Store
 from safetax.store.step import Step
-from safetax.store.work_loop import work_on
-from safetax.workers import prepare
-from tests.support.tiny_steps import answered, chats, judged, make, prompts, put_manifest, put_responses, silent
+from tests.support.tiny_steps import answered, chats, make, prompts, put_manifest, put_responses
 
 
 @pytest.fixture
@@ -46,30 +40,6 @@ def test_finished_step_is_complete_and_leaves_no_scratch(store: Store, step: Ste
     assert manifest is not None
     assert manifest["outputs"].keys() == {"examples.jsonl"}
     assert manifest["summary"] == {"examples": 4}
-
-
-def test_manifest_is_written_after_all_outputs(store: Store, step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the manifest comes, the outputs are there and what is temporary is still there, not the other way round."""
-    clear(store.directory(step))
-    seen = []
-
-    def watched(path: Path, values: object, **keywords: bool) -> None:
-        if path.name == MANIFEST:
-            seen.append((examples(store, step).exists(), (store.directory(step) / "scratch").exists()))
-        write_json(path, values, **keywords)
-
-    monkeypatch.setattr("safetax.store.job.write_json", watched)
-    make(store, step)
-    assert seen == [(True, True)]
-
-
-def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "values.json"
-    write_json(path, {"old": True})
-    with pytest.raises(TypeError):
-        write_json(path, {"a": "written before it fails", "new": object()})
-    assert read_json(path) == {"old": True}
-    assert [entry.name for entry in tmp_path.iterdir()] == ["values.json"]
 
 
 def test_flipped_bit_with_the_same_size_and_time_is_found_by_a_full_look_alone(store: Store, step: Step) -> None:
@@ -130,42 +100,6 @@ def test_damaged_step_is_made_again_whole(store: Store, step: Step) -> None:
     assert (store.directory(step) / "worker.log").read_text() == "what happened before", "a worker has it open"
 
 
-def test_copy_with_other_times_is_reused_and_its_manifest_mended(
-    store: Store, step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy = Store(tmp_path / "copy")
-    shutil.copytree(store.root, copy.root, copy_function=shutil.copyfile)
-    assert examples(copy, step).stat().st_mtime_ns != examples(store, step).stat().st_mtime_ns
-    assert copy.status(step).complete
-    mended = copy.manifest(step)
-    assert mended is not None
-    assert mended["outputs"]["examples.jsonl"]["mtime_ns"] == examples(copy, step).stat().st_mtime_ns
-    monkeypatch.setattr("safetax.store.manifest.sha256_of", lambda path: pytest.fail("hashed again"))
-    assert copy.status(step).complete
-
-
-def test_copy_is_not_mended_while_a_worker_is_at_the_step(store: Store, step: Step) -> None:
-    before = store.manifest(step)
-    os.utime(examples(store, step))
-    with locked(store.directory(step)):
-        assert store.status(step).complete
-        assert store.manifest(step) == before
-    assert store.status(step).complete
-    assert store.manifest(step) != before
-
-
-def test_copy_that_cannot_be_written_is_reused_all_the_same(
-    store: Store, step: Step, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    os.utime(examples(store, step))
-
-    def refused(path: Path, values: object) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr("safetax.store.manifest.write_json", refused)
-    assert store.status(step).complete
-
-
 def test_half_written_step_is_unfinished_and_made(store: Store) -> None:
     step = prompts()
     assert store.status(step).state == "absent"
@@ -198,54 +132,6 @@ def test_ancestor_made_again_with_other_content_is_noticed(store: Store, step: S
     assert status.reason == f"its input prompts ({step.key}) was made again with other content"
 
 
-def test_what_an_attempt_left_is_used_only_with_the_same_inputs(store: Store, step: Step) -> None:
-    score = judged(step, answered(step))
-    put_responses(store, score.inputs["responses"], ["a", "b"])
-    job = StepJob(store.freeze(score), silent())
-    job.begin()
-    (job.scratch / "checkpoint").write_text("of an hour's work")
-    job.begin()
-    assert (job.scratch / "checkpoint").exists()
-    put_responses(store, score.inputs["responses"], ["a", "c"])
-    job.begin()
-    assert not (job.scratch / "checkpoint").exists()
-
-
-def test_input_made_again_during_the_work_is_an_error(store: Store, step: Step) -> None:
-    """The manifest would otherwise vouch for inputs that the step was not made from."""
-    score = judged(step, answered(step))
-    put_responses(store, score.inputs["responses"], ["a", "b"])
-
-    def work(jobs: object) -> None:
-        put_responses(store, score.inputs["responses"], ["a", "c"])
-        job.finish({})
-
-    job = StepJob(store.freeze(score), silent())
-    job.begin()
-    with pytest.raises(RuntimeError, match="an input was made again with other content"):
-        work([job])
-    assert store.manifest(score) is None
-
-
-def test_unfinished_input_is_named(store: Store) -> None:
-    score = judged(prompts(), answered(prompts()))
-    job = StepJob(store.freeze(score), silent())
-    with pytest.raises(UserError, match=r"its input prompts \(.*\) is not finished; run it first"):
-        job.begin()
-
-
-def test_manifest_of_a_killed_finish_is_complete_and_its_scratch_goes(store: Store, step: Step) -> None:
-    """Killed between manifest and cleaning up, the step is finished; the next worker that looks at it cleans up."""
-    scratch = store.directory(step) / "scratch"
-    scratch.mkdir()
-    (scratch / "checkpoint").write_text("left")
-    assert store.status(step).complete
-    before = read_manifest(store.directory(step))
-    assert work_on([store.directory(step)], prepare.work, silent()) == 0
-    assert not scratch.exists()
-    assert read_manifest(store.directory(step)) == before
-
-
 def test_differences_name_the_keys(store: Store) -> None:
     make(store, prompts(4), prompts(5, "benign"), chats(4))
     finished = list(store.finished())
@@ -270,44 +156,8 @@ def test_differences_name_inputs(store: Store, step: Step) -> None:
     ]
 
 
-def test_fingerprint_depends_on_kind_identity_and_inputs_alone() -> None:
-    one = prompts()
-    assert one.fingerprint == Step("prepare", "other words", one.identity, runtime={"threads": 7}).fingerprint
-    others = [
-        prompts(5),
-        answered(one),
-        answered(prompts(5)),
-        judged(one, answered(one)),
-        judged(one, answered(one, 1)),
-    ]
-    assert len({step.fingerprint for step in [one, *others]}) == 6
-    shuffled = Step("prepare", "", {"dataset": dict(reversed(list(one.identity["dataset"].items())))})
-    assert shuffled.fingerprint == one.fingerprint
-
-
 def test_freezing_again_changes_no_finished_step(store: Store, step: Step) -> None:
     time.sleep(0.01)
     store.freeze(step)
     assert store.status(step, full=True).complete
     assert json.loads((store.directory(step) / STEP).read_text())["title"] == step.title
-
-
-def test_a_step_is_frozen_while_another_process_clears_its_folder(tmp_path: Path) -> None:
-    store, step = Store(tmp_path), chats(4)
-    directory = store.freeze(step)
-    over = threading.Event()
-
-    def clear_again_and_again() -> None:
-        while not over.is_set():
-            clear(directory)
-
-    thread = threading.Thread(target=clear_again_and_again)
-    thread.start()
-    try:
-        for _ in range(300):
-            store.freeze(step)
-    finally:
-        over.set()
-        thread.join()
-    assert read_json(directory / "step.json") == json.loads(json.dumps(step.frozen()))
-    assert sorted(path.name for path in directory.parent.iterdir()) == [directory.name]

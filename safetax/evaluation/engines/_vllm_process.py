@@ -88,7 +88,7 @@ class Replica:
             with contextlib.suppress(OSError, ValueError):
                 sys.stderr.write(f"[replica {self.number}] {line}")
 
-    def let_go(self) -> None:
+    def close_stdin(self) -> None:
         """Close its standard input: it ends by itself, at once if it is at work."""
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):
@@ -97,7 +97,7 @@ class Replica:
     def end(self, patience: float) -> None:
         """Wait so many seconds for the process to end, then kill it."""
         self.alive = False
-        self.let_go()
+        self.close_stdin()
         try:
             self.process.wait(timeout=patience)
         except subprocess.TimeoutExpired:

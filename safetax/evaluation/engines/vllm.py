@@ -279,7 +279,7 @@ class VllmEngine:
     def close(self) -> None:
         """End the replicas and wait until they are gone, which frees their memory."""
         for replica in self.replicas:
-            replica.let_go()
+            replica.close_stdin()
         until = time.monotonic() + PATIENCE
         for replica in self.replicas:
             replica.end(max(0.0, until - time.monotonic()))

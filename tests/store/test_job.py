@@ -1,0 +1,81 @@
+"""A step as its worker sees it: what it begins from, and what it checks before it is finished."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from safetax.errors import UserError
+from safetax.store.job import StepJob
+from safetax.store.manifest import MANIFEST, clear, write_json
+from safetax.store.status import Store
+from safetax.store.step import Step
+from tests.support.tiny_steps import answered, judged, make, prompts, put_responses, silent
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "outputs")
+
+
+@pytest.fixture
+def step(store: Store) -> Step:
+    made = prompts()
+    make(store, made)
+    return made
+
+
+def examples(store: Store, step: Step) -> Path:
+    return store.directory(step) / "examples.jsonl"
+
+
+def test_manifest_is_written_after_all_outputs(store: Store, step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the manifest comes, the outputs are there and what is temporary is still there, not the other way round."""
+    clear(store.directory(step))
+    seen = []
+
+    def watched(path: Path, values: object, **keywords: bool) -> None:
+        if path.name == MANIFEST:
+            seen.append((examples(store, step).exists(), (store.directory(step) / "scratch").exists()))
+        write_json(path, values, **keywords)
+
+    monkeypatch.setattr("safetax.store.job.write_json", watched)
+    make(store, step)
+    assert seen == [(True, True)]
+
+
+def test_what_an_attempt_left_is_used_only_with_the_same_inputs(store: Store, step: Step) -> None:
+    score = judged(step, answered(step))
+    put_responses(store, score.inputs["responses"], ["a", "b"])
+    job = StepJob(store.freeze(score), silent())
+    job.begin()
+    (job.scratch / "checkpoint").write_text("of an hour's work")
+    job.begin()
+    assert (job.scratch / "checkpoint").exists()
+    put_responses(store, score.inputs["responses"], ["a", "c"])
+    job.begin()
+    assert not (job.scratch / "checkpoint").exists()
+
+
+def test_input_made_again_during_the_work_is_an_error(store: Store, step: Step) -> None:
+    """The manifest would otherwise vouch for inputs that the step was not made from."""
+    score = judged(step, answered(step))
+    put_responses(store, score.inputs["responses"], ["a", "b"])
+
+    def work(jobs: object) -> None:
+        put_responses(store, score.inputs["responses"], ["a", "c"])
+        job.finish({})
+
+    job = StepJob(store.freeze(score), silent())
+    job.begin()
+    with pytest.raises(RuntimeError, match="an input was made again with other content"):
+        work([job])
+    assert store.manifest(score) is None
+
+
+def test_unfinished_input_is_named(store: Store) -> None:
+    score = judged(prompts(), answered(prompts()))
+    job = StepJob(store.freeze(score), silent())
+    with pytest.raises(UserError, match=r"its input prompts \(.*\) is not finished; run it first"):
+        job.begin()
