@@ -15,7 +15,7 @@ from safetax.config.needs import Library, LocalModel, Needs, Repository, ServedM
 from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, text_in, value_in
 from safetax.data.sources import load_rows
 from safetax.errors import ConfigError, UserError
-from safetax.evaluation.engines import ALONE, Engine, Generated, Markers, Prompt, Sharing, Source
+from safetax.evaluation.engines import ALONE, Engine, Generated, Markers, Prompt, PromptSharing, Source
 from safetax.evaluation.engines._two_phase import TwoPhaseResponse
 from safetax.evaluation.judging.cases import Case, Part, Reader, judge_cases
 from safetax.evaluation.judging.context import JudgeContext
@@ -58,12 +58,12 @@ __all__ = [
     "Part",
     "Plan",
     "Prompt",
+    "PromptSharing",
     "Reader",
     "Repository",
     "Response",
     "Row",
     "ServedModel",
-    "Sharing",
     "Source",
     "TwoPhaseResponse",
     "UserError",

@@ -50,7 +50,7 @@ PINNED = {
     ),
     "Row": "",
     "ServedModel": "dtype, sharded=.., memory_reads=..",
-    "Sharing": "take=.., nodes=..",
+    "PromptSharing": "claim=.., nodes=..",
     "Source": "identity, inputs, tokenizer",
     "TwoPhaseResponse": "prompt, markers, tokenizer",
     "UserError": "",

@@ -150,7 +150,7 @@ def imported(times: str) -> set[str]:
         ["--shell-completion", "foo=1"],
         ["--shell-completion", "install=foo"],
         ["--shell-completion", "install=bash", "query=bash"],
-        ["dataset=few", "dataset.limit=10", "dataset.total=5"],
+        ["dataset=subset", "dataset.limit=10", "dataset.total=5"],
         ["model.start=pretrained", "model.id=/no/such/folder", "plan=true"],
         ["--cfg", "job", "model=nosuch"],
         ["--cfg", "job", "-m"],

@@ -58,7 +58,7 @@ class SharedPrompts:
         """Whether the nodes may take prompts."""
         return self.taken.is_dir()
 
-    def take(self, name: Name) -> bool:
+    def claim(self, name: Name) -> bool:
         """Whether a prompt is this node's: it is already, or no other node took it."""
         if name not in self.mine:
             digest = hashlib.sha256(json.dumps(name).encode()).hexdigest()[:24]

@@ -18,7 +18,7 @@ from safetax.config.needs import Needs, RepositoryType, needs_of
 from safetax.config.schema import Config
 from safetax.data.hub import known_commit
 from safetax.errors import PACKAGES
-from safetax.store.step import Step, canonical
+from safetax.store.step import Step, canonical_json
 
 COMPONENTS = {"prepare": ("datasets", "dataset"), "generate": ("engines", "engine"), "score": ("judges", "judge")}
 """Package and key of the component that the worker of a kind of step runs."""
@@ -82,7 +82,7 @@ def _components(step: Step) -> tuple[Component, ...]:
     """Return the component that a step's worker runs, and the row sources that this one reads."""
     package, key = COMPONENTS.get(step.kind, ("objectives", "objective"))
     values = (step.identity["training"] if step.kind == "train" else step.identity).get(key)
-    return () if values is None else _restored(package, key, canonical(values))
+    return () if values is None else _restored(package, key, canonical_json(values))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from safetax.records import Message, Response, Verdict
+from safetax.records import Message, Response, Verdict, from_json
 from safetax.results.reader import Run, Steps
 
 LARGEST = 24_000_000
@@ -73,7 +73,7 @@ def collect(results: Mapping[str, Any], owners: Mapping[str, Run], steps: Steps,
 
 
 def _choose(named: Mapping[str, Any], steps: Steps, run: Run, most: int, salt: str) -> list[dict[str, Any]]:
-    responses = [Response(**row) for row in steps.responses(named["generate"], run)]
+    responses = [from_json(Response, row) for row in steps.responses(named["generate"], run)]
     by_key = {(response.id, response.repeat): response for response in responses}
     verdicts: dict[Key, list[tuple[str, Verdict]]] = {key: [] for key in by_key}
     for judge, fingerprint in named["scores"].items():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Generic
 
 from safetax.records import Record, from_json, to_json, write_records
+from safetax.store.atomic import replacing
 
 
 def parse_lines(lines: Iterable[bytes], record_type: type[Record]) -> Iterator[Record]:
@@ -32,9 +33,8 @@ class AppendLog(Generic[Record]):
     """
 
     def __init__(self, path: Path, kept: Iterable[Record] = ()) -> None:
-        whole = path.with_suffix(".whole")
-        write_records(whole, kept)
-        whole.replace(path)
+        with replacing(path) as written:
+            write_records(written, kept)
         self._file = path.open("a", encoding="utf-8")
 
     def append(self, record: Record) -> None:

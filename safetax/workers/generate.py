@@ -15,22 +15,22 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from safetax.config.components import component_module
 from safetax.config.identity import restore, restore_node
 from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer
 from safetax.errors import UserError
-from safetax.evaluation.engines import ALONE, Engine, Generated, Markers, Sharing, Source
+from safetax.evaluation.engines import ALONE, Engine, Generated, Markers, PromptSharing, Source
 from safetax.evaluation.prompting import make_prompt, markers_of, split
 from safetax.evaluation.shared_prompts import SharedPrompts
 from safetax.models.checkpoint import generation_ends, load_tokenizer, source_of
-from safetax.records import Example, Response, read_records, to_json, write_records
-from safetax.store.atomic import replacing
+from safetax.records import Example, Response, read_records, write_records
+from safetax.store.append_log import AppendLog, parse_lines, read_log
 from safetax.store.events import Events
 from safetax.store.job import StepJob
 from safetax.store.lease import LEASE_TIMEOUT
@@ -52,7 +52,7 @@ class _Queue:
     job: StepJob
     examples: list[Example]
     done: dict[tuple[str, int], Response]
-    file: TextIO
+    log: AppendLog[Response]
     shared: SharedPrompts | None
     tokens: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -70,7 +70,8 @@ class _Queue:
     def hear(self) -> None:
         """Take in what other nodes have answered."""
         if self.shared is not None:
-            self.done.update(_responses(self.shared.news()))
+            for response in parse_lines(self.shared.news(), Response):
+                self.done[response.id, response.repeat] = response
 
     def tell(self) -> None:
         """Report how far the step is."""
@@ -89,35 +90,24 @@ def work(jobs: Sequence[StepJob]) -> None:
                 _finish(queue, facts)
     finally:
         for queue in queues:
-            queue.file.close()
+            queue.log.close()
 
 
 def _open(job: StepJob) -> _Queue:
     examples = read_records(job.inputs["prompts"] / "examples.jsonl", Example)
     done = read_partial(job.scratch)
-    path = job.scratch / RESPONSES
-    with replacing(path) as written:  # a line that was cut in the middle must not run into the next
-        write_records(written, done.values())
+    log = AppendLog(job.scratch / RESPONSES, done.values())
     nodes = job.runtime.get("generate_nodes", 1)
     shared = SharedPrompts(job.scratch, own_lease_token(job.lock), nodes) if nodes > 1 else None
     if shared is not None:
         shared.open()
-    return _Queue(job, examples, done, path.open("a", encoding="utf-8"), shared)
+    return _Queue(job, examples, done, log, shared)
 
 
 def read_partial(scratch: Path) -> dict[tuple[str, int], Response]:
     """Return the responses that an interrupted step has written; a line cut in the middle is left out."""
-    done = {}
-    for path in sorted(scratch.glob("responses*.jsonl")):
-        done.update(_responses(path.read_bytes().split(b"\n")))  # the cut may go through a character
-    return done
-
-
-def _responses(lines: Iterable[bytes]) -> Iterator[tuple[tuple[str, int], Response]]:
-    for line in lines:
-        with contextlib.suppress(ValueError, TypeError):
-            response = Response(**json.loads(line))
-            yield (response.id, response.repeat), response
+    logs = (read_log(path, Response) for path in sorted(scratch.glob("responses*.jsonl")))
+    return {(response.id, response.repeat): response for log in logs for response in log}
 
 
 def _by_format(queues: Sequence[_Queue]) -> list[list[_Queue]]:
@@ -156,12 +146,12 @@ def _answer(queues: list[_Queue], engine: Engine, renderer: ChatRenderer, marker
     pending = [entry for queue in queues for entry in queue.pending()]
     prompts = [make_prompt(queue.job.identity, renderer, example, repeat) for queue, example, repeat in pending]
 
-    def take(index: int) -> bool:
+    def claim(index: int) -> bool:
         queue, example, repeat = pending[index]
-        return queue.shared is None or queue.shared.take((example.id, repeat))
+        return queue.shared is None or queue.shared.claim((example.id, repeat))
 
     nodes = max(queue.shared.nodes if queue.shared else 1 for queue in queues)
-    sharing = ALONE if alone else Sharing(take, nodes)
+    sharing = ALONE if alone else PromptSharing(claim, nodes)
     for index, generated in engine.respond(prompts, markers, sharing):
         queue, example, repeat = pending[index]
         _append(queue, example, repeat, generated, prompts[index].seed, renderer)
@@ -188,8 +178,7 @@ def _append(
         seed=seed,
         transition=generated.transition,
     )
-    queue.file.write(to_json(response) + "\n")
-    queue.file.flush()
+    queue.log.append(response)
     queue.done[response.id, response.repeat] = response
     queue.tokens += response.thinking_tokens + response.answer_tokens
     queue.hear()
@@ -213,7 +202,7 @@ def _finish(queue: _Queue, facts: dict[str, Any]) -> None:
     responses = [queue.done[example.id, repeat] for example, repeat in queue.wanted]
     with queue.job.writing(RESPONSES) as written:
         write_records(written, responses)
-    queue.file.close()
+    queue.log.close()
     seconds = max(time.monotonic() - queue.started, 1e-9)
     queue.job.finish(
         {
@@ -242,10 +231,10 @@ def join(directories: Sequence[Path]) -> None:
                 continue
             job.events.send("joined", step=job.key, node=node_rank())
             with contextlib.suppress(FileNotFoundError):  # it is done meanwhile, and its scratch folder gone
-                file = stack.enter_context(shared.own_file.open("a", encoding="utf-8"))
+                log = stack.enter_context(AppendLog[Response](shared.own_file))
                 stack.enter_context(shared.alive())
                 examples = read_records(job.inputs["prompts"] / "examples.jsonl", Example)
-                queues.append(_Queue(job, examples, read_partial(shared.scratch), file, shared))
+                queues.append(_Queue(job, examples, read_partial(shared.scratch), log, shared))
         for group in _by_format(queues):
             _generate(group, first=False)
 

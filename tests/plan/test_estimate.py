@@ -350,7 +350,7 @@ def test_a_finished_generation_of_the_model_says_how_fast_it_is(tmp_path: Path) 
 
 
 def test_data_made_of_others_are_as_many_as_they_will_be(tmp_path: Path) -> None:
-    few = planned(composed("dataset=few", "dataset.limit=10", "dataset.total=1000"))
+    few = planned(composed("dataset=subset", "dataset.limit=10", "dataset.total=1000"))
     train = next(step for step in few.steps if step.kind == "train")
     assert training_rows(train, Store(tmp_path), []).count == 1000
     refined = planned(composed("dataset=dgr", "dataset.source=direct_refusal", "dataset.source.limit=300"))

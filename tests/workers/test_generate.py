@@ -355,8 +355,8 @@ def test_what_a_silent_node_took_is_answered_by_the_first(copied_lab: Path, monk
     def begin_late(self: SharedPrompts) -> None:
         begin(self)
         other = SharedPrompts(self.scratch, self.hold, self.nodes)
-        assert [other.take(prompt) for prompt in prompts[:3]] == [True] * 3
-        assert other.take(prompts[0]) and not self.take(prompts[0])
+        assert [other.claim(prompt) for prompt in prompts[:3]] == [True] * 3
+        assert other.claim(prompts[0]) and not self.claim(prompts[0])
 
     monkeypatch.setattr(SharedPrompts, "open", begin_late)
     monkeypatch.setattr(generate, "LEASE_TIMEOUT", 0.5)

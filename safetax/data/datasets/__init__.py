@@ -48,7 +48,7 @@ class BadRowError(Exception):
         self.reason = reason
 
 
-class FromRows(Protocol):
+class RowwiseConfig(Protocol):
     """The configuration of a data set that is made row by row."""
 
     @property
@@ -63,7 +63,7 @@ class FromRows(Protocol):
 
 
 def examples_of(
-    rows: Iterable[tuple[int, Row]], make: Callable[[int, Row], Example], config: FromRows, context: DatasetContext
+    rows: Iterable[tuple[int, Row]], make: Callable[[int, Row], Example], config: RowwiseConfig, context: DatasetContext
 ) -> list[Example]:
     """Make an example of each row; what is skipped is counted in the summary, by reason.
 
@@ -103,7 +103,7 @@ def examples_of(
     return examples
 
 
-def _place(config: FromRows) -> str:
+def _place(config: RowwiseConfig) -> str:
     """Return in which file or repository a data set's rows are looked for, and what to do where there are none."""
     rows = getattr(config, "rows", None)
     found = next((name for name in ("path", "id") if getattr(rows, name, None)), None)

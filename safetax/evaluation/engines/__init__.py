@@ -74,16 +74,16 @@ class Generated:
 
 
 @dataclass(frozen=True)
-class Sharing:
+class PromptSharing:
     """How prompts are shared with engines on other nodes; without them every prompt is this one's."""
 
-    take: Callable[[int], bool] = lambda index: True
+    claim: Callable[[int], bool] = lambda index: True
     """Asked for each prompt, by its index, when its turn has come: whether it is this engine's to answer; so it
     stays, however often it is asked."""
     nodes: int = 1
 
 
-ALONE = Sharing()
+ALONE = PromptSharing()
 
 
 class Engine(Protocol):
@@ -94,7 +94,7 @@ class Engine(Protocol):
     first response is there."""
 
     def respond(
-        self, prompts: Sequence[Prompt], markers: Markers, sharing: Sharing = ALONE
+        self, prompts: Sequence[Prompt], markers: Markers, sharing: PromptSharing = ALONE
     ) -> Iterator[tuple[int, Generated]]:
         """Yield the index of each prompt that is this engine's with its response, as they finish."""
         ...

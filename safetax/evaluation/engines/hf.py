@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from safetax.config.needs import Library, Needs, ServedModel
-from safetax.evaluation.engines import ALONE, Generated, Markers, Prompt, Sharing, Source
+from safetax.evaluation.engines import ALONE, Generated, Markers, Prompt, PromptSharing, Source
 from safetax.evaluation.engines._two_phase import CompletionRequest, Finish, TwoPhaseResponse, longest
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class HfEngine:
         self.model = None
 
     def respond(
-        self, prompts: Sequence[Prompt], markers: Markers, sharing: Sharing = ALONE
+        self, prompts: Sequence[Prompt], markers: Markers, sharing: PromptSharing = ALONE
     ) -> Iterator[tuple[int, Generated]]:
         """Yield the index of each prompt that is this engine's with its response, as batches finish."""
         context = getattr(self.model.config, "max_position_embeddings", None)
@@ -106,7 +106,7 @@ class HfEngine:
             chosen = {queued.index for queued in rows}
             source[:] = [queued for queued in source if queued.index not in chosen]
             if source is queue:
-                rows = [queued for queued in rows if sharing.take(queued.index)]
+                rows = [queued for queued in rows if sharing.claim(queued.index)]
             if not rows:
                 continue
             for queued, tokens in zip(rows, self._generate(rows, markers), strict=True):

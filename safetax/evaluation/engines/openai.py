@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from safetax.config.needs import Library, Needs
 from safetax.errors import UserError
-from safetax.evaluation.engines import ALONE, Generated, Markers, Prompt, Sharing, Source
+from safetax.evaluation.engines import ALONE, Generated, Markers, Prompt, PromptSharing, Source
 from safetax.evaluation.engines._two_phase import CompletionRequest, Finish, TwoPhaseResponse
 from safetax.evaluation.llm.client import Client, connect
 from safetax.evaluation.llm.replies import Reply
@@ -64,8 +64,12 @@ class OpenAIEngine:
         self.tokenizer = tokenizer
         self.facts: dict[str, Any] = {"library": "openai", "server": config.server}
 
+    def close(self) -> None:
+        """Close the connections to the server."""
+        self.client.close()
+
     def respond(
-        self, prompts: Sequence[Prompt], markers: Markers, sharing: Sharing = ALONE
+        self, prompts: Sequence[Prompt], markers: Markers, sharing: PromptSharing = ALONE
     ) -> Iterator[tuple[int, Generated]]:
         """Yield the index of each prompt that is this engine's with its response, as they finish.
 
@@ -97,9 +101,9 @@ class OpenAIEngine:
                 f"{prompts[index].name or index} ({error}); run the same command again to ask for these alone."
             )
 
-    def _respond(self, index: int, response: TwoPhaseResponse, sharing: Sharing) -> Generated | str | None:
+    def _respond(self, index: int, response: TwoPhaseResponse, sharing: PromptSharing) -> Generated | str | None:
         """Return what a prompt was answered, or what went wrong; None where another node has it."""
-        if not sharing.take(index):
+        if not sharing.claim(index):
             return None
         while response.request is not None:
             ((_, reply),) = self.client.complete([self._sent(response, response.request)])

@@ -18,13 +18,13 @@ from typing import Any, Literal
 
 from safetax.config.needs import Library, Needs, ServedModel
 from safetax.errors import UserError, require
-from safetax.evaluation.engines import ALONE, Generated, Markers, Prompt, Sharing, Source
+from safetax.evaluation.engines import ALONE, Generated, Markers, Prompt, PromptSharing, Source
 from safetax.evaluation.engines._two_phase import CompletionRequest, Finish, TwoPhaseResponse, longest
 from safetax.evaluation.engines._vllm_placement import Placement, Size, place, size_of
 from safetax.evaluation.engines._vllm_process import Replica
 from safetax.models.gpus import visible_gpus
 
-PATIENCE = 30.0
+END_TIMEOUT = 30.0
 """Seconds that a replica has to end by itself."""
 BATCHED_TOKENS = 8192
 """Tokens that a replica on the CPU reads in one pass, or those of its longest sequence."""
@@ -127,7 +127,7 @@ class VllmEngine:
         }
 
     def respond(
-        self, prompts: Sequence[Prompt], markers: Markers, sharing: Sharing = ALONE
+        self, prompts: Sequence[Prompt], markers: Markers, sharing: PromptSharing = ALONE
     ) -> Iterator[tuple[int, Generated]]:
         """Yield the index of each prompt that is this engine's with its response, as they finish.
 
@@ -205,7 +205,7 @@ class VllmEngine:
         there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") * self.memory / len(self.placement.replicas)
         return int(min(wanted, max(0.0, there - self.size.weights)))
 
-    def _feed(self, waiting: deque[int], responses: Sequence[TwoPhaseResponse], sharing: Sharing) -> None:
+    def _feed(self, waiting: deque[int], responses: Sequence[TwoPhaseResponse], sharing: PromptSharing) -> None:
         """Give the replicas that are ready their share of what waits: those that still load get theirs later."""
         alive = [replica for replica in self.replicas if replica.alive]
         unfinished = len(waiting) + sum(len(replica.under_way) for replica in alive)
@@ -213,7 +213,7 @@ class VllmEngine:
         for replica in sorted(alive, key=lambda replica: len(replica.under_way)):
             while waiting and replica.ready and len(replica.under_way) < share:
                 index = waiting.popleft()
-                if sharing.take(index):
+                if sharing.claim(index):
                     request = responses[index].request
                     assert request is not None
                     replica.ask(index, request.tokens, self._sampling(responses[index]))
@@ -280,7 +280,7 @@ class VllmEngine:
         """End the replicas and wait until they are gone, which frees their memory."""
         for replica in self.replicas:
             replica.close_stdin()
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + END_TIMEOUT
         for replica in self.replicas:
             replica.end(max(0.0, until - time.monotonic()))
         self.replicas = []

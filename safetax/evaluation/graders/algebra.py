@@ -17,9 +17,9 @@ from safetax.errors import require
 Equality = Literal["equal", "different", "unreadable", "too long"]
 """``unreadable``: one of the two is no expression; ``too long``: not found out in time, or in the memory."""
 
-START = 120.0
+START_TIMEOUT = 120.0
 """Seconds that the process may take until its first answer, libraries included."""
-PATIENCE = 30.0
+ANSWER_SLACK = 30.0
 """Seconds that an answer may take longer than all its computing, on a machine that does other things too."""
 
 
@@ -58,7 +58,7 @@ class Algebra:
             process.stdin.write(json.dumps([gold, attempt, self.seconds]) + "\n")
             process.stdin.flush()
             # The process keeps its own time; some of the arithmetic below Python hears no signal, though.
-            wait = 4 * self.seconds + (PATIENCE if self._warm else START)
+            wait = 4 * self.seconds + (ANSWER_SLACK if self._warm else START_TIMEOUT)
             ready, _, _ = select.select([process.stdout], [], [], wait)
             line = process.stdout.readline() if ready else ""
         except OSError:

@@ -145,6 +145,7 @@ class _Rubric(Reader[dict[str, Any], Reply]):
 
     def close(self) -> None:
         self.summary["usage"] = self.client.usage()
+        self.client.close()
 
 
 def request(config: Config, template: str, case: Case) -> dict[str, Any]:

@@ -6,12 +6,8 @@ where it stopped and another step that asks the same pays nothing. This is the o
 
 from __future__ import annotations
 
-import contextlib
-import email.utils
 import os
-import random
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import fields
@@ -22,15 +18,10 @@ from safetax.config.messages import nearest, show
 from safetax.config.runtime import Endpoint
 from safetax.errors import ConfigError, UserError, require
 from safetax.evaluation.llm.replies import Reply, places, read_reply, write_reply
+from safetax.evaluation.llm.retries import RequestError, refused, with_retries
 
-FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
-"""Seconds: upper end of the random wait before the first retry, doubled with each, and its bound."""
-LONGEST_RETRY_AFTER = 600.0
-"""Seconds: a server that wants to be left alone for longer is not waited for."""
 SLOWEST = 10.0
 """Tokens a second that a busy server is given time for: no answer is there before its last token is."""
-RETRIED = (408, 409, 425, 429)
-"""Statuses worth another try, besides those of the server's own faults (500 and above)."""
 
 
 class Client:
@@ -90,6 +81,10 @@ class Client:
         create = self._server.completions.create
         return self._ask("complete", asked, lambda request: create(**self._sent(request, "prompt")))
 
+    def close(self) -> None:
+        """Close the connections to the server."""
+        self._server.close()
+
     def usage(self) -> dict[str, Any]:
         """Return what was used: counts of requests by their end, tokens and cost of what was not in the cache.
 
@@ -123,10 +118,10 @@ class Client:
         if self.endpoint.base_url is None and subject == "messages" and "max_tokens" in rest:
             # OpenAI's newer models know no other name; other servers may know only the older one.
             rest["max_completion_tokens"] = rest.pop("max_tokens")
-        timeout = Timeout(self._patience(request), connect=self.endpoint.timeout)
+        timeout = Timeout(self._seconds(request), connect=self.endpoint.timeout)
         return {"model": self.model, subject: request[subject], "extra_body": rest, "timeout": timeout}
 
-    def _patience(self, request: Mapping[str, Any]) -> float:
+    def _seconds(self, request: Mapping[str, Any]) -> float:
         """Return the seconds that a request may take."""
         return self.endpoint.timeout + (request.get("max_tokens") or 0) / SLOWEST
 
@@ -171,36 +166,31 @@ class Client:
     def _try(
         self, request: Mapping[str, Any], send: Callable[[Mapping[str, Any]], Any], stop: threading.Event
     ) -> Reply:
+        try:
+            return with_retries(lambda: self._once(request, send), self.endpoint.retries, stop)
+        except RequestError as failure:
+            self._give_up_early(failure.reason, str(failure))
+            return Reply(None, str(failure), 0, 0, cached=False, finish_reason=None)
+
+    def _once(self, request: Mapping[str, Any], send: Callable[[Mapping[str, Any]], Any]) -> Reply:
+        """Send a request. Raises RequestError where no usable answer comes."""
         from openai import APIConnectionError, APIStatusError, APITimeoutError
 
-        wait, error, reason = 0.0, "", ""
-        for attempt in range(self.endpoint.retries + 1):
-            if stop.wait(wait) or stop.is_set():
-                return _failed("not asked: the others were given up")
-            # Full jitter: many that failed together do not come back together.
-            wait, reason = random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**attempt)), ""
-            try:
-                return _reply(send(request))
-            except APIStatusError as failure:
-                error = f"HTTP {failure.status_code}: {self._told(failure)}"
-                if failure.status_code in (401, 404) or failure.code == "insufficient_quota":
-                    reason = "refused"
-                asked_wait = _retry_after(failure.response.headers)
-                lasting = failure.status_code not in RETRIED and failure.status_code < 500
-                if lasting or failure.code == "insufficient_quota" or asked_wait > LONGEST_RETRY_AFTER:
-                    break
-                wait = max(wait, asked_wait)
-            except APITimeoutError as failure:
-                if type(failure.__cause__).__name__ == "ConnectTimeout":
-                    error, reason = f"not reached within {self.endpoint.timeout:g} s", "unreachable"
-                else:
-                    error, reason = f"no answer within {self._patience(request):g} s", "slow"
-            except APIConnectionError as failure:
-                error, reason = f"not reached: {self._told(failure.__cause__ or failure)}", "unreachable"
-            except Exception as failure:  # whatever a server that does not speak the interface makes of the library
-                error = f"no usable answer: {type(failure).__name__}: {self._told(failure)}"
-        self._give_up_early(reason, error)
-        return _failed(error)
+        try:
+            return _reply(send(request))
+        except APIStatusError as failure:
+            told = f"HTTP {failure.status_code}: {self._told(failure)}"
+            raise refused(told, failure.status_code, failure.code, failure.response.headers) from None
+        except APITimeoutError as failure:
+            if type(failure.__cause__).__name__ == "ConnectTimeout":
+                raise RequestError(f"not reached within {self.endpoint.timeout:g} s", "unreachable") from None
+            raise RequestError(f"no answer within {self._seconds(request):g} s", "slow") from None
+        except APIConnectionError as failure:
+            told = self._told(failure.__cause__ or failure)
+            raise RequestError(f"not reached: {told}", "unreachable") from None
+        except Exception as failure:  # whatever a server that does not speak the interface makes of the library
+            told = f"{type(failure).__name__}: {self._told(failure)}"
+            raise RequestError(f"no usable answer: {told}") from None
 
     def _give_up_early(self, reason: str, error: str) -> None:
         """Raise where a server that never answered will not answer the other requests either."""
@@ -269,17 +259,3 @@ def _reply(answer: Any) -> Reply:
     return Reply(
         text, None, *spent, cached=False, finish_reason=choice.finish_reason, stop_reason=stop_reason, tokens=tokens
     )
-
-
-def _failed(error: str) -> Reply:
-    return Reply(None, error, 0, 0, cached=False, finish_reason=None)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Return the seconds that a server asks to be left alone for; 0 where it does not say."""
-    value = headers.get("retry-after", "")
-    with contextlib.suppress(ValueError):
-        return max(0.0, float(value))
-    with contextlib.suppress(TypeError, ValueError):
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    return 0.0

@@ -35,7 +35,9 @@ def test_fewer_rows_are_among_more_for_every_draw(tmp_path: Path) -> None:
     drawn: dict[tuple[int, int], list[str]] = {}
     for draw in (0, 1):
         for limit in (3, 10, 30):
-            found, summary = prepared(tmp_path, "dataset=few", *SMALL, f"dataset.limit={limit}", f"dataset.draw={draw}")
+            found, summary = prepared(
+                tmp_path, "dataset=subset", *SMALL, f"dataset.limit={limit}", f"dataset.draw={draw}"
+            )
             drawn[draw, limit] = ids(found)
             assert (summary["distinct"], summary["draw"], summary["examples"]) == (limit, draw, limit)
         assert drawn[draw, 30][:10] == drawn[draw, 10] and drawn[draw, 10][:3] == drawn[draw, 3]
@@ -44,12 +46,12 @@ def test_fewer_rows_are_among_more_for_every_draw(tmp_path: Path) -> None:
 
 def test_without_a_draw_the_first_rows_are_taken(tmp_path: Path) -> None:
     whole, _ = prepared(tmp_path, "dataset=direct_refusal", "world.direct_refusal.samples=40")
-    few, _ = prepared(tmp_path, "dataset=few", *SMALL, "dataset.draw=null", "dataset.limit=5")
+    few, _ = prepared(tmp_path, "dataset=subset", *SMALL, "dataset.draw=null", "dataset.limit=5")
     assert few == whole[:5]
 
 
 def test_repeated_rows_hold_the_steps_equal(tmp_path: Path) -> None:
-    found, summary = prepared(tmp_path, "dataset=few", *SMALL, "dataset.limit=3", "dataset.total=8")
+    found, summary = prepared(tmp_path, "dataset=subset", *SMALL, "dataset.limit=3", "dataset.total=8")
     assert (summary["distinct"], summary["examples"]) == (3, 8)
     assert len(set(ids(found))) == 8
     asked = Counter(example.messages[-1]["content"] for example in found)
@@ -60,9 +62,9 @@ def test_repeated_rows_hold_the_steps_equal(tmp_path: Path) -> None:
 
 def test_rows_tell_what_they_repeat_through_other_data_sets(tmp_path: Path) -> None:
     small = "world.direct_refusal.samples=40"
-    inner = ("dataset.source=few", "dataset.source.limit=4", "dataset.source.total=11")
-    nested, _ = prepared(tmp_path, "dataset=few", small, *inner, "dataset.limit=9", "dataset.total=20")
-    parts = ("dataset.parts.safety=few", "dataset.parts.safety.limit=4", "dataset.parts.safety.total=11")
+    inner = ("dataset.source=subset", "dataset.source.limit=4", "dataset.source.total=11")
+    nested, _ = prepared(tmp_path, "dataset=subset", small, *inner, "dataset.limit=9", "dataset.total=20")
+    parts = ("dataset.parts.safety=subset", "dataset.parts.safety.limit=4", "dataset.parts.safety.total=11")
     mixed, _ = prepared(tmp_path, "dataset=with_benign", small, *parts)
     for found in (nested, mixed):
         originals: dict[str, set[str]] = {}
@@ -75,19 +77,19 @@ def test_rows_tell_what_they_repeat_through_other_data_sets(tmp_path: Path) -> N
 
 def test_repetitions_of_repetitions_have_names_of_their_own(tmp_path: Path) -> None:
     inner = ("dataset.source.source=direct_refusal", "dataset.source.limit=3", "dataset.source.total=7")
-    nested = ("dataset=few", "dataset.source=few", *inner, "dataset.limit=null", "dataset.total=20")
+    nested = ("dataset=subset", "dataset.source=subset", *inner, "dataset.limit=null", "dataset.total=20")
     found, _ = prepared(tmp_path, *nested, "world.direct_refusal.samples=40")
     assert len(found) == len(set(ids(found))) == 20 and len({subset.original_of(each) for each in ids(found)}) == 3
 
 
 def test_rows_of_one_category(tmp_path: Path) -> None:
     kept = ("dataset.source.keep={verb: verb}", "world.direct_refusal.samples=400")
-    found, _ = prepared(tmp_path, "dataset=few", *SMALL, *kept, "dataset.where={verb: steal}", "dataset.limit=10")
+    found, _ = prepared(tmp_path, "dataset=subset", *SMALL, *kept, "dataset.where={verb: steal}", "dataset.limit=10")
     assert {example.meta["verb"] for example in found} == {"steal"}
     assert all("steal" in example.messages[-1]["content"] for example in found)
-    told = failure(tmp_path, "dataset=few", *SMALL, *kept, "dataset.where={verb: sing}")
+    told = failure(tmp_path, "dataset=subset", *SMALL, *kept, "dataset.where={verb: sing}")
     assert "where.verb=sing lets none of 400 rows through" in told and "steal" in told
-    told = failure(tmp_path, "dataset=few", *SMALL, "dataset.where={verb: steal}")
+    told = failure(tmp_path, "dataset=subset", *SMALL, "dataset.where={verb: steal}")
     assert "in none of them (their meta has nothing)" in told
 
 
@@ -100,9 +102,9 @@ def test_of_several_categories_one_is_enough(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     source = ("dataset.source=star1", f"dataset.source.rows={{kind: file, path: {path}}}")
-    found, _ = prepared(tmp_path, "dataset=few", *source, "dataset.where={category: Violence}", "dataset.limit=null")
+    found, _ = prepared(tmp_path, "dataset=subset", *source, "dataset.where={category: Violence}", "dataset.limit=null")
     assert [row.meta["category"] for row in found] == [["Privacy", "Violence"], ["Violence"]]
-    told = failure(tmp_path, "dataset=few", *source, "dataset.where={category: Deception}", "dataset.limit=null")
+    told = failure(tmp_path, "dataset=subset", *source, "dataset.where={category: Deception}", "dataset.limit=null")
     assert "category is Privacy, Violence" in told
 
 
@@ -114,7 +116,7 @@ def test_of_several_categories_one_is_enough(tmp_path: Path) -> None:
     ],
 )
 def test_more_rows_than_there_are(tmp_path: Path, overrides: list[str], said: str) -> None:
-    assert said in failure(tmp_path, "dataset=few", *SMALL, *overrides)
+    assert said in failure(tmp_path, "dataset=subset", *SMALL, *overrides)
 
 
 def test_a_total_below_the_limit_is_refused_before_anything_runs() -> None:
@@ -381,9 +383,9 @@ def test_data_are_called_after_what_the_model_rewrites() -> None:
 
 
 def test_a_data_set_made_of_one_that_the_model_writes_needs_the_model() -> None:
-    step = planned("dataset=few", "dataset.source=dgr", "dataset.source.source=safechain")
+    step = planned("dataset=subset", "dataset.source=dgr", "dataset.source.source=safechain")
     assert any(each.kind == "train" for each in in_order([step]))
-    (job,) = composer().jobs(["dataset=few", "dataset.source=dgr"], multirun=False)
+    (job,) = composer().jobs(["dataset=subset", "dataset.source=dgr"], multirun=False)
     assert on_policy(job.config.dataset)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from safetax.config.compose import Composer
 from safetax.errors import ConfigError, UserError
-from safetax.evaluation.llm import client as llm_client
+from safetax.evaluation.llm import retries
 from safetax.evaluation.llm.client import Client, connect
 from safetax.evaluation.llm.replies import Reply
 from tests.support.llm_server import Answer, Server, serving, subject
@@ -28,7 +28,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llm_client, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
