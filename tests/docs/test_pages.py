@@ -66,7 +66,7 @@ def checkpoints(folder: Path, benchmark: str = "lab_harmful") -> list[dict[str, 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_opens_with_a_whole_file_and_imports_the_public_face_alone(name: str) -> None:
     page = read_page(name)
-    assert page.commands and page.text.index("```") < page.text.index("\n## ", page.text.index("```"))
+    assert page.commands and page.text.index("```") < page.text.index("\n## "), "a whole file comes first"
     for file, text in page.files.items():
         tree = ast.parse(text if file.endswith(".py") else "")
         modules = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
