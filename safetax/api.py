@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 from safetax.config.compose import Composer, Job
 from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, Label, MoreThan, NotHashed
+from safetax.config.needs import Library, LocalModel, Needs, Repository, ServedModel
 from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, text_in, value_in
+from safetax.data.hub import model_facts
 from safetax.data.sources import load_rows
 from safetax.errors import ConfigError, UserError
 from safetax.evaluation.engines import ALONE, Engine, Generated, Markers, Prompt, Sharing, Source
-from safetax.evaluation.engines._turns import Turn
+from safetax.evaluation.engines._two_phase import TwoPhaseResponse
+from safetax.evaluation.judging.cases import Case, Part, Reader, judge_cases
 from safetax.evaluation.judging.context import JudgeContext
-from safetax.evaluation.judging.verdicts import Case, Part, judge_each
 from safetax.models.checkpoint import load_model
 from safetax.plan import planner
 from safetax.plan.planner import Plan
@@ -44,28 +46,35 @@ __all__ = [
     "JudgeContext",
     "Kind",
     "Label",
+    "Library",
+    "LocalModel",
     "Markers",
     "Message",
     "MoreThan",
+    "Needs",
     "NotHashed",
     "Objective",
     "OnBadRow",
     "Part",
     "Plan",
     "Prompt",
+    "Reader",
+    "Repository",
     "Response",
     "Row",
+    "ServedModel",
     "Sharing",
     "Source",
-    "Turn",
+    "TwoPhaseResponse",
     "UserError",
     "Verdict",
     "collect",
     "compose",
     "examples_of",
-    "judge_each",
+    "judge_cases",
     "load_model",
     "load_rows",
+    "model_facts",
     "plan",
     "read_records",
     "text_in",
