@@ -13,6 +13,7 @@ from safetax.config.compose import Composer, Job
 from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, Label, MoreThan, NotHashed
 from safetax.config.needs import Library, LocalModel, Needs, Repository, ServedModel
 from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, text_in, value_in
+from safetax.data.hub import model_facts
 from safetax.data.sources import load_rows
 from safetax.errors import ConfigError, UserError
 from safetax.evaluation.engines import ALONE, Engine, Generated, Markers, Prompt, PromptSharing, Source
@@ -74,6 +75,7 @@ __all__ = [
     "judge_cases",
     "load_model",
     "load_rows",
+    "model_facts",
     "plan",
     "read_records",
     "text_in",

@@ -61,6 +61,7 @@ PINNED = {
     "judge_cases": "part, examples, responses, context, start",
     "load_model": "identity, inputs, tokenizer, dtype, seed, on_gpus=..",
     "load_rows": "config",
+    "model_facts": "name, revision",
     "plan": "jobs",
     "read_records": "path, record_type",
     "text_in": "row, column",

@@ -98,6 +98,10 @@ def test_a_dataset(tmp_path: Path, quick_lab: Path) -> None:
 
 @pytest.mark.slow
 def test_a_judge(tmp_path: Path, quick_lab: Path) -> None:
+    page = written("add-a-judge", tmp_path)
+    told = run(tmp_path, page.commands[1])
+    assert "judge: my_judges.toxicity (0.1 billion parameters)" in told
+    assert "To be downloaded: s-nlp/roberta_toxicity_classifier" in told
     followed("add-a-judge", tmp_path, quick_lab)
     for entry in checkpoints(tmp_path):
         benchmark = entry["benchmarks"]["lab_harmful"]
