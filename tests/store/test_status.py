@@ -15,7 +15,7 @@ from safetax.errors import UserError
 from safetax.store.job import StepJob, work_on
 from safetax.store.locks import locked
 from safetax.store.manifest import MANIFEST, STEP, clear, read_json, read_manifest, write_json
-from safetax.store.status import Store
+from safetax.store.status import Store, described, most_similar
 from safetax.store.step import Step
 from safetax.workers import prepare
 from tests.support.tiny_steps import answered, chats, judged, make, prompts, put_manifest, put_responses, silent
@@ -245,28 +245,31 @@ def test_manifest_of_a_killed_finish_is_complete_and_its_scratch_goes(store: Sto
     assert read_manifest(store.directory(step)) == before
 
 
+def differences(store: Store, step: Step) -> list[str]:
+    """Keys in which a step differs from the finished one that is most like it."""
+    finished = [(manifest, described(manifest)) for manifest in store.finished()]
+    return next((lines for _, lines in most_similar(step.frozen(), finished, 1)), [])
+
+
 def test_differences_name_the_keys(store: Store) -> None:
     make(store, prompts(4), prompts(5, "benign"), chats(4))
-    finished = list(store.finished())
-    assert store.differences(prompts(6), finished) == ["dataset.samples: 4 -> 6"]
-    assert store.differences(prompts(5), finished) in (
+    assert differences(store, prompts(6)) == ["dataset.samples: 4 -> 6"]
+    assert differences(store, prompts(5)) in (
         ["dataset.samples: 4 -> 5"],
         ["dataset.split: benign -> harmful"],
     )
-    assert store.differences(prompts(6, "benign", seed=1), finished) == [
+    assert differences(store, prompts(6, "benign", seed=1)) == [
         "dataset.samples: 5 -> 6",
         "dataset.seed: 0 -> 1",
     ]
     other = Step("train", "unlike all", {"training": {"epochs": 1}})
-    assert store.differences(other, finished) == []
+    assert differences(store, other) == []
 
 
 def test_differences_name_inputs(store: Store, step: Step) -> None:
     responses, others = answered(step), answered(prompts(5))
     put_responses(store, responses, ["a"])
-    assert store.differences(others, list(store.finished())) == [
-        f"input prompts: {step.key} -> {others.inputs['prompts'].key}"
-    ]
+    assert differences(store, others) == [f"input prompts: {step.key} -> {others.inputs['prompts'].key}"]
 
 
 def test_fingerprint_depends_on_kind_identity_and_inputs_alone() -> None:
