@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,20 +19,23 @@ def component_nodes(node: Any, path: str = "") -> Iterator[tuple[str, Any, str]]
     if isinstance(node, Model):
         yield path, node, "model"
     if dataclasses.is_dataclass(node):
-        for item in fields_of(type(node)):  # type: ignore[arg-type]
-            value, here = getattr(node, item.name), join(path, item.name)
+        for field, kind in _kinds(type(node)):  # type: ignore[arg-type]
+            value, here = getattr(node, field), join(path, field)
             entries = value.items() if isinstance(value, Mapping) else [(None, value)]
             for name, entry in entries:
                 spot = here if name is None else join(here, str(name))
-                kind = next((mark for mark in _marks(item) if isinstance(mark, Kind)), None)
                 if kind is not None and entry is not None:
                     yield spot, entry, kind.package
                 yield from component_nodes(entry, spot)
 
 
-def _marks(item: Any) -> tuple[Any, ...]:
-    marks = list(item.marks)
-    inner = [*union_options(item.annotation), *typing.get_args(item.annotation)]
-    for annotation in inner:
-        marks.extend(split_marks(annotation)[1])
-    return tuple(marks)
+@functools.cache
+def _kinds(schema: type) -> tuple[tuple[str, Kind | None], ...]:
+    """Return the fields of a schema class, each with what kind of component it or its entries are."""
+    found = []
+    for item in fields_of(schema):
+        marks = list(item.marks)
+        for annotation in [*union_options(item.annotation), *typing.get_args(item.annotation)]:
+            marks.extend(split_marks(annotation)[1])
+        found.append((item.name, next((mark for mark in marks if isinstance(mark, Kind)), None)))
+    return tuple(found)

@@ -8,6 +8,7 @@ key exists is decided by the schema alone.
 from __future__ import annotations
 
 import copy
+import pickle
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,11 +45,16 @@ class Job:
 class _Chosen:
     """What Hydra composes of chosen options, before values of it are changed."""
 
-    config: DictConfig
+    pickled: bytes
+    """The configuration; a copy from here takes a fifth of the time of ``copy.deepcopy``."""
     written: Mapping[str, Any]
     """The same as plain values, in which references stand as they were written."""
     settings: DictConfig
     """Hydra's own."""
+
+    def copy(self) -> DictConfig:
+        """Return the configuration, to be changed."""
+        return pickle.loads(self.pickled)
 
 
 class Composer:
@@ -171,7 +177,7 @@ class Composer:
 
         choices, assignments = self._split([text for text in forced if not self._parse([text])[0].is_sweep_override()])
         chosen = self._choose(choices)
-        config = copy.deepcopy(chosen.config)
+        config = chosen.copy()
         with open_dict(config):
             config.hydra = copy.deepcopy(chosen.settings)
         self.loader.apply([*assignments, *settings], config)
@@ -191,7 +197,7 @@ class Composer:
         """Compose one job. Jobs of a sweep that choose the same options share what Hydra composes of YAML."""
         choices, assignments = self._split(overrides)
         chosen = self._choose(choices)
-        config = copy.deepcopy(chosen.config)
+        config = chosen.copy()
         self.loader.apply(checked(assignments, chosen.written), config)
         forced = [first_missing(chosen.written, parsed.key_or_group) for parsed in assignments if parsed.is_force_add()]
         added = {path for path in forced if path is not None}
@@ -214,7 +220,7 @@ class Composer:
             self.launcher = self.launcher or str(settings.runtime.choices.get("hydra/launcher"))
             with open_dict(composed):
                 del composed["hydra"]
-            self._chosen[choices] = _Chosen(composed, unresolved(composed), settings)
+            self._chosen[choices] = _Chosen(pickle.dumps(composed), unresolved(composed), settings)
         return self._chosen[choices]
 
     def _is_assignment(self, parsed: Override) -> bool:

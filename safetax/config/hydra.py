@@ -210,7 +210,7 @@ def _folders_made() -> Iterator[None]:
     """Turn the complaint of a folder that cannot be made into one for the user."""
     try:
         yield
-    except BrokenPipeError:
+    except (BrokenPipeError, UserError):  # what a job says of itself
         raise
     except OSError as error:
         raise UserError(

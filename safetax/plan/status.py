@@ -10,7 +10,7 @@ from typing import Any
 
 from safetax.config.schema import Config
 from safetax.plan.graph import Plan
-from safetax.store.status import Pending, Status, Store, to_do
+from safetax.store.status import Described, Pending, Status, Store, described, most_similar, to_do
 from safetax.store.step import Step
 
 
@@ -45,6 +45,18 @@ class PlanStatus:
     def finished(self) -> Sequence[dict[str, Any]]:
         """The manifests of all finished steps of the outputs folder, those of other plans among them."""
         return list(self.store.finished())
+
+    def nearest(self, step: Step) -> tuple[dict[str, Any], list[str]] | None:
+        """Return the finished step of a step's kind that is most like it, if one is, and the keys that differ."""
+        return next(iter(most_similar(step.frozen(), self._described.get(step.kind, ()), 1)), None)
+
+    @cached_property
+    def _described(self) -> Mapping[str, Sequence[Described]]:
+        """The finished steps by their kind, each described once."""
+        found: dict[str, list[Described]] = {}
+        for manifest in self.finished:
+            found.setdefault(manifest["kind"], []).append((manifest, described(manifest)))
+        return found
 
     @cached_property
     def config_of(self) -> Mapping[str, Config]:

@@ -10,7 +10,6 @@ from safetax.formatting import clock
 from safetax.plan.estimate import Estimate, Estimates, estimates
 from safetax.plan.estimate.memory import GIB
 from safetax.plan.status import PlanStatus
-from safetax.store.status import described
 from safetax.store.step import Step
 
 if TYPE_CHECKING:
@@ -32,41 +31,31 @@ class Row:
 
 def rows_of(status: PlanStatus) -> list[Row]:
     """Return the rows of a plan against what is on disk."""
-    finished: dict[str, list[dict[str, Any]]] = {}
-    for manifest in status.finished if status.to_do else ():
-        finished.setdefault(manifest["kind"], []).append(manifest)
     rows = []
     for step in status.steps:
         pending = status.to_do.get(step.key)
         if pending is None:
             rows.append(Row(step, True, "", None))
             continue
-        similar = finished.get(step.kind, [])
+        nearest, differences = status.nearest(step) or (None, [])
         reason = "" if pending.status.state == "absent" else pending.status.reason
         if not pending.again:
             reason = "an input is made again; kept if that comes out the same"
         elif pending.status.complete:
             reason = "its weights were let go, and are needed"
         elif not reason and not pending.below:
-            reason = "; ".join(status.store.differences(step, similar)[:MOST_DIFFERENCES])
-        rows.append(Row(step, False, reason, seconds_of(step, similar)))
+            reason = "; ".join(differences[:MOST_DIFFERENCES])
+        rows.append(Row(step, False, reason, seconds_of(step, nearest)))
     return rows
 
 
-def seconds_of(step: Step, similar: list[dict[str, Any]]) -> float | None:
-    """Return the seconds that a step should take, from the finished step of its kind that is most like it."""
-    ours = described(step.frozen())
-    best: tuple[int, Mapping[str, Any]] | None = None
-    for manifest in similar:
-        theirs = described(manifest)
-        distance = sum(ours.get(key) != theirs.get(key) for key in ours.keys() | theirs.keys())
-        if best is None or distance < best[0]:
-            best = (distance, manifest)
-    if best is None or best[0] > len(ours) / 2:
+def seconds_of(step: Step, nearest: Mapping[str, Any] | None) -> float | None:
+    """Return the seconds that a step should take, from the manifest of the finished step that is most like it."""
+    if nearest is None:
         return None
-    seconds = float(best[1]["provenance"]["seconds"])
+    seconds = float(nearest["provenance"]["seconds"])
     if step.kind == "train":
-        before = best[1]["identity"]["training"]["epochs"]
+        before = nearest["identity"]["training"]["epochs"]
         return seconds * step.identity["training"]["epochs"] / before if before else None
     return seconds
 

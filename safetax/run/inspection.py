@@ -16,7 +16,7 @@ from safetax.run.step_index import StepIndex, size_of
 from safetax.run.terminal import add_row, plain_table, say
 from safetax.store.locks import owner
 from safetax.store.manifest import ATTEMPT, LOG
-from safetax.store.status import most_similar
+from safetax.store.status import described, most_similar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -114,7 +114,9 @@ def why(index: StepIndex, chosen: argparse.Namespace, console: Console) -> int:
             for line in log:
                 say(console, f"  {line}")
     if "identity" in frozen:
-        others = [manifest for manifest in index.store.finished() if manifest["fingerprint"] != key.split("/")[1]]
+        kind, fingerprint = key.split("/")
+        finished = (manifest for manifest in index.store.finished() if manifest["kind"] == kind)
+        others = [(each, described(each)) for each in finished if each["fingerprint"] != fingerprint]
         for manifest, differences in most_similar(frozen, others, MOST_SIMILAR):
             other = f"{manifest['kind']}/{manifest['fingerprint']}"
             say(console, f"\nAgainst {other}  {manifest['title']}, it has other values (theirs -> its own) in:")

@@ -11,6 +11,8 @@ from safetax.config.flat import flatten
 from safetax.store.manifest import MANIFEST, RELEASED, RUNTIME, STEP, damage, outputs_digest, read_manifest, write_json
 from safetax.store.step import Step
 
+Described = tuple[dict[str, Any], Mapping[str, str]]
+"""The manifest of a finished step, and its identity, version and inputs as one flat mapping."""
 State = Literal["complete", "absent", "unfinished", "damaged", "stale"]
 
 
@@ -116,15 +118,6 @@ class Store:
             if manifest is not None and "fingerprint" in manifest:
                 yield manifest
 
-    def differences(self, step: Step, finished: list[dict[str, Any]]) -> list[str]:
-        """Return the keys in which a step differs from the most similar finished one of its kind.
-
-        Returns:
-            lines ``key: theirs -> ours``; nothing where no finished step of that kind resembles it.
-        """
-        similar = most_similar(step.frozen(), finished, 1)
-        return similar[0][1] if similar else []
-
 
 def wanted(steps: Sequence[Step], statuses: Mapping[str, Status]) -> set[str]:
     """Return the steps whose outputs some step of a graph will read, since it is to be made.
@@ -164,13 +157,13 @@ def errors_in(manifest: Mapping[str, Any]) -> int:
 
 
 def most_similar(
-    frozen: Mapping[str, Any], finished: Iterable[dict[str, Any]], count: int
+    frozen: Mapping[str, Any], finished: Iterable[Described], count: int
 ) -> list[tuple[dict[str, Any], list[str]]]:
     """Return the finished steps of a step's kind that differ from it in the fewest keys, the nearest first.
 
     Args:
         frozen: description or manifest of the step.
-        finished: manifests to look among.
+        finished: steps to look among.
         count: how many to return at most.
 
     Returns:
@@ -178,9 +171,8 @@ def most_similar(
     """
     ours = described(frozen)
     found = []
-    for manifest in finished:
+    for manifest, theirs in finished:
         if manifest["kind"] == frozen["kind"]:
-            theirs = described(manifest)
             keys = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
             if len(keys) <= len(ours) / 2:
                 found.append((manifest, theirs, keys))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from safetax.store.manifest import MANIFEST, STEP
-from safetax.store.status import Store
+from safetax.store.status import Store, described, most_similar
 from safetax.store.step import Step
 from tests.support.tiny_steps import answered, chats, make, prompts, put_manifest, put_responses
 
@@ -132,28 +132,31 @@ def test_ancestor_made_again_with_other_content_is_noticed(store: Store, step: S
     assert status.reason == f"its input prompts ({step.key}) was made again with other content"
 
 
+def differences(store: Store, step: Step) -> list[str]:
+    """Keys in which a step differs from the finished one that is most like it."""
+    finished = [(manifest, described(manifest)) for manifest in store.finished()]
+    return next((lines for _, lines in most_similar(step.frozen(), finished, 1)), [])
+
+
 def test_differences_name_the_keys(store: Store) -> None:
     make(store, prompts(4), prompts(5, "benign"), chats(4))
-    finished = list(store.finished())
-    assert store.differences(prompts(6), finished) == ["dataset.samples: 4 -> 6"]
-    assert store.differences(prompts(5), finished) in (
+    assert differences(store, prompts(6)) == ["dataset.samples: 4 -> 6"]
+    assert differences(store, prompts(5)) in (
         ["dataset.samples: 4 -> 5"],
         ["dataset.split: benign -> harmful"],
     )
-    assert store.differences(prompts(6, "benign", seed=1), finished) == [
+    assert differences(store, prompts(6, "benign", seed=1)) == [
         "dataset.samples: 5 -> 6",
         "dataset.seed: 0 -> 1",
     ]
     other = Step("train", "unlike all", {"training": {"epochs": 1}})
-    assert store.differences(other, finished) == []
+    assert differences(store, other) == []
 
 
 def test_differences_name_inputs(store: Store, step: Step) -> None:
     responses, others = answered(step), answered(prompts(5))
     put_responses(store, responses, ["a"])
-    assert store.differences(others, list(store.finished())) == [
-        f"input prompts: {step.key} -> {others.inputs['prompts'].key}"
-    ]
+    assert differences(store, others) == [f"input prompts: {step.key} -> {others.inputs['prompts'].key}"]
 
 
 def test_freezing_again_changes_no_finished_step(store: Store, step: Step) -> None:

@@ -1,0 +1,52 @@
+"""What is on disk of a plan is read once, whoever asks."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from safetax.config.compose import Composer
+from safetax.plan.preflight import problems
+from safetax.plan.status import PlanStatus, status_of
+from safetax.run.session import Session
+from safetax.store.status import Status, Store
+from safetax.store.step import Step
+from tests.support.tiny_steps import put_manifest
+
+
+def lab(outputs: Path, *overrides: str) -> PlanStatus:
+    session = Session(Console(file=io.StringIO()))
+    jobs = Composer().jobs([f"runtime.outputs={outputs}", *overrides], multirun=True)
+    return status_of(session.plan(jobs), outputs)
+
+
+def test_table_jobs_and_preflight_read_each_step_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: Counter[str] = Counter()
+    whole, every = Store.status, Store.finished
+    listed = []
+
+    def counted(store: Store, step: Step | str, full: bool = False) -> Status:
+        asked[step if isinstance(step, str) else step.key] += 1
+        return whole(store, step, full)
+
+    monkeypatch.setattr(Store, "status", counted)
+    monkeypatch.setattr(Store, "finished", lambda store: listed.append(store) or every(store))
+    status = lab(tmp_path, "epochs=0,1")
+    Session(Console(file=io.StringIO())).show(status, "slurm")
+    problems(status)
+    assert asked == Counter(step.key for step in status.plan.steps) and len(listed) == 1
+
+
+def test_what_waits_is_what_is_not_done_and_what_comes_after_it(tmp_path: Path) -> None:
+    status = lab(tmp_path)
+    assert status.waiting == status.plan.steps
+    first = next(step for step in status.plan.steps if not step.inputs)
+    (status.store.freeze(first) / "rows.jsonl").write_text("")
+    put_manifest(status.store, first)
+    assert first in status.waiting, "it was read already"
+    again = status_of(status.plan, tmp_path)
+    assert again.waiting == [step for step in status.plan.steps if step is not first]
