@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,8 @@ from safetax.store.step import Step
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from safetax.results.document import Results
 
 SLURM = "slurm"
 """The option of ``hydra/launcher`` that submits to a cluster."""
@@ -217,29 +219,29 @@ class Session:
             )
 
     def _report(self, target: Path, folders: list[Path], outputs: Path, config: Config, sweep: bool) -> None:
-        from safetax.results.collect import collect, write_results
+        from safetax.results.collect import collect
+        from safetax.results.document import to_json
 
-        results = collect([target])
-        digest = digest_of([REPORT_VERSION, results.document, results.provenance])
+        collected = collect([target])
+        digest = digest_of([REPORT_VERSION, to_json(collected.results), collected.provenance])
         if (read_json(target / "report.json") or {}).get("digest") != digest or not (target / "report.html").is_file():
-            from safetax.report.build import build_report
+            from safetax.report.build import build_report, write_run_results
 
-            build_report([target], target)
+            build_report(collected, target)
             if sweep:
-                for folder in folders:
-                    write_results(collect([folder]), folder)
+                write_run_results(collected)
             write_json(target / "report.json", {"digest": digest})
         if config.tracking == "mlflow":
-            self._track(folders, outputs, target if sweep else None, results.document)
+            self._track(folders, outputs, target if sweep else None, collected.results)
         from safetax.report.tables import terminal_table
 
-        self.console.print(terminal_table(results.document))
+        self.console.print(terminal_table(collected.results))
         if config.note:
             self.say(config.note)
         self.console.print(f"Report:  {shown(target / 'report.html')}", highlight=False, soft_wrap=True)
         self.console.print(f"Results: {shown(target / 'results.json')}", highlight=False, soft_wrap=True)
 
-    def _track(self, folders: list[Path], outputs: Path, sweep: Path | None, results: Mapping[str, Any]) -> None:
+    def _track(self, folders: list[Path], outputs: Path, sweep: Path | None, results: Results) -> None:
         """Write the runs to MLflow; a failure there is said, and loses nothing."""
         try:
             from safetax.report.mlflow.tracking import track

@@ -12,14 +12,14 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from safetax.errors import UserError
 from safetax.report.mlflow.entry import TRACKED, Entry, read_run, read_sweep
+from safetax.results.document import Results
 from safetax.store.manifest import read_json, write_json
 
 EXPERIMENT = "safetax"
@@ -27,7 +27,7 @@ PATIENCE = 120.0
 """Seconds to wait for another process that is writing."""
 
 
-def track(run_directories: Sequence[Path], outputs: Path, sweep: Path | None, results: Mapping[str, Any]) -> None:
+def track(run_directories: Sequence[Path], outputs: Path, sweep: Path | None, results: Results) -> None:
     """Write runs, and the sweep that they belong to, to MLflow, or update them; does nothing when nothing changed.
 
     Args:
@@ -36,7 +36,7 @@ def track(run_directories: Sequence[Path], outputs: Path, sweep: Path | None, re
             unless the environment variable MLFLOW_TRACKING_URI names another place.
         sweep: ``outputs/sweeps/ID`` with its ``sweep.json`` and, if made, ``report.html``; None outside a sweep. A run
             of several sweeps stands under the one that was tracked last.
-        results: the content of results.json, of which only the runs' own checkpoints are taken.
+        results: results, of which only the runs' own checkpoints are taken.
 
     Raises:
         UserError: the database cannot be used, or another process has been writing for two minutes.
