@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from safetax.errors import UserError
 from safetax.records import Verdict, read_records, write_records
 from safetax.report.__main__ import main
-from safetax.report.build import build_report
+from safetax.report.build import build_report, write_run_results
 from safetax.report.plots import draw_plots, wanted_plots
 from safetax.report.plots.captions import describe
 from safetax.report.tables import latex_table, markdown_table, terminal_table, write_tables
@@ -511,6 +512,36 @@ def test_a_sweep_of_a_hundred_runs_is_read_in_two_seconds(tmp_path: Path) -> Non
         seconds.append(middle - start)
         parsing.append(time.process_time() - middle)
     assert min(seconds) < max(2, 7 * min(parsing)), (seconds, parsing)
+
+
+def test_a_report_reads_every_file_of_verdicts_and_responses_once(
+    three_seeds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results, tables, plots, page and the results of each run alone share what was read."""
+    outputs = _copy(three_seeds, tmp_path / "outputs")
+    (sweep,) = outputs.glob("sweeps/*")
+    opened: Counter[Path] = Counter()
+    read_text = Path.read_text
+
+    def counted(path: Path, *args: Any, **kwargs: Any) -> str:
+        opened[path] += 1
+        return read_text(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", counted)
+    monkeypatch.setattr("safetax.report.plots.draw_plots", lambda results, directory: [])
+    collected = collect([sweep])
+    build_report(collected, sweep)
+    write_run_results(collected)
+    for name in ("verdicts.jsonl", "responses.jsonl", "examples.jsonl"):
+        files = {path: count for path, count in opened.items() if path.name == name}
+        assert files.keys() == set(outputs.glob(f"*/*/{name}")) and set(files.values()) == {1}, name
+    alone = {path.parent for path in outputs.glob("runs/*/results.json")}
+    assert alone == set(outputs.glob("runs/*")) and len(alone) > 10
+    monkeypatch.undo()
+    folder = next(iter(sorted(alone)))
+    written = (folder / "results.json").read_bytes(), (folder / "provenance.json").read_bytes()
+    write_results(collect([folder]), tmp_path / "read")
+    assert written == tuple((tmp_path / "read" / name).read_bytes() for name in ("results.json", "provenance.json"))
 
 
 def test_reading_results_imports_nothing_heavy() -> None:

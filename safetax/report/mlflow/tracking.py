@@ -6,12 +6,10 @@ was written stands in ``tracked.json`` beside the record, so that tracking an un
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import hashlib
 import os
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +21,7 @@ from safetax.results.document import Results
 from safetax.store.manifest import read_json, write_json
 
 EXPERIMENT = "safetax"
-PATIENCE = 120.0
+LOCK_TIMEOUT = 120.0
 """Seconds to wait for another process that is writing."""
 
 
@@ -123,17 +121,11 @@ def _alive(database: Path, run: str) -> bool:
 
 @contextmanager
 def _only_writer(lock: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise UserError(
-                        f"Another process has been writing to MLflow for {PATIENCE:.0f} s: {lock}"
-                    ) from None
-                time.sleep(0.1)
-        yield
+    try:
+        with FileLock(lock, timeout=LOCK_TIMEOUT, poll_interval=0.1):
+            yield
+    except Timeout:
+        raise UserError(f"Another process has been writing to MLflow for {LOCK_TIMEOUT:.0f} s: {lock}") from None

@@ -331,7 +331,7 @@ def test_two_processes_at_once_write_each_run_once(fresh: World) -> None:
 def test_a_lock_that_is_never_freed_is_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     import fcntl
 
-    monkeypatch.setattr(tracking, "PATIENCE", 0.3)
+    monkeypatch.setattr(tracking, "LOCK_TIMEOUT", 0.3)
     with (world.outputs / "mlflow.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UserError, match=r"mlflow\.lock"):
