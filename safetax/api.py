@@ -29,7 +29,7 @@ from safetax.records import Example, Message, Response, Verdict, read_records, w
 from safetax.training.objectives import Objective
 
 if TYPE_CHECKING:
-    from safetax.results.collect import Results
+    from safetax.results.document import Results
 
 __all__ = [
     "ALONE",
@@ -105,7 +105,7 @@ def plan(jobs: Sequence[Job]) -> Plan:
     return planner.plan([(config, job.overrides) for config, job in zip(resolved, jobs, strict=True)])
 
 
-def collect(folders: Sequence[Path]) -> Results:
+def collect(folders: Sequence[str | Path]) -> Results:
     """Collect the results of outputs folders, run folders and sweep folders.
 
     Raises:
@@ -113,4 +113,4 @@ def collect(folders: Sequence[Path]) -> Results:
     """
     from safetax.results.collect import collect as collected
 
-    return collected(folders)
+    return collected([Path(folder) for folder in folders]).results

@@ -1,7 +1,7 @@
 """Intervals: Wilson for one proportion, a bootstrap over prompts for means and differences, the spread over seeds, and
 Student's t for a mean over them.
 
-All values here are shares (0 to 1), not percent. Everything is a function of its arguments: the bootstrap draws from a
+All shares here are of 1, not percent. Everything is a function of its arguments: the bootstrap draws from a
 generator that is seeded by the prompts' ids, so the same data always gives the same interval, on any machine.
 """
 
@@ -37,13 +37,19 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Values of several seeds: their mean, sample standard deviation (None for one value), smallest and largest."""
+class OverSeeds:
+    """A value over seeds: mean, sample standard deviation and range; of one seed the value with its own interval."""
 
     mean: float
     sd: float | None
     low: float
     high: float
+    values: tuple[float, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing is estimated, as of the LRM's difference from itself."""
+        return self.sd is None and self.low == self.high
 
 
 def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
@@ -109,20 +115,47 @@ def ratio_of_sums(parts: Mapping[str, tuple[float, float]], confidence: float = 
     value = math.fsum(sums[:, 0]) / math.fsum(sums[:, 1])
     if len(sums) == 1:  # one sample says nothing of how samples differ
         return Estimate(value, value, value)
-    generator = _generator(tuple(parts))
+    generator = seeded_by(parts)
     draws = np.empty(RESAMPLES)
     for resample in range(RESAMPLES):  # one by one: data sets are larger than prompt sets
         first, second = sums[generator.integers(0, len(sums), size=len(sums))].sum(axis=0)
         draws[resample] = first / second
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return bootstrap_interval(value, draws, confidence)
+
+
+def bootstrap_interval(value: float, draws: NDArray[np.float64], confidence: float = CONFIDENCE) -> Estimate:
+    """Return the value with the percentile interval of its bootstrap draws, shape (draws,), which holds the value."""
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
     return Estimate(value, min(float(low), value), max(float(high), value))
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """Return mean and spread over seeds; each value is one seed's score."""
+def seeded_by(names: Iterable[str]) -> np.random.Generator:
+    """Return the random generator that the names of what is resampled seed."""
+    digest = hashlib.sha256("\n".join(names).encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
+
+
+def mean_and_sd(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return mean and sample standard deviation, which of one value is None."""
     mean = math.fsum(values) / len(values)
-    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)) if len(values) > 1 else None
-    return Spread(mean, sd, min(values), max(values))
+    if len(values) == 1:
+        return mean, None
+    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def over_seeds(scores: Sequence[Estimate]) -> OverSeeds:
+    """Return the mean and spread of several seeds' scores, or the score of one seed with its interval."""
+    values = tuple(score.value for score in scores)
+    mean, sd = mean_and_sd(values)
+    if sd is None:
+        return OverSeeds(mean, None, scores[0].low, scores[0].high, values)
+    return OverSeeds(mean, sd, min(values), max(values), values)
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """Return the geometric mean of positive values."""
+    return math.exp(_mean(math.log(value) for value in values))
 
 
 def mean_over_runs(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate | None:
@@ -131,13 +164,13 @@ def mean_over_runs(values: Sequence[float], confidence: float = CONFIDENCE) -> E
     None where that says nothing: of fewer than two runs, or where all agree, which tells how few they are and not how
     sure the mean is.
     """
-    over = spread(values)
-    if over.sd is None or over.high - over.low < 1e-12:
+    mean, sd = mean_and_sd(values)
+    if sd is None or max(values) - min(values) < 1e-12:
         return None
     from scipy.stats import t  # slow to import, and only some reports have such values
 
-    half = float(t.ppf((1 + confidence) / 2, len(values) - 1)) * over.sd / math.sqrt(len(values))
-    return Estimate(over.mean, over.mean - half, over.mean + half)
+    half = float(t.ppf((1 + confidence) / 2, len(values) - 1)) * sd / math.sqrt(len(values))
+    return Estimate(mean, mean - half, mean + half)
 
 
 def _interval(
@@ -151,9 +184,7 @@ def _interval(
     """
     if np.ptp(draws) < 1e-12:
         return Estimate(value, value - rare * (value - smallest), value + rare * (largest - value))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    return Estimate(value, min(float(low), value), max(float(high), value))
+    return bootstrap_interval(value, draws, confidence)
 
 
 def _rarest(benchmarks: Iterable[Values], confidence: float, groups: Groups) -> float:
@@ -192,14 +223,8 @@ def _resampled(prompts: Sequence[str], sides: Sequence[Values], groups: Groups) 
 @lru_cache(maxsize=16)
 def _counts(prompts: tuple[str, ...]) -> NDArray[np.uint16]:
     """Return how often each resample holds each prompt, shape (RESAMPLES, prompts); shared by all checkpoints."""
-    generator = _generator(prompts)
+    generator = seeded_by(prompts)
     n = len(prompts)
     chosen = generator.integers(0, n, size=(RESAMPLES, n))
     rows = np.arange(RESAMPLES)[:, None] * n
     return np.bincount((chosen + rows).ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(np.uint16)
-
-
-def _generator(names: tuple[str, ...]) -> np.random.Generator:
-    """Return the generator that the names of what is resampled seed."""
-    digest = hashlib.sha256("\n".join(names).encode()).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from safetax.statistics import mean_of_benchmarks, mean_over_runs, paired_difference, spread, wilson
+from safetax.statistics import Estimate, mean_of_benchmarks, mean_over_runs, over_seeds, paired_difference, wilson
 
 
 def _values(results: list[float], prefix: str = "p") -> dict[str, float]:
@@ -99,11 +99,12 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
         assert 0.90 <= count / trials <= 0.99, (name, count / trials)
 
 
-def test_the_spread_over_seeds_is_mean_and_sample_deviation() -> None:
-    result = spread([2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0])
-    assert (result.mean, result.low, result.high) == (5.0, 2.0, 9.0)
-    assert result.sd == pytest.approx(math.sqrt(32 / 7))
-    assert spread([3.0]).sd is None
+def test_the_spread_over_seeds_is_mean_sample_deviation_and_range() -> None:
+    result = over_seeds([Estimate(value, 0.0, 10.0) for value in (2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0)])
+    assert result.mean == 5.0 and result.sd is not None
+    assert math.isclose(result.sd, math.sqrt(32 / 7)) and (result.low, result.high) == (2.0, 9.0)
+    one = over_seeds([Estimate(3.0, 1.0, 4.0)])
+    assert one.sd is None and (one.mean, one.low, one.high) == (3.0, 1.0, 4.0), "one seed has its own interval"
 
 
 def test_a_mean_over_runs_has_students_interval_where_there_is_one() -> None:

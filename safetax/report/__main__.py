@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from safetax.errors import UserError
-from safetax.results.reader import find_runs
+from safetax.results.collect import collect
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,11 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     out: Path = chosen.out or _default(chosen.directories)
     try:
-        find_runs(chosen.directories)  # before a folder is made: a mistake leaves none
+        collected = collect(chosen.directories)  # before a folder is made: a mistake leaves none
         _make(out)
         from safetax.report.build import build_report
 
-        page = build_report(chosen.directories, out)
+        page = build_report(collected, out)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from safetax.report.tables import NAMES, cell_text, latex, markdown
-from safetax.results.alignment_data import perplexity_digits
-from safetax.results.method_rows import METRICS, MethodRow, last_rows, method_rows
-from safetax.results.table_rows import Cell
+from safetax.formatting import epochs_text, level, perplexity_digits, with_spread
+from safetax.report.table_files import latex, markdown, write_csv
+from safetax.results.document import Results
+from safetax.results.method_rows import MethodRow, last_rows, method_rows
+from safetax.results.metrics import METRICS, OF_METHODS
 
 NOTE = (
     "Each method at its last epochs, the least safety tax first. Scores in %, safety tax and gain in points against "
@@ -22,7 +21,11 @@ NOTE = (
 )
 
 
-def write_method_tables(results: Mapping[str, Any], directory: Path) -> list[Path]:
+TEXTS = 2
+"""Columns that hold text; the others hold numbers."""
+
+
+def write_method_tables(results: Results, directory: Path) -> list[Path]:
     """Write ``methods.csv``, ``methods.md`` and ``methods.tex`` where there are methods, and return their paths.
 
     Files of earlier results are removed where there are none.
@@ -33,11 +36,11 @@ def write_method_tables(results: Mapping[str, Any], directory: Path) -> list[Pat
         for path in paths:
             path.unlink(missing_ok=True)
         return []
-    note = NOTE.format(level=f"{100 * results['confidence']:g} %")
+    note = NOTE.format(level=level(results.confidence))
     lines = [_texts(row) for row in last_rows(rows)]
-    texts = [_csv(rows), markdown(_head(), lines, 2, note), latex(_head(), lines, 2, note)]
-    for path, text in zip(paths, texts, strict=True):
-        path.write_text(text, encoding="utf-8", newline="")
+    write_csv(paths[0], *_csv(rows))
+    for path, form in zip(paths[1:], (markdown, latex), strict=True):
+        path.write_text(form(_head(), lines, TEXTS, note), encoding="utf-8", newline="")
     return paths
 
 
@@ -45,8 +48,8 @@ def shift_texts(row: MethodRow) -> str:
     """Return the shift of a method's data: ``14.20 → 1.71 ± 0.03``."""
     if row.after is None:
         return "–"
-    before = "" if row.before is None else f"{row.before.value:,.{perplexity_digits(row.before.value)}f} → "
-    return before + cell_text(row.after, perplexity_digits(row.after.value))
+    before = "" if row.before is None else f"{row.before.mean:,.{perplexity_digits(row.before.mean)}f} → "
+    return before + with_spread(row.after, perplexity_digits(row.after.mean))
 
 
 def samples_text(row: MethodRow) -> str:
@@ -59,7 +62,7 @@ def samples_text(row: MethodRow) -> str:
 
 def front_text(row: MethodRow) -> str:
     """Return the epoch counts at which a method is on the Pareto front."""
-    return ", ".join(f"{epochs:g}" for epochs in row.front) or "–"
+    return ", ".join(map(epochs_text, row.front)) or "–"
 
 
 def _span(counts: Sequence[int]) -> str:
@@ -68,30 +71,25 @@ def _span(counts: Sequence[int]) -> str:
 
 def _head() -> list[str]:
     known = ["Shift", "Fallback", "Samples", "Runs", "Pareto"]
-    return ["Model", "Method", "Epochs", *(NAMES[metric] for metric in METRICS), *known]
+    return ["Model", "Method", "Epochs", *(METRICS[metric].short for metric in OF_METHODS), *known]
 
 
 def _texts(row: MethodRow) -> list[str]:
-    cells = [cell_text(row.cells.get(metric)) for metric in METRICS]
-    known = [shift_texts(row), cell_text(row.fallback), samples_text(row), str(row.runs), front_text(row)]
-    return [row.model, row.label, f"{row.epochs:g}", *cells, *known]
+    cells = [with_spread(row.cells.get(metric)) for metric in OF_METHODS]
+    known = [shift_texts(row), with_spread(row.fallback), samples_text(row), str(row.runs), front_text(row)]
+    return [row.model, row.label, epochs_text(row.epochs), *cells, *known]
 
 
-def _csv(rows: Sequence[MethodRow]) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    parts = ("value", "low", "high", "sd")
-    cells = [*METRICS, "shift_after", "shift_before", "fallback_rate"]
-    known = ["model", "method", "variant", "epochs", "runs", "on_front", "examples", "distinct"]
-    writer.writerow([*known, *(name if part == "value" else f"{name}_{part}" for name in cells for part in parts)])
+def _csv(rows: Sequence[MethodRow]) -> tuple[list[str], list[list[Any]]]:
+    """Return head and rows, every number in a column of its own; what is not known is None."""
+    parts = {"": "mean", "_low": "low", "_high": "high", "_sd": "sd"}
+    cells = [*OF_METHODS, "shift_after", "shift_before", "fallback_rate"]
+    head = ["model", "method", "variant", "epochs", "runs", "on_front", "examples", "distinct"]
+    lines = []
     for row in rows:
-        held: list[Cell | None] = [*(row.cells.get(metric) for metric in METRICS), row.after, row.before, row.fallback]
+        held = [*(row.cells.get(metric) for metric in OF_METHODS), row.after, row.before, row.fallback]
         counts = [" ".join(map(str, counts)) for counts in (row.examples, row.distinct)]
-        own = [row.model, row.label, row.variant, f"{row.epochs:g}", row.runs, int(row.on_front), *counts]
-        numbers = [
-            "" if cell is None or getattr(cell, part) is None else round(getattr(cell, part), 6)
-            for cell in held
-            for part in parts
-        ]
-        writer.writerow([*own, *numbers])
-    return file.getvalue()
+        own = [row.model, row.label, row.variant, epochs_text(row.epochs), row.runs, int(row.on_front), *counts]
+        values = [getattr(cell, part, None) for cell in held for part in parts.values()]
+        lines.append([*own, *(None if value is None else round(value, 6) for value in values)])
+    return [*head, *(f"{name}{part}" for name in cells for part in parts)], lines

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from dataclasses import dataclass
 from typing import Any
 
-from safetax.records import Message, Response, Verdict, from_json
-from safetax.results.reader import Run, Steps
+from safetax.records import Message, Response, from_json
+from safetax.results.collect import Collected
+from safetax.results.document import Benchmark
+from safetax.results.reader import RecordedRun, StepReader
 
 LARGEST = 24_000_000
 """Bytes of JSON at most: a browser opens a page of this size without effort."""
@@ -17,7 +19,7 @@ LARGEST = 24_000_000
 Key = tuple[str, int]
 
 
-def spread(labels: Mapping[Key, str], most: int, salt: str) -> list[Key]:
+def stratified_choice(labels: Mapping[Key, str], most: int, salt: str) -> list[Key]:
     """Choose at most ``most`` keys, in turn from each label, so that the rare labels are all there.
 
     Within a label the order is a hash of ``salt`` and the key: the same prompts come first for every checkpoint, and
@@ -44,81 +46,92 @@ def shorten(text: str | None, most: int) -> str | None:
     return f"{text[:half]}\n\n[… {len(text) - 2 * half:,} characters left out on this page …]\n\n{text[-half:]}"
 
 
-def collect(results: Mapping[str, Any], owners: Mapping[str, Run], steps: Steps, most: int = 40) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Sample:
+    """A response with its prompt and what the judges said; ``checkpoint`` is the number of its checkpoint."""
+
+    checkpoint: int
+    benchmark: str
+    veiled: bool
+    messages: list[Message]
+    response: Response
+    verdicts: list[dict[str, Any]]
+
+
+def collect_samples(collected: Collected, most: int = 40) -> dict[str, Any]:
     """Return the samples as plain JSON values: ``most`` at most of each checkpoint's responses to a benchmark.
 
-    ``owners`` gives for each checkpoint's id a run that has it. The result holds ``prompts`` (a list of lists of
-    messages), ``samples`` (which name a checkpoint by its place in ``results`` and a prompt by its place in
-    ``prompts``), ``most`` and ``longest``, the bounds that were kept to. If all of it would be larger than
-    ``LARGEST`` the bounds are halved until it is not.
+    The result holds ``prompts`` (a list of lists of messages), ``samples`` (which name a checkpoint by its place in the
+    results and a prompt by its place in ``prompts``), ``most`` and ``longest``, the bounds that were kept to. If all of
+    it would be larger than ``LARGEST`` the bounds are halved until it is not.
     """
-
-    @cache
-    def messages(step: str, owner: str) -> dict[str, list[Message]]:
-        return {row["id"]: row["messages"] for row in steps.examples(step, owners[owner])}
-
     longest = 12_000
-    groups = []
-    for place, checkpoint in enumerate(results["checkpoints"]):
-        for name, benchmark in checkpoint["benchmarks"].items():
-            fixed = {"checkpoint": place, "benchmark": name, "veiled": benchmark["measures"] == "harmful"}
-            prompts = messages(benchmark["steps"]["prompts"], checkpoint["id"])
-            chosen = _choose(benchmark["steps"], steps, owners[checkpoint["id"]], most, name)
-            groups.append([{**fixed, "messages": prompts[sample["response"].id], **sample} for sample in chosen])
+    entries = zip(collected.runs, collected.results.runs, strict=True)
+    owners = {identity: run for run, entry in entries for identity in entry.checkpoints}
+    groups = [
+        _choose(place, name, benchmark, collected.steps, owners[checkpoint.id], most)
+        for place, checkpoint in enumerate(collected.results.checkpoints)
+        for name, benchmark in checkpoint.benchmarks.items()
+    ]
     while True:
-        collected = _assemble(groups, most, longest)
-        if len(json.dumps(collected, ensure_ascii=False).encode()) <= LARGEST or most <= 2:
-            return collected
+        assembled = _assemble(groups, most, longest)
+        if len(json.dumps(assembled, ensure_ascii=False).encode()) <= LARGEST or most <= 2:
+            return assembled
         most, longest = most // 2, max(500, longest // 2)
 
 
-def _choose(named: Mapping[str, Any], steps: Steps, run: Run, most: int, salt: str) -> list[dict[str, Any]]:
-    responses = [from_json(Response, row) for row in steps.responses(named["generate"], run)]
-    by_key = {(response.id, response.repeat): response for response in responses}
-    verdicts: dict[Key, list[tuple[str, Verdict]]] = {key: [] for key in by_key}
-    for judge, fingerprint in named["scores"].items():
+def _choose(
+    place: int, name: str, benchmark: Benchmark, steps: StepReader, run: RecordedRun, most: int
+) -> list[Sample]:
+    """Return samples of one checkpoint's responses to one benchmark."""
+    responses = {(row["id"], row["repeat"]): row for row in steps.responses(benchmark.steps.generate, run)}
+    verdicts: dict[Key, list[tuple[str, dict[str, Any]]]] = {key: [] for key in responses}
+    for judge, fingerprint in benchmark.steps.scores.items():
         for row in steps.verdicts(fingerprint, run):
-            verdicts[row["id"], row["repeat"]].append((judge, Verdict(**row)))
+            verdicts[row["id"], row["repeat"]].append((judge, row))
     labels = {key: " / ".join(_label(verdict) for _, verdict in given) for key, given in verdicts.items()}
+    messages = {row["id"]: row["messages"] for row in steps.examples(benchmark.steps.prompts, run)}
     return [
-        {
-            "response": by_key[key],
-            "verdicts": [{"judge": judge, "label": _label(given), **_says(given)} for judge, given in verdicts[key]],
-        }
-        for key in spread(labels, most, salt)
+        Sample(
+            place,
+            name,
+            benchmark.measures == "harmful",
+            messages[key[0]],
+            from_json(Response, responses[key]),
+            [{"judge": judge, "label": _label(given), **_says(given)} for judge, given in verdicts[key]],
+        )
+        for key in stratified_choice(labels, most, name)
     ]
 
 
-def _label(verdict: Verdict) -> str:
-    return "judge error" if verdict.error is not None else verdict.label
+def _label(verdict: Mapping[str, Any]) -> str:
+    return verdict["label"] if verdict["error"] is None else "judge error"
 
 
-def _says(verdict: Verdict) -> dict[str, Any]:
-    said = {"harmful": verdict.harmful, "refused": verdict.refused, "correct": verdict.correct, "error": verdict.error}
-    return {key: value for key, value in said.items() if value is not None}
+def _says(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: verdict[key] for key in ("harmful", "refused", "correct", "error") if verdict[key] is not None}
 
 
-def _assemble(groups: Sequence[Sequence[Mapping[str, Any]]], most: int, longest: int) -> dict[str, Any]:
+def _assemble(groups: Sequence[Sequence[Sample]], most: int, longest: int) -> dict[str, Any]:
     prompts: dict[str, int] = {}
     samples = []
     for group in groups:
-        for sample in sorted(group[:most], key=lambda item: (item["response"].id, item["response"].repeat)):
-            messages = [{**message, "content": shorten(message["content"], longest)} for message in sample["messages"]]
-            prompt = prompts.setdefault(json.dumps(messages, sort_keys=True), len(prompts))
-            response: Response = sample["response"]
+        for sample in sorted(group[:most], key=lambda item: (item.response.id, item.response.repeat)):
+            messages = [{**message, "content": shorten(message["content"], longest)} for message in sample.messages]
+            response = sample.response
             samples.append(
                 {
-                    "checkpoint": sample["checkpoint"],
-                    "benchmark": sample["benchmark"],
-                    "veiled": sample["veiled"],
+                    "checkpoint": sample.checkpoint,
+                    "benchmark": sample.benchmark,
+                    "veiled": sample.veiled,
                     "id": response.id,
                     "repeat": response.repeat,
-                    "prompt": prompt,
+                    "prompt": prompts.setdefault(json.dumps(messages, sort_keys=True), len(prompts)),
                     "thinking": shorten(response.thinking, longest),
                     "answer": shorten(response.answer, longest),
                     "tokens": [response.thinking_tokens, response.answer_tokens],
                     "ends": [response.end_of_thinking, response.end_of_answer],
-                    "verdicts": sample["verdicts"],
+                    "verdicts": sample.verdicts,
                 }
             )
     return {

@@ -1,112 +1,76 @@
-"""Tables of a results document: CSV for programs, Markdown and LaTeX for papers, and a compact one for the terminal.
+"""Tables of checkpoints: CSV for programs, Markdown and LaTeX for papers, and a compact one for the terminal.
 
 A row is a checkpoint or, where several seeds made the same one, all of them: mean and standard deviation.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetax.formatting import epochs_text, level, share, with_spread
+from safetax.report.table_files import latex, markdown, write_csv
 from safetax.results.alignment_data import perplexity_texts
-from safetax.results.scores import METRICS
-from safetax.results.table_rows import Cell, Row, published_columns, table_rows
+from safetax.results.document import Results
+from safetax.results.metrics import HEADLINE, METRICS, REFUSAL
+from safetax.results.table_rows import CheckpointRow, published_columns, table_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-NAMES = {
-    "accuracy": "Accuracy",
-    "safety_tax": "Safety tax",
-    "harmful_score": "Harmful score",
-    "safety_gain": "Safety gain",
-    "refusal": "Refusal",
-    "over_refusal": "Over-refusal",
-    "help": "Help",
-}
 NOTE = (
     "Scores in %, safety tax and gain in points against the LRM. [..]: {level} interval of one seed; ±: standard "
     "deviation over seeds. n: prompts per score. Truncated: responses cut at a budget. Errors: verdicts that are "
     "errors, in no score."
 )
+TEXTS = 3
+"""Columns that hold text; the others hold numbers."""
 
 
-def write_tables(results: Mapping[str, Any], directory: Path) -> list[Path]:
+def write_tables(results: Results, directory: Path) -> list[Path]:
     """Write ``table.csv``, ``table.md`` and ``table.tex`` and return their paths."""
     directory.mkdir(parents=True, exist_ok=True)
-    texts = {"csv": csv_table(results), "md": markdown_table(results), "tex": latex_table(results)}
-    for suffix, text in texts.items():
-        (directory / f"table.{suffix}").write_text(text, encoding="utf-8", newline="")
-    return [directory / f"table.{suffix}" for suffix in texts]
+    paths = [write_csv(directory / "table.csv", *csv_table(results))]
+    for suffix, text in {"md": markdown_table(results), "tex": latex_table(results)}.items():
+        paths.append(directory / f"table.{suffix}")
+        paths[-1].write_text(text, encoding="utf-8", newline="")
+    return paths
 
 
-def csv_table(results: Mapping[str, Any]) -> str:
-    """Return the table as CSV, every number in a column of its own; what does not apply is empty."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+def csv_table(results: Results) -> tuple[list[str], list[list[Any]]]:
+    """Return head and rows, every number in a column of its own; what does not apply is None."""
     parts = ("value", "low", "high", "sd", "n")
     published = published_columns(results)
-    writer.writerow(
-        ["model", "role", "dataset", "variant", "epochs", "seeds"]
-        + [metric if part == "value" else f"{metric}_{part}" for metric in METRICS for part in parts]
-        + ["responses", "truncated", "errors", *(f"published_{measure}" for measure in published)]
-    )
+    head = ["model", "role", "dataset", "variant", "epochs", "seeds"]
+    head += [metric if part == "value" else f"{metric}_{part}" for metric in HEADLINE for part in parts]
+    head += ["responses", "truncated", "errors", *(f"published_{measure}" for measure in published)]
+    rows = []
     for row in table_rows(results):
         numbers: list[Any] = []
-        for metric in METRICS:
-            cell = row.cells.get(metric)
-            if cell is None:
-                numbers += [""] * len(parts)
+        for metric in HEADLINE:
+            if cell := row.cells.get(metric):
+                sd = None if cell.sd is None else round(cell.sd, 6)
+                numbers += [round(cell.mean, 6), cell.low, cell.high, sd, sum(cell.n)]
             else:
-                numbers += [cell.value, cell.low, cell.high, "" if cell.sd is None else cell.sd, sum(cell.n)]
-        epochs = "" if row.epochs is None else f"{row.epochs:g}"
-        known = [row.model, row.role, row.dataset or "", row.variant, epochs, row.seeds]
-        figures = [row.published.get(measure, "") for measure in published]
-        writer.writerow([*known, *numbers, row.responses, row.truncated, row.errors, *figures])
-    return file.getvalue()
+                numbers += [None] * len(parts)
+        epochs = None if row.epochs is None else epochs_text(row.epochs)
+        known = [row.model, row.role, row.dataset, row.variant, epochs, row.seeds]
+        figures = [row.published.get(measure) for measure in published]
+        rows.append([*known, *numbers, row.responses, row.truncated, row.errors, *figures])
+    return head, rows
 
 
-def markdown_table(results: Mapping[str, Any]) -> str:
+def markdown_table(results: Results) -> str:
     """Return the table as GitHub's Markdown, with a note on what stands in it."""
-    return markdown(_head(results), [_texts(row, results) for row in table_rows(results)], 3, _note(results))
+    return markdown(_head(results), [_texts(row, results) for row in table_rows(results)], TEXTS, _note(results))
 
 
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int, note: str) -> str:
-    """Return a table as GitHub's Markdown; the first ``texts`` columns hold text, the others numbers."""
-    lines = [head, ["---"] * texts + ["---:"] * (len(head) - texts)]
-    lines += [[text.replace("|", "\\|") for text in row] for row in rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{note}\n"
-
-
-def latex_table(results: Mapping[str, Any]) -> str:
+def latex_table(results: Results) -> str:
     """Return the table as a LaTeX tabular that needs the package booktabs."""
-    return latex(_head(results), [_texts(row, results) for row in table_rows(results)], 3, _note(results))
+    return latex(_head(results), [_texts(row, results) for row in table_rows(results)], TEXTS, _note(results))
 
 
-def latex(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int, note: str) -> str:
-    """Return a table as a LaTeX tabular; the first ``texts`` columns hold text, the first of them the model."""
-    lines = [
-        "% Needs \\usepackage{booktabs}.",
-        *(f"% {sentence}" for sentence in note.split(". ")),
-        f"\\begin{{tabular}}{{{'l' * texts}{'r' * (len(head) - texts)}}}",
-        "\\toprule",
-        " & ".join(_latex(text) for text in head) + " \\\\",
-        "\\midrule",
-    ]
-    model = None
-    for row in rows:
-        if model not in (None, row[0]):
-            lines.append("\\midrule")
-        model = row[0]
-        lines.append(" & ".join(_latex(text) for text in row) + " \\\\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
-
-
-def terminal_table(results: Mapping[str, Any]) -> Table:
+def terminal_table(results: Results) -> Table:
     """Return a table for a terminal of 80 columns: below each value its interval or its deviation over seeds.
 
     Runs that made data alone get a table of that.
@@ -118,7 +82,6 @@ def terminal_table(results: Mapping[str, Any]) -> Table:
     rows = table_rows(results)
     if not rows:
         return _data_table(results)
-    several = len({row.model for row in rows}) > 1
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
     table.add_column("Data", overflow="fold", min_width=14, vertical="top")
     heads = ["Ep-\nochs", "Accu-\nracy", "Safety\ntax", "Harmful\nscore", "Safety\ngain", "Over-\nrefusal", "Help"]
@@ -126,8 +89,8 @@ def terminal_table(results: Mapping[str, Any]) -> Table:
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         cells = []
-        for metric in METRICS:
-            if metric == "refusal":
+        for metric in HEADLINE:
+            if metric == REFUSAL:
                 continue  # 80 columns hold no more
             cell = row.cells.get(metric)
             if cell is None:
@@ -136,17 +99,18 @@ def terminal_table(results: Mapping[str, Any]) -> Table:
             dash = "–" if cell.low >= 0 else ".."
             below = f"{cell.low:.0f}{dash}{cell.high:.0f}" if cell.sd is None else f"±{cell.sd:.1f}"
             cells.append(
-                Text.assemble(f"{cell.value:.1f}", "" if cell.exact else "\n", ("" if cell.exact else below, "dim"))
+                Text.assemble(f"{cell.mean:.1f}", "" if cell.exact else "\n", ("" if cell.exact else below, "dim"))
             )
         counts = sorted({n for cell in row.cells.values() for n in cell.n})
         n = "" if not counts else f"{counts[0]}" if len(counts) == 1 else f"≥{counts[0]}"
         seeds = f"\n×{row.seeds}" if row.seeds > 1 else ""
-        name = Text(f"{row.model}: {row.name}" if several else row.name)
-        table.add_row(name, _epochs(row), *cells, _share(row.truncated, row.responses, 1), str(row.errors), n + seeds)
+        name = Text(f"{row.model}: {row.name}" if len(results.models) > 1 else row.name)
+        truncated = share(row.truncated, row.responses, 1)
+        table.add_row(name, epochs_text(row.epochs), *cells, truncated, str(row.errors), n + seeds)
     return table
 
 
-def _data_table(results: Mapping[str, Any]) -> Table:
+def _data_table(results: Results) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -154,72 +118,39 @@ def _data_table(results: Mapping[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("Data", overflow="fold")
     table.add_column("Rows", justify="right")
-    measured = any("shift" in entry for entry in results["data"])
+    measured = any(entry.shift for entry in results.data)
     if measured:
         table.add_column("Perplexity under the LRM", overflow="fold")
     table.add_column("Step", no_wrap=True)
-    for entry in results["data"]:
+    for entry in results.data:
         perplexities = [Text("\n".join(perplexity_texts(entry)) or "–")] if measured else []
-        rows = str(entry["summary"].get("examples", "–"))
-        table.add_row(Text(entry["title"]), rows, *perplexities, Text(entry["step"]))
+        rows = str(entry.summary.get("examples", "–"))
+        table.add_row(Text(entry.title), rows, *perplexities, Text(entry.step))
     return table
 
 
-def _head(results: Mapping[str, Any]) -> list[str]:
+def _head(results: Results) -> list[str]:
     published = [f"Published: {name}" for name in published_columns(results).values()]
-    return ["Model", "Data", "Epochs", *(NAMES[metric] for metric in METRICS), "Truncated", "Errors", "n", *published]
+    metrics = [METRICS[metric].short for metric in HEADLINE]
+    return ["Model", "Data", "Epochs", *metrics, "Truncated", "Errors", "n", *published]
 
 
-def _texts(row: Row, results: Mapping[str, Any]) -> list[str]:
-    cells = [cell_text(row.cells.get(metric)) for metric in METRICS]
+def _texts(row: CheckpointRow, results: Results) -> list[str]:
     return [
         row.model,
         row.name,
-        _epochs(row),
-        *cells,
-        _share(row.truncated, row.responses, 2),
+        epochs_text(row.epochs),
+        *(with_spread(row.cells.get(metric)) for metric in HEADLINE),
+        share(row.truncated, row.responses, 2),
         str(row.errors),
         row.prompts,
         *(f"{row.published[key]:g}" if key in row.published else "–" for key in published_columns(results)),
     ]
 
 
-def cell_text(cell: Cell | None, digits: int = 1) -> str:
-    """Return a cell as text: of several seeds the deviation stands behind the mean, of one its interval."""
-    if cell is None:
-        return "–"
-    if cell.sd is not None:
-        return f"{cell.value:,.{digits}f} ± {cell.sd:,.{digits}f}"
-    if cell.exact:
-        return f"{cell.value:,.{digits}f}"
-    return f"{cell.value:,.{digits}f} [{cell.low:,.{digits}f}, {cell.high:,.{digits}f}]"
-
-
-def _epochs(row: Row) -> str:
-    return "–" if row.epochs is None else f"{row.epochs:g}"
-
-
-def _share(part: int, whole: int, digits: int) -> str:
-    return f"{100 * part / whole:.{digits}f}%" if whole else "–"
-
-
-def _note(results: Mapping[str, Any]) -> str:
-    note = NOTE.format(level=f"{100 * results['confidence']:g} %")
+def _note(results: Results) -> str:
+    note = NOTE.format(level=level(results.confidence))
     if published_columns(results):
-        sources = ", ".join(f"{listed['title']} ({listed['source']})" for listed in results["published"])
+        sources = ", ".join(f"{listed.title} ({listed.source})" for listed in results.published)
         note += f" Published: {sources}, as reported, without intervals."
     return note
-
-
-def _latex(text: str) -> str:
-    escapes = {
-        "\\": "\\textbackslash{}",
-        "–": "--",
-        "→": "$\\rightarrow$",
-        "±": "$\\pm$",
-        "×": "$\\times$",
-        "~": "\\textasciitilde{}",
-    }
-    escapes |= {"^": "\\textasciicircum{}"} | {sign: f"\\{sign}" for sign in "&%$#_{}"}
-    # A hyphen before a number is a minus.
-    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", "".join(escapes.get(letter, letter) for letter in text))

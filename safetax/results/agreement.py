@@ -6,7 +6,6 @@ prompt are no independent observations.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 from collections import Counter, defaultdict
@@ -15,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-RESAMPLES = 2000
-CONFIDENCE = 0.95
+from safetax.results.document import Agreement, PairAgreement
+from safetax.statistics import RESAMPLES, Estimate, bootstrap_interval, seeded_by
 
 Labels = Sequence[Hashable]
 Unit = Sequence[Hashable]
@@ -42,7 +41,7 @@ def alpha(units: Sequence[Unit]) -> float:
     return _alpha([Counter(label for label in unit if label is not None) for unit in units])
 
 
-def agreement(verdicts_by_judge: Mapping[str, Sequence[Mapping[str, Any]]], field: str) -> dict[str, Any]:
+def agreement(verdicts_by_judge: Mapping[str, Sequence[Mapping[str, Any]]], field: str) -> Agreement:
     """Return how far judges agree on a field of their verdicts on the same responses.
 
     Args:
@@ -50,9 +49,7 @@ def agreement(verdicts_by_judge: Mapping[str, Sequence[Mapping[str, Any]]], fiel
         field: ``harmful``, ``refused``, ``correct`` or ``label``.
 
     Returns:
-        ``field``, ``judges`` and ``prompts`` (those that two judges at least said something of); ``alpha`` over all
-        judges and in ``pairs`` for each two ``kappa``, ``agree`` (share of equal labels) and ``n`` responses. Kappa and
-        alpha are ``{"value", "low", "high"}``, or None where they are not defined.
+        alpha over all judges, and each two's kappa; ``prompts`` are those that two judges at least said something of.
     """
     said: dict[tuple[str, int], dict[str, Hashable]] = defaultdict(dict)
     for judge, verdicts in verdicts_by_judge.items():
@@ -64,19 +61,14 @@ def agreement(verdicts_by_judge: Mapping[str, Sequence[Mapping[str, Any]]], fiel
     pairs = {}
     for one, other in itertools.combinations(judges, 2):
         both = {key: (labels[one], labels[other]) for key, labels in shared.items() if {one, other} <= labels.keys()}
-        pairs[f"{one} / {other}"] = {
-            "n": len(both),
-            "agree": sum(a == b for a, b in both.values()) / len(both) if both else None,
-            "kappa": _with_interval(both, lambda rows: _kappa(_summed(rows))),
-        }
+        pairs[f"{one} / {other}"] = PairAgreement(
+            n=len(both),
+            agree=sum(a == b for a, b in both.values()) / len(both) if both else None,
+            kappa=_with_interval(both, lambda rows: _kappa(_summed(rows))),
+        )
     labels_of = {key: tuple(labels.values()) for key, labels in shared.items()}
-    return {
-        "field": field,
-        "judges": judges,
-        "prompts": len({key[0] for key in shared}),
-        "alpha": _with_interval(labels_of, _weighted_alpha),
-        "pairs": pairs,
-    }
+    prompts = len({key[0] for key in shared})
+    return Agreement(field, tuple(judges), prompts, _with_interval(labels_of, _weighted_alpha), pairs)
 
 
 def _kappa(pairs: Mapping[tuple[Hashable, Hashable], float]) -> float:
@@ -130,7 +122,7 @@ def _weighted_alpha(rows: _Rows) -> float:
 
 def _with_interval(
     labels_of: Mapping[tuple[str, int], tuple[Hashable, ...]], statistic: Callable[[_Rows], float]
-) -> dict[str, float] | None:
+) -> Estimate | None:
     """Return a statistic with the percentile interval over resampled prompts; None where it is not defined."""
     value = statistic([(labels, 1.0) for labels in labels_of.values()])
     if math.isnan(value):
@@ -143,13 +135,8 @@ def _with_interval(
     table = np.zeros((len(prompts), len(kinds)))
     for key, labels in labels_of.items():
         table[place[key[0]], kind_of[labels]] += 1
-    digest = hashlib.sha256("\n".join(prompts).encode()).digest()
-    generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
+    generator = seeded_by(prompts)
     chosen = generator.multinomial(len(prompts), [1 / len(prompts)] * len(prompts), size=RESAMPLES)
     draws = [statistic(list(zip(kinds, row.tolist(), strict=True))) for row in np.einsum("rp,pk->rk", chosen, table)]
     known = [draw for draw in draws if not math.isnan(draw)]
-    if not known:
-        return None
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(known, [tail, 1 - tail])
-    return {"value": value, "low": min(float(low), value), "high": max(float(high), value)}
+    return bootstrap_interval(value, np.array(known)) if known else None

@@ -5,18 +5,17 @@ distribution shift, which is the perplexity of the rows under the LRM before and
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from safetax.data.datasets.subset import original_of
-from safetax.results.reader import Run, Steps
+from safetax.formatting import perplexity_digits
+from safetax.results.document import AlignmentData, DataSet, Fallback, MeasuredShift, Perplexities, Perplexity, Shift
+from safetax.results.reader import RecordedRun, StepReader
 from safetax.statistics import wilson
 
-Document = dict[str, Any]
 
-PARTS = ("all", "thinking", "answer")
-
-
-def data_of(step: str, run: Run, steps: Steps) -> Document:
+def data_of(step: str, run: RecordedRun, steps: StepReader) -> AlignmentData:
     """Return what is known of alignment data.
 
     ``distinct`` is the number of samples that are no repetition of another one; what was repeated and then rewritten
@@ -36,18 +35,18 @@ def data_of(step: str, run: Run, steps: Steps) -> Document:
     only = next(iter(draws.values())) if len(draws) == 1 else None
     manifest = steps.manifest(step, run)
     source = manifest["inputs"].get("source") if manifest["summary"].get("fallback") else None
-    return {
-        "step": step,
-        "examples": made_of[step]["examples"],
-        "distinct": _distinct(step, made_of, run, steps),
-        "draw": draws.get(step, only),
-        "draws": list(draws.values()),
-        "fallback": _fallback(list(_fallbacks(step, run, steps))),
-        **({"refined_from": source["step"]} if source else {}),
-    }
+    return AlignmentData(
+        step,
+        examples=made_of[step]["examples"],
+        distinct=_distinct(step, made_of, run, steps),
+        draw=draws.get(step, only),
+        draws=tuple(draws.values()),
+        fallback=_fallback(list(_fallbacks(step, run, steps))),
+        refined_from=source["step"] if source else None,
+    )
 
 
-def _made_of(step: str, run: Run, steps: Steps) -> dict[str, Mapping[str, Any]]:
+def _made_of(step: str, run: RecordedRun, steps: StepReader) -> dict[str, Mapping[str, Any]]:
     """Return the summaries of a data set and of those that it is made of, by step."""
     manifest = steps.manifest(step, run)
     found = {step: manifest["summary"]}
@@ -58,15 +57,15 @@ def _made_of(step: str, run: Run, steps: Steps) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-def _distinct(step: str, made_of: Mapping[str, Mapping[str, Any]], run: Run, steps: Steps) -> int:
+def _distinct(step: str, made_of: Mapping[str, Mapping[str, Any]], run: RecordedRun, steps: StepReader) -> int:
     """Count the rows that repeat no other one, by their ids where rows were repeated before they came to this set."""
     before = (summary for source, summary in made_of.items() if source != step)
     if any(summary.get("distinct", summary["examples"]) < summary["examples"] for summary in before):
-        return len({original_of(row["id"]) for row in steps.examples(step.removeprefix("prepare/"), run)})
+        return len({original_of(name) for name in steps.row_ids(step, run)})
     return made_of[step].get("distinct", made_of[step]["examples"])
 
 
-def _fallbacks(step: str, run: Run, steps: Steps) -> Iterator[Mapping[str, Any]]:
+def _fallbacks(step: str, run: RecordedRun, steps: StepReader) -> Iterator[Mapping[str, Any]]:
     """Yield the counts of the refined data sets that data are made of."""
     manifest = steps.manifest(step, run)
     if manifest["summary"].get("fallback"):
@@ -77,66 +76,57 @@ def _fallbacks(step: str, run: Run, steps: Steps) -> Iterator[Mapping[str, Any]]
             yield from _fallbacks(entry["step"], run, steps)
 
 
-def _fallback(counts: Sequence[Mapping[str, Any]]) -> Document | None:
+def _fallback(counts: Sequence[Mapping[str, Any]]) -> Fallback | None:
     n = sum(count["rows"] for count in counts)
     if not n:
         return None
     fallen, dropped = (sum(count.get(name, 0) for count in counts) for name in ("fallen_back", "dropped"))
-    share = wilson(fallen, n)
-    rate = {"rate": 100 * share.value, "low": 100 * share.low, "high": 100 * share.high}
-    return {"kept": fallen - dropped, "dropped": dropped, "n": n, **rate}
+    rate = wilson(fallen, n)
+    return Fallback(fallen - dropped, dropped, n, 100 * rate.value, 100 * rate.low, 100 * rate.high)
 
 
-def shift_of(measured: Mapping[str, str], run: Run, steps: Steps) -> Document:
+def shift_of(measured: Mapping[str, str], run: RecordedRun, steps: StepReader) -> Shift:
     """Return the perplexities of alignment data under the LRM, ``after`` and, where they were refined, ``before``.
-
-    Each has ``all``, ``thinking`` and ``answer`` (see :func:`safetax.training.perplexity.summary_of`); None where no
-    row has such a part.
 
     Args:
         measured: keys of the perplexity steps by ``after`` and ``before``.
         run: the run that asked for them.
         steps: finished steps.
     """
-    return {
-        when: _perplexities(steps.manifest(measured[when], run)) if measured.get(when) else None
+    after, before = (
+        Perplexities(**_perplexities(steps.manifest(measured[when], run))) if measured.get(when) else None
         for when in ("after", "before")
-    }
+    )
+    return Shift(after, before)
 
 
-def _perplexities(manifest: Mapping[str, Any]) -> Document:
-    return {part: manifest["summary"][part] for part in PARTS}
+def _perplexities(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of ``Perplexities`` that a step measured (see ``training.perplexity.summary_of``)."""
+    parts = {part: manifest["summary"][part] for part in ("all", "thinking", "answer")}
+    return {part: None if values is None else Perplexity(**values) for part, values in parts.items()}
 
 
-def with_shift(data: Sequence[Document], runs: Sequence[Run], steps: Steps) -> list[Document]:
-    """Return the data sets of a results document, those whose perplexity was measured with ``shift``.
-
-    That is a list, since several LRMs may have been asked: ``step``, ``title`` and the perplexities.
-    """
+def with_shift(data: Sequence[DataSet], runs: Sequence[RecordedRun], steps: StepReader) -> tuple[DataSet, ...]:
+    """Return the data sets of a results document with their perplexities, of each LRM that was asked."""
     owners = {step: run for run in runs for step in run.record.get("steps", []) if step.startswith("perplexity/")}
-    found: dict[str, list[Document]] = {}
+    found: dict[str, list[MeasuredShift]] = {}
     for step in sorted(owners):
         manifest = steps.manifest(step, owners[step])
-        about = {"step": step, "title": manifest["title"], **_perplexities(manifest)}
-        found.setdefault(manifest["inputs"]["data"]["step"], []).append(about)
-    return [{**entry, "shift": found[entry["step"]]} if entry["step"] in found else entry for entry in data]
+        shift = MeasuredShift(**_perplexities(manifest), step=step, title=manifest["title"])
+        found.setdefault(manifest["inputs"]["data"]["step"], []).append(shift)
+    return tuple(replace(entry, shift=tuple(found.get(entry.step, ()))) for entry in data)
 
 
-def perplexity_digits(value: float) -> int:
-    """Return how many decimal places a perplexity is shown with: none where it is large."""
-    return 2 if value < 100 else 0
-
-
-def perplexity_texts(entry: Mapping[str, Any]) -> list[str]:
+def perplexity_texts(entry: DataSet) -> list[str]:
     """Return the perplexities of a data set, one for each LRM that was asked: ``1.49 [1.48, 1.51]``, then its parts."""
-    return [_perplexity_text(measured) for measured in entry.get("shift", ())]
+    return [_perplexity_text(measured) for measured in entry.shift]
 
 
-def _perplexity_text(measured: Mapping[str, Any]) -> str:
+def _perplexity_text(measured: MeasuredShift) -> str:
     def shown(value: float) -> str:
         return f"{value:,.{perplexity_digits(value)}f}"
 
-    whole = measured["all"]
-    parts = [f"{part} {shown(measured[part]['token'])}" for part in ("thinking", "answer") if measured[part]]
-    reach = f"{shown(whole['token'])} [{shown(whole['low'])}, {shown(whole['high'])}]"
+    known = {"thinking": measured.thinking, "answer": measured.answer}
+    parts = [f"{name} {shown(part.token)}" for name, part in known.items() if part]
+    reach = f"{shown(measured.all.token)} [{shown(measured.all.low)}, {shown(measured.all.high)}]"
     return f"{reach} ({', '.join(parts)})" if parts else reach

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from safetax.data.datasets._chosen import each_of
+from safetax.results.document import CountedEstimate
+from safetax.results.metrics import HARMFUL_SCORE
 from safetax.results.scores import Measured, benchmark_scores
 
-METRIC = "harmful_score"
 
-
-def by_category(measured: Measured, examples: Iterable[Mapping[str, Any]], key: str) -> dict[str, dict[str, Any]]:
-    """Return category -> ``value``, ``low`` and ``high`` in % and ``n`` prompts of a benchmark's harmful score.
+def by_category(measured: Measured, examples: Iterable[Mapping[str, Any]], key: str) -> dict[str, CountedEstimate]:
+    """Return a benchmark's harmful score by category of the prompt.
 
     Args:
         measured: what the headline judge measured.
@@ -21,7 +21,7 @@ def by_category(measured: Measured, examples: Iterable[Mapping[str, Any]], key: 
         key: what of a prompt's meta is its category: a text, a list of several, or a mapping from categories to
             whether they apply. A prompt of several categories counts in each, one without in none.
     """
-    values = measured.values.get(METRIC) or {}
+    values = measured.values.get(HARMFUL_SCORE) or {}
     prompts: dict[str, list[str]] = {}
     for example in examples:
         if example["id"] in values:
@@ -29,9 +29,10 @@ def by_category(measured: Measured, examples: Iterable[Mapping[str, Any]], key: 
                 prompts.setdefault(category, []).append(example["id"])
     found = {}
     for category in sorted(prompts):
-        chosen = {METRIC: {name: values[name] for name in prompts[category]}}
-        score = benchmark_scores(replace(measured, values=chosen, groups=_within(measured, prompts[category])))[METRIC]
-        found[category] = {part: score[part] for part in ("value", "n", "low", "high")}
+        chosen = {HARMFUL_SCORE: {name: values[name] for name in prompts[category]}}
+        part = replace(measured, values=chosen, groups=_within(measured, prompts[category]))
+        score = benchmark_scores(part)[HARMFUL_SCORE]
+        found[category] = CountedEstimate(score.value, score.low, score.high, score.n)
     return found
 
 

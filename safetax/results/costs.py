@@ -6,11 +6,11 @@ These depend on the machine, so they stand in the page, in ``cost.csv`` and in `
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+from safetax.results.document import Checkpoint
 
 COLUMNS: tuple[str, ...] = (
     "model",
@@ -34,12 +34,13 @@ COLUMNS: tuple[str, ...] = (
 """Columns of ``cost.csv``: seconds of the training itself, devices times hours, model FLOP utilisation (0 to 1), and
 the most memory that a device had reserved, in GB of 10^9 bytes (without a GPU: the process's own)."""
 
+_TRAINING = ("model", "role", "dataset", "variant", "epochs")
 _MEANS = ("seconds", "device_hours", "tokens", "tokens_per_second", "mfu", "peak_memory_gb")
 _SAME = ("devices", "device", "zero")
 
 
 def training_costs(
-    checkpoints: Sequence[Mapping[str, Any]], manifests: Mapping[str, Mapping[str, Any]]
+    checkpoints: Iterable[Checkpoint], manifests: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Return a row of ``COLUMNS`` for each checkpoint of a results document that was trained, each training once.
 
@@ -51,17 +52,17 @@ def training_costs(
     """
     rows: dict[str, dict[str, Any]] = {}
     for checkpoint in checkpoints:
-        step, merge = f"train/{checkpoint['weights']}", manifests.get(f"merge/{checkpoint['weights']}")
+        step, merge = f"train/{checkpoint.weights}", manifests.get(f"merge/{checkpoint.weights}")
         if merge is not None:
             step = merge["inputs"]["model"]["step"]
-            parts = [part for part in checkpoint["variant"].split(", ") if not part.startswith("interpolation=")]
-            checkpoint = {**checkpoint, "variant": ", ".join(parts)}
+            parts = [part for part in checkpoint.variant.split(", ") if not part.startswith("interpolation=")]
+            checkpoint = replace(checkpoint, variant=", ".join(parts))
         if step in manifests and step not in rows:
             rows[step] = _row(checkpoint, step, manifests[step])
     return list(rows.values())
 
 
-def _row(checkpoint: Mapping[str, Any], step: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _row(checkpoint: Checkpoint, step: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     summary, provenance = manifest["summary"], manifest.get("provenance", {})
     runtime = provenance.get("runtime") or {}
     seconds = summary.get("train_seconds", provenance.get("seconds"))
@@ -70,7 +71,7 @@ def _row(checkpoint: Mapping[str, Any], step: str, manifest: Mapping[str, Any]) 
     if tokens is None and rate is not None and seconds is not None:
         tokens = round(rate * seconds)
     values = {
-        **{key: checkpoint[key] for key in ("model", "role", "dataset", "variant", "epochs", "seed", "lrm_seed")},
+        **{key: getattr(checkpoint, key) for key in (*_TRAINING, "seed", "lrm_seed")},
         "seconds": seconds,
         "device_hours": None if seconds is None else round(seconds * devices / 3600, 6),
         "tokens": tokens,
@@ -85,31 +86,20 @@ def _row(checkpoint: Mapping[str, Any], step: str, manifest: Mapping[str, Any]) 
     return {column: values[column] for column in COLUMNS}
 
 
-def over_seeds(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def mean_costs(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return one row for the trainings that differ by their seeds alone: their ``count`` and mean costs.
 
     Numbers that one of them lacks, and settings in which they differ, are None.
     """
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
-        key = tuple(row[part] for part in ("model", "role", "dataset", "variant", "epochs"))
+        key = tuple(row[part] for part in _TRAINING)
         groups.setdefault(key, []).append(row)
     merged = []
     for group in groups.values():
-        first = {key: group[0][key] for key in ("model", "role", "dataset", "variant", "epochs")}
+        first = {key: group[0][key] for key in _TRAINING}
         values = {key: [row[key] for row in group] for key in (*_MEANS, *_SAME)}
         means = {key: None if None in values[key] else sum(values[key]) / len(group) for key in _MEANS}
         same = {key: values[key][0] if len({str(value) for value in values[key]}) == 1 else None for key in _SAME}
         merged.append({**first, "count": len(group), **means, **same})
     return merged
-
-
-def write_costs(rows: Sequence[Mapping[str, Any]], directory: Path) -> Path:
-    """Write ``cost.csv`` into the folder and return its path; what is not known is empty."""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    path = directory / "cost.csv"
-    path.write_text(file.getvalue(), encoding="utf-8", newline="")
-    return path

@@ -3,95 +3,92 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from safetax.results.scores import METRICS, SIDE_METRICS
-from safetax.statistics import spread
+from safetax.results.document import Checkpoint, Curve, CurvePoint, PointScore, Score
+from safetax.results.metrics import ACCURACY, HEADLINE, SIDE
+from safetax.statistics import over_seeds
 
-Document = dict[str, Any]
+Seeds = tuple[int, ...]
+"""Alignment seed, LRM seed and, where data were drawn, the draws."""
 
 
-def make_curves(checkpoints: Mapping[str, Document]) -> list[Document]:
+def make_curves(checkpoints: Mapping[str, Checkpoint]) -> tuple[Curve, ...]:
     """Return one curve for each model, data set and variant; the LRM of its checkpoints is the point at epoch 0.
 
-    A point names the seeds of each of its checkpoints: alignment, LRM and, where the data were drawn, the draws. Curves
-    that differ in how many samples they had share a ``series``; where weights lie between the LRM's and the aligned
-    model's, ``interpolation`` is the share of the latter.
+    Curves that differ in how many samples they had share a ``series``; where weights lie between the LRM's and the
+    aligned model's, ``interpolation`` is the share of the latter.
+
+    Args:
+        checkpoints: the checkpoints by id.
     """
-    groups: dict[tuple[str, str, str], dict[float, dict[str, list[int]]]] = defaultdict(lambda: defaultdict(dict))
+    groups: dict[tuple[str, str, str], dict[float, dict[str, Seeds]]] = defaultdict(lambda: defaultdict(dict))
     for checkpoint in checkpoints.values():
-        if checkpoint["role"] == "aligned":
-            points = groups[checkpoint["model"], checkpoint["dataset"], checkpoint["variant"]]
-            draws = (checkpoint.get("data") or {}).get("draws") or []
-            seeds = [checkpoint["seed"], checkpoint["lrm_seed"], *draws]
-            points[checkpoint["epochs"]][checkpoint["id"]] = seeds
-            if checkpoint["lrm"] is not None:
+        if checkpoint.role == "aligned":
+            assert checkpoint.dataset is not None and checkpoint.seed is not None and checkpoint.epochs is not None
+            points = groups[checkpoint.model, checkpoint.dataset, checkpoint.variant]
+            own = (checkpoint.seed, checkpoint.lrm_seed)
+            points[checkpoint.epochs][checkpoint.id] = (*own, *(checkpoint.data.draws if checkpoint.data else ()))
+            if checkpoint.lrm is not None:
                 # An LRM that several alignment seeds share is one observation, so it occurs once.
-                shared = points[0.0].get(checkpoint["lrm"], seeds[:2])
-                points[0.0][checkpoint["lrm"]] = min(shared, seeds[:2])
+                points[0.0][checkpoint.lrm] = min(points[0.0].get(checkpoint.lrm, own), own)
     curves = []
     for (model, dataset, variant), points in sorted(groups.items(), key=lambda item: _place(item, checkpoints)):
+        listed = tuple(_point(epochs, points[epochs], checkpoints) for epochs in sorted(points))
+        last = checkpoints[listed[-1].checkpoints[0]]
         label = f"{dataset} ({variant})" if variant else dataset
-        listed = [_point(epochs, points[epochs], checkpoints) for epochs in sorted(points)]
-        curve = {"model": model, "dataset": dataset, "variant": variant, "label": label, "points": listed}
-        series = next((checkpoints[name].get("series") for name in listed[-1]["checkpoints"]), None)
-        between = next((checkpoints[name].get("interpolation") for name in listed[-1]["checkpoints"]), None)
-        told = {"series": series, "interpolation": between}
-        curves.append({**curve, **{key: value for key, value in told.items() if value is not None}})
-    return curves
+        curves.append(Curve(model, dataset, variant, label, listed, last.series, last.interpolation))
+    return tuple(curves)
 
 
-def variant_place(checkpoint: Mapping[str, Any]) -> tuple[str, int, str]:
+def variant_place(checkpoint: Checkpoint) -> tuple[str, int, str]:
     """Return where a checkpoint stands among its variants: by name, and by number where it is one of samples."""
-    series = checkpoint.get("series")
-    if series is None:
-        return checkpoint["variant"], 0, ""
-    return series, (checkpoint.get("data") or {}).get("distinct", 0), checkpoint["variant"]
+    if checkpoint.series is None:
+        return checkpoint.variant, 0, ""
+    return checkpoint.series, checkpoint.data.distinct if checkpoint.data else 0, checkpoint.variant
 
 
-def _place(item: tuple[tuple[str, str, str], Mapping[float, Any]], checkpoints: Mapping[str, Document]) -> Any:
+def _place(item: tuple[tuple[str, str, str], Mapping[float, Any]], checkpoints: Mapping[str, Checkpoint]) -> Any:
     (model, dataset, _), points = item
     aligned = points[max(points)]
     return model, dataset, min(variant_place(checkpoints[identity]) for identity in aligned)
 
 
-def _point(epochs: float, seeds: Mapping[str, list[int]], checkpoints: Mapping[str, Document]) -> Document:
+def _point(epochs: float, seeds: Mapping[str, Seeds], checkpoints: Mapping[str, Checkpoint]) -> CurvePoint:
     """Return a point: of one checkpoint its score with the interval, of several their mean and spread."""
-    ids = sorted(seeds, key=lambda identity: (seeds[identity], identity))
-    scores: Document = {}
-    held = [checkpoints[identity]["scores"] | accuracies(checkpoints[identity]) for identity in ids]
-    for metric in [*METRICS, *SIDE_METRICS, *sorted({name for each in held for name in each if "/" in name})]:
-        found = [each[metric] for each in held if metric in each]
-        # A mean over the seeds that happen to have a score would be of other seeds than the point says.
-        if len(found) < len(ids):
-            continue
-        over = spread([score["value"] for score in found])
-        several = over.sd is not None
-        scores[metric] = {
-            "mean": over.mean,
-            "sd": over.sd,
-            "low": over.low if several else found[0]["low"],
-            "high": over.high if several else found[0]["high"],
-            "values": [score["value"] for score in found],
-            "n": [score["n"] for score in found],
-            "truncated": sum(score["truncated"] for score in found),
-            "errors": sum(score["errors"] for score in found),
-        }
-    return {
-        "epochs": epochs,
-        "seeds": [seeds[identity] for identity in ids],
-        "checkpoints": ids,
-        "bars": "seeds" if len(ids) > 1 else "interval",
-        "scores": scores,
-    }
+    ids = tuple(sorted(seeds, key=lambda identity: (seeds[identity], identity)))
+    held = [{**checkpoints[identity].scores, **accuracies(checkpoints[identity])} for identity in ids]
+    parts = sorted({name for each in held for name in each if "/" in name})
+    found = {metric: point_score([each.get(metric) for each in held]) for metric in (*HEADLINE, *SIDE, *parts)}
+    return CurvePoint(
+        epochs,
+        seeds=tuple(seeds[identity] for identity in ids),
+        checkpoints=ids,
+        bars="seeds" if len(ids) > 1 else "interval",
+        scores={metric: score for metric, score in found.items() if score is not None},
+    )
 
 
-def accuracies(checkpoint: Document) -> Document:
+def point_score(scores: Sequence[Score | None]) -> PointScore | None:
+    """Return a score over seeds, or None where a seed lacks it: the mean would be of other seeds than is said."""
+    found = [score for score in scores if score is not None]
+    if not found or len(found) < len(scores):
+        return None
+    over = over_seeds(found)
+    return PointScore(
+        **vars(over),
+        n=tuple(score.n for score in found),
+        truncated=sum(score.truncated for score in found),
+        errors=sum(score.errors for score in found),
+    )
+
+
+def accuracies(checkpoint: Checkpoint) -> dict[str, Score]:
     """Return the scores ``accuracy/BENCHMARK`` that a checkpoint's accuracy is the mean of, where they are several."""
-    found = {}
-    for name, benchmark in checkpoint["benchmarks"].items():
-        score = benchmark["judges"][benchmark["judge"]]["scores"].get("accuracy")
-        if benchmark["headline"] and score:
-            found[f"accuracy/{name}"] = score
+    found = {
+        f"{ACCURACY}/{name}": score
+        for name, benchmark in checkpoint.benchmarks.items()
+        if benchmark.headline and (score := benchmark.judged.scores.get(ACCURACY))
+    }
     return found if len(found) > 1 else {}

@@ -10,15 +10,15 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 
-from safetax.results.reader import Run, Steps
+from safetax.results.reader import RecordedRun, StepReader
 
 _ELSEWHERE = ("runtime", "tracking", "plan", "hub")
 """Settings that change no result."""
 
 
-def latest(runs: Sequence[Run], steps: Steps) -> tuple[list[Run], list[Run]]:
+def latest(runs: Sequence[RecordedRun], steps: StepReader) -> tuple[list[RecordedRun], list[RecordedRun]]:
     """Return the runs that count, in their order, and those that a newer one of the same settings replaces."""
-    alike: dict[str, list[Run]] = defaultdict(list)
+    alike: dict[str, list[RecordedRun]] = defaultdict(list)
     for run in runs:
         config = {key: value for key, value in run.record["config"].items() if key not in _ELSEWHERE}
         asked = [
@@ -31,7 +31,7 @@ def latest(runs: Sequence[Run], steps: Steps) -> tuple[list[Run], list[Run]]:
     return [run for run in runs if id(run) in newest], [run for run in runs if id(run) not in newest]
 
 
-def _finished(run: Run, steps: Steps) -> str:
+def _finished(run: RecordedRun, steps: StepReader) -> str:
     """Return when the last of a run's steps was finished, as ISO 8601 has it."""
     evaluations = [evaluation for entry in run.record["checkpoints"] for evaluation in entry["evaluations"]]
     scores = [f"score/{fingerprint}" for evaluation in evaluations for fingerprint in evaluation["scores"].values()]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-X, Y = "harmful_score", "accuracy"
+from safetax.results.document import Checkpoint, Results
+from safetax.results.metrics import ACCURACY, HARMFUL_SCORE
+
+X, Y = HARMFUL_SCORE, ACCURACY
 
 
 @dataclass(frozen=True)
@@ -38,28 +41,27 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
     return kept
 
 
-def fronts(results: Mapping[str, Any]) -> list[list[Place]]:
-    """Return the front of each model (and way of evaluation) that has curves, by harm.
+def fronts(results: Results) -> list[list[Place]]:
+    """Return the front of each model (and evaluation setting) that has curves, by harm.
 
     The places are the curves' points with both scores, and each LRM once; intervals are not considered.
     """
-    ways = {checkpoint["id"]: way_of(checkpoint) for checkpoint in results["checkpoints"]}
     found: dict[tuple[Any, ...], dict[Any, Place]] = {}
-    for number, curve in enumerate(results["curves"]):
-        for point in curve["points"]:
-            if {X, Y} <= point["scores"].keys():
-                harm, accuracy = (point["scores"][metric]["mean"] for metric in (X, Y))
-                key = (number, point["epochs"]) if point["epochs"] else tuple(point["checkpoints"])
-                place = Place(harm, accuracy, number if point["epochs"] else None, point["epochs"])
-                found.setdefault(ways[point["checkpoints"][0]], {}).setdefault(key, place)
-    return [_of(list(places.values())) for places in found.values()]
+    for number, curve in enumerate(results.curves):
+        for point in curve.points:
+            if {X, Y} <= point.scores.keys():
+                key = (number, point.epochs) if point.epochs else point.checkpoints
+                curve_of = number if point.epochs else None
+                place = Place(point.scores[X].mean, point.scores[Y].mean, curve_of, point.epochs)
+                found.setdefault(setting_of(results.of(point)[0]), {}).setdefault(key, place)
+    return [_front_of(list(places.values())) for places in found.values()]
 
 
-def way_of(checkpoint: Mapping[str, Any]) -> tuple[Any, ...]:
+def setting_of(checkpoint: Checkpoint) -> tuple[Any, ...]:
     """Return what two checkpoints must share for their scores to be compared: the model, and how it was evaluated."""
-    headline = (name for name, benchmark in checkpoint["benchmarks"].items() if benchmark["headline"])
-    return checkpoint["model"], checkpoint["evaluation"], *sorted(headline)
+    headline = (name for name, benchmark in checkpoint.benchmarks.items() if benchmark.headline)
+    return checkpoint.model, checkpoint.evaluation, *sorted(headline)
 
 
-def _of(places: Sequence[Place]) -> list[Place]:
+def _front_of(places: Sequence[Place]) -> list[Place]:
     return [places[number] for number in front([(place.harm, place.accuracy) for place in places])]

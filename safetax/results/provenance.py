@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from safetax.results.costs import training_costs
-from safetax.results.reader import Run, Steps
+from safetax.results.document import Checkpoint, DataSet
+from safetax.results.reader import RecordedRun, StepReader
 
-Document = dict[str, Any]
 
-
-def provenance(runs: Sequence[Run], steps: Steps, checkpoints: Sequence[Mapping[str, Any]]) -> Document:
+def provenance(runs: Sequence[RecordedRun], steps: StepReader, checkpoints: Iterable[Checkpoint]) -> dict[str, Any]:
     """Return the folders of the runs, the provenance of all their steps, and the cost of their trainings."""
     named = [step for run in runs for step in run.record.get("steps", [])]
     for run in runs:
@@ -31,7 +30,7 @@ def provenance(runs: Sequence[Run], steps: Steps, checkpoints: Sequence[Mapping[
     }
 
 
-def data_sets(runs: Sequence[Run], steps: Steps) -> list[Document]:
+def data_sets(runs: Sequence[RecordedRun], steps: StepReader) -> list[DataSet]:
     """Return the data that runs were trained on, or that were prepared alone: step, title and the step's counts."""
     prompts = {
         f"prepare/{evaluation['prompts']}"
@@ -44,5 +43,5 @@ def data_sets(runs: Sequence[Run], steps: Steps) -> list[Document]:
     for step in named & set(steps.ancestry(named)):
         manifest, _ = steps.known(step)
         counts = {key: value for key, value in manifest["summary"].items() if "seconds" not in key}
-        listed.append({"step": step, "title": manifest["title"], "summary": counts})
-    return sorted(listed, key=lambda entry: (entry["title"], entry["step"]))
+        listed.append(DataSet(step, manifest["title"], counts))
+    return sorted(listed, key=lambda entry: (entry.title, entry.step))

@@ -1,4 +1,4 @@
-"""Reads what runs and steps left in outputs folders; a step is read once, whichever runs and folders hold it."""
+"""Reads what runs and steps left in outputs folders; a file is read once, whichever runs and folders hold it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _OUTPUTS = re.compile(r"\+{0,2}runtime\.outputs=")
 
 
 @dataclass(frozen=True)
-class Run:
+class RecordedRun:
     """A run record and the outputs folder it stands in."""
 
     outputs: Path
@@ -62,12 +62,12 @@ def _quoted(path: Path) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def find_runs(directories: Sequence[Path]) -> list[Run]:
+def find_runs(directories: Sequence[Path]) -> list[RecordedRun]:
     """Return the runs of outputs folders, run folders and sweep folders, each run once, ordered by what they are.
 
     Raises UserError for a folder that holds no run, and for a sweep that names a run that is not there.
     """
-    runs: dict[str, Run] = {}
+    runs: dict[str, RecordedRun] = {}
     for directory in map(Path, directories):
         if not directory.is_dir():
             raise UserError(
@@ -84,9 +84,9 @@ def find_runs(directories: Sequence[Path]) -> list[Run]:
     return [runs[key] for key in sorted(runs, key=lambda key: _order(runs[key]))]
 
 
-def _runs_of(directory: Path) -> Iterable[Run]:
+def _runs_of(directory: Path) -> Iterable[RecordedRun]:
     if (directory / "run.json").is_file():
-        yield Run(directory.resolve().parent.parent, _read_record(directory / "run.json", RUN))
+        yield RecordedRun(directory.resolve().parent.parent, _read_record(directory / "run.json", RUN))
     elif (directory / "sweep.json").is_file():
         outputs = directory.resolve().parent.parent
         for name in _read_record(directory / "sweep.json", ("runs",))["runs"]:
@@ -95,10 +95,10 @@ def _runs_of(directory: Path) -> Iterable[Run]:
                 raise UserError(
                     f"The sweep {directory} names the run {name}, but {file} is missing. Run the sweep again."
                 )
-            yield Run(outputs, _read_record(file, RUN))
+            yield RecordedRun(outputs, _read_record(file, RUN))
     else:
         for file in sorted(directory.glob("runs/*/run.json")):
-            yield Run(directory, _read_record(file, RUN))
+            yield RecordedRun(directory, _read_record(file, RUN))
 
 
 def _read_record(file: Path, needed: Collection[str]) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _read_record(file: Path, needed: Collection[str]) -> dict[str, Any]:
     return _whole(file, record, needed)
 
 
-def _order(run: Run) -> tuple[Any, ...]:
+def _order(run: RecordedRun) -> tuple[Any, ...]:
     record = run.record
     return (
         record["model"],
@@ -146,13 +146,14 @@ def _lacking(value: Mapping[str, Any], needed: Collection[str]) -> str:
     return f"it has no {', no '.join(map(repr, missing))}" if missing else ""
 
 
-class Steps:
-    """Finished steps of several outputs folders, looked up as ``kind/fingerprint``."""
+class StepReader:
+    """Reads finished steps of several outputs folders, looked up as ``kind/fingerprint``, each file once."""
 
-    def __init__(self, runs: Iterable[Run]) -> None:
+    def __init__(self, runs: Iterable[RecordedRun]) -> None:
         self._folders = list(dict.fromkeys(run.outputs for run in runs))
         self._manifests: dict[str, dict[str, Any]] = {}
         self._verdicts: dict[str, list[dict[str, Any]]] = {}
+        self._examples: dict[str, list[dict[str, Any]]] = {}
         self._places: dict[str, Path | None] = {}
         self._repeated: dict[str, dict[str, str]] = {}
 
@@ -163,7 +164,7 @@ class Steps:
             self._places[step] = next((place for place in places if (place / "manifest.json").is_file()), None)
         return self._places[step]
 
-    def manifest(self, step: str, run: Run) -> dict[str, Any]:
+    def manifest(self, step: str, run: RecordedRun) -> dict[str, Any]:
         """Return the manifest of a step that ``run`` needs; raises UserError where it is missing."""
         if step not in self._manifests:
             self._manifests[step] = read_json(self._place(step, run) / "manifest.json", INPUTS)
@@ -175,22 +176,28 @@ class Steps:
         assert place is not None, step
         return _whole(place / "manifest.json", self._manifests[step], MANIFEST), place
 
-    def verdicts(self, fingerprint: str, run: Run) -> list[dict[str, Any]]:
+    def verdicts(self, fingerprint: str, run: RecordedRun) -> list[dict[str, Any]]:
         """Return the verdicts of a score step, as plain objects."""
         step = f"score/{fingerprint}"
         if step not in self._verdicts:
             self._verdicts[step] = self._lines(step, "verdicts.jsonl", run, _VERDICT)
         return self._verdicts[step]
 
-    def responses(self, fingerprint: str, run: Run) -> list[dict[str, Any]]:
-        """Return the responses of a generate step, as plain objects."""
+    def responses(self, fingerprint: str, run: RecordedRun) -> list[dict[str, Any]]:
+        """Return the responses of a generate step, as plain objects; read anew each time, since they are large."""
         return self._lines(f"generate/{fingerprint}", "responses.jsonl", run, _RESPONSE)
 
-    def examples(self, fingerprint: str, run: Run) -> list[dict[str, Any]]:
-        """Return the examples of a prepare step, as plain objects."""
-        return self._lines(f"prepare/{fingerprint}", "examples.jsonl", run, _EXAMPLE)
+    def examples(self, fingerprint: str, run: RecordedRun) -> list[dict[str, Any]]:
+        """Return the examples of a prompt set, as plain objects."""
+        if fingerprint not in self._examples:
+            self._examples[fingerprint] = self._lines(f"prepare/{fingerprint}", "examples.jsonl", run, _EXAMPLE)
+        return self._examples[fingerprint]
 
-    def repeated_prompts(self, fingerprint: str, run: Run) -> dict[str, str]:
+    def row_ids(self, step: str, run: RecordedRun) -> list[str]:
+        """Return the ids of a data set's rows, which may be too many to be kept."""
+        return [row["id"] for row in self._lines(step, "examples.jsonl", run, _EXAMPLE)]
+
+    def repeated_prompts(self, fingerprint: str, run: RecordedRun) -> dict[str, str]:
         """Return which rows of a prompt set hold the same prompt (see ``repeated_prompts`` of the scores)."""
         if fingerprint not in self._repeated:
             self._repeated[fingerprint] = repeated_prompts(self.examples(fingerprint, run))
@@ -211,7 +218,7 @@ class Steps:
             pending.extend(entry["step"] for entry in self._manifests[step]["inputs"].values())
         return sorted(known)
 
-    def _place(self, step: str, run: Run) -> Path:
+    def _place(self, step: str, run: RecordedRun) -> Path:
         place = self.find(step)
         if place is None:
             folders = ", ".join(str(folder) for folder in self._folders)
@@ -221,7 +228,7 @@ class Steps:
             )
         return place
 
-    def _lines(self, step: str, name: str, run: Run, needed: Collection[str]) -> list[dict[str, Any]]:
+    def _lines(self, step: str, name: str, run: RecordedRun, needed: Collection[str]) -> list[dict[str, Any]]:
         file = self._place(step, run) / name
         # A file that was cut at the end of a line reads as well as a whole one.
         size = self.manifest(step, run).get("outputs", {}).get(name, {}).get("size")

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from safetax.results.scores import MEASURES, Groups
+from safetax.results.document import BenchmarkAgreement
+from safetax.results.metrics import measured_by
+from safetax.results.scores import Groups
 
 Verdicts = Sequence[Mapping[str, Any]]
 
@@ -26,12 +28,10 @@ class Judged:
     """Rows with the same prompt: they are one prompt to the interval."""
 
 
-def judge_agreement(judged: Iterable[Judged]) -> list[dict[str, Any]]:
+def judge_agreement(judged: Iterable[Judged]) -> tuple[BenchmarkAgreement, ...]:
     """Return for each model, benchmark and field of the verdicts how far the judges agree, beyond chance.
 
-    Returns:
-        what ``agreement`` returns, with ``model``, ``benchmark``, ``metric`` (the score that is made from the field)
-        and the number of ``checkpoints``; fields that fewer than two judges speak of are left out.
+    Fields that fewer than two judges speak of are left out.
     """
     pooled: dict[tuple[str, str, str], list[Judged]] = {}
     for entry in judged:
@@ -39,7 +39,7 @@ def judge_agreement(judged: Iterable[Judged]) -> list[dict[str, Any]]:
     found = []
     for (model, benchmark, measures), entries in sorted(pooled.items()):
         said = _pooled(entries)
-        for metric, field in MEASURES[measures].items():
+        for metric, field in measured_by(measures).items():
             speaking = {
                 judge: verdicts
                 for judge, verdicts in said.items()
@@ -48,9 +48,9 @@ def judge_agreement(judged: Iterable[Judged]) -> list[dict[str, Any]]:
             if len(speaking) > 1:
                 from safetax.results.agreement import agreement
 
-                place = {"model": model, "benchmark": benchmark, "metric": metric}
-                found.append({**place, "checkpoints": len(entries), **agreement(speaking, field)})
-    return found
+                place = {"model": model, "benchmark": benchmark, "metric": metric, "checkpoints": len(entries)}
+                found.append(BenchmarkAgreement(**vars(agreement(speaking, field)), **place))
+    return tuple(found)
 
 
 def _pooled(entries: Iterable[Judged]) -> dict[str, list[dict[str, Any]]]:

@@ -6,28 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from safetax.results.scores import METRICS
-from safetax.statistics import spread
+from safetax.results.curves import point_score
+from safetax.results.document import Checkpoint, PointScore, Results
+from safetax.results.metrics import HEADLINE
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A score of a row: of one seed its value and interval, of several their mean, deviation and range."""
-
-    value: float
-    low: float
-    high: float
-    sd: float | None
-    n: tuple[int, ...]
-
-    @property
-    def exact(self) -> bool:
-        """Whether nothing is estimated: the LRM's tax and gain against itself."""
-        return self.sd is None and self.low == self.high
-
-
-@dataclass(frozen=True)
-class Row:
+class CheckpointRow:
     """A checkpoint, or the same one of several seeds."""
 
     model: str
@@ -36,7 +21,7 @@ class Row:
     variant: str
     epochs: float | None
     seeds: int
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, PointScore]
     responses: int
     truncated: int
     errors: int
@@ -57,63 +42,45 @@ class Row:
         return f"{text} × {self.seeds}" if self.seeds > 1 else text
 
 
-def table_rows(results: Mapping[str, Any]) -> list[Row]:
+def table_rows(results: Results) -> list[CheckpointRow]:
     """Return the rows in the order of the document: base, LRM, then the data sets by epochs."""
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for checkpoint in results["checkpoints"]:
-        key = tuple(checkpoint[part] for part in ("model", "role", "dataset", "variant", "epochs"))
-        groups.setdefault(key, []).append(checkpoint)
+    groups: dict[tuple[Any, ...], list[Checkpoint]] = {}
+    for each in results.checkpoints:
+        groups.setdefault((each.model, each.role, each.dataset, each.variant, each.epochs), []).append(each)
     published = _published(results)
-    return [_row(key, checkpoints, published) for key, checkpoints in groups.items()]
+    return [_row(checkpoints, published.get(checkpoints[0].id, {})) for checkpoints in groups.values()]
 
 
-def _published(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def _published(results: Results) -> dict[str, dict[str, float]]:
     """Return published figures by checkpoint and measure."""
     found: dict[str, dict[str, float]] = {}
-    for listed in results["published"]:
-        for row in listed["rows"]:
-            for ours in row["ours"]:
-                for identity in ours["checkpoints"]:
-                    found.setdefault(identity, {}).update(row["values"])
+    for row in (row for listed in results.published for row in listed.rows):
+        for identity in (identity for ours in row.ours for identity in ours.checkpoints):
+            found.setdefault(identity, {}).update(row.values)
     return found
 
 
-def published_columns(results: Mapping[str, Any]) -> dict[str, str]:
+def published_columns(results: Results) -> dict[str, str]:
     """Return the measures of published figures that the table has columns for, with their names."""
     held = {measure for values in _published(results).values() for measure in values}
-    measures = {key: item["name"] for listed in results["published"] for key, item in listed["measures"].items()}
+    measures = {key: measure.name for listed in results.published for key, measure in listed.measures.items()}
     return {key: name for key, name in measures.items() if key in held}
 
 
-def _row(
-    key: tuple[Any, ...], checkpoints: Sequence[Mapping[str, Any]], published: Mapping[str, Mapping[str, float]]
-) -> Row:
-    model, role, dataset, variant, epochs = key
-    cells = {}
-    for metric in METRICS:
-        found = [checkpoint["scores"][metric] for checkpoint in checkpoints if metric in checkpoint["scores"]]
-        # A mean over the seeds that happen to have a score would be of other seeds than the row says.
-        if len(found) == len(checkpoints):
-            over = spread([score["value"] for score in found])
-            low, high = (over.low, over.high) if len(found) > 1 else (found[0]["low"], found[0]["high"])
-            sd = None if over.sd is None else round(over.sd, 6)
-            cells[metric] = Cell(round(over.mean, 6), low, high, sd, tuple(score["n"] for score in found))
-    benchmarks = [
-        benchmark
-        for checkpoint in checkpoints
-        for benchmark in checkpoint["benchmarks"].values()
-        if benchmark["headline"]
-    ]
-    return Row(
-        model,
-        role,
-        dataset,
-        variant,
-        epochs,
+def _row(checkpoints: Sequence[Checkpoint], published: Mapping[str, float]) -> CheckpointRow:
+    first = checkpoints[0]
+    cells = {metric: point_score([each.scores.get(metric) for each in checkpoints]) for metric in HEADLINE}
+    benchmarks = [held for each in checkpoints for held in each.benchmarks.values() if held.headline]
+    return CheckpointRow(
+        first.model,
+        first.role,
+        first.dataset,
+        first.variant,
+        first.epochs,
         len(checkpoints),
-        cells,
-        responses=sum(benchmark["responses"] for benchmark in benchmarks),
-        truncated=sum(benchmark["truncated"] for benchmark in benchmarks),
-        errors=sum(benchmark["judges"][benchmark["judge"]]["errors"] for benchmark in benchmarks),
-        published=published.get(checkpoints[0]["id"], {}),
+        {metric: cell for metric, cell in cells.items() if cell is not None},
+        responses=sum(benchmark.responses for benchmark in benchmarks),
+        truncated=sum(benchmark.truncated for benchmark in benchmarks),
+        errors=sum(benchmark.judged.errors for benchmark in benchmarks),
+        published=published,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ from safetax.store.step import Step
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from safetax.results.document import Results
 
 REPORT_VERSION = 5
 """Raised when the report begins to show something else for the same results."""
@@ -75,32 +77,30 @@ def _tell_errors(store: Store, steps: Sequence[Step], console: Console) -> None:
 
 
 def _report(target: Path, folders: list[Path], outputs: Path, config: Config, sweep: bool, console: Console) -> None:
-    from safetax.results.collect import collect, write_results
+    from safetax.results.collect import collect
+    from safetax.results.document import to_json
 
-    results = collect([target])
-    digest = digest_of([REPORT_VERSION, results.document, results.provenance])
+    collected = collect([target])
+    digest = digest_of([REPORT_VERSION, to_json(collected.results), collected.provenance])
     if (read_json(target / "report.json") or {}).get("digest") != digest or not (target / "report.html").is_file():
-        from safetax.report.build import build_report
+        from safetax.report.build import build_report, write_run_results
 
-        build_report([target], target)
+        build_report(collected, target)
         if sweep:
-            for folder in folders:
-                write_results(collect([folder]), folder)
+            write_run_results(collected)
         write_json(target / "report.json", {"digest": digest})
     if config.tracking == "mlflow":
-        _track(folders, outputs, target if sweep else None, results.document, console)
+        _track(folders, outputs, target if sweep else None, collected.results, console)
     from safetax.report.tables import terminal_table
 
-    console.print(terminal_table(results.document))
+    console.print(terminal_table(collected.results))
     if config.note:
         say(console, config.note)
     say(console, f"Report:  {shown(target / 'report.html')}")
     say(console, f"Results: {shown(target / 'results.json')}")
 
 
-def _track(
-    folders: list[Path], outputs: Path, sweep: Path | None, results: Mapping[str, Any], console: Console
-) -> None:
+def _track(folders: list[Path], outputs: Path, sweep: Path | None, results: Results, console: Console) -> None:
     """Write the runs to MLflow; a failure there is said, and loses nothing."""
     try:
         from safetax.report.mlflow.tracking import track

@@ -202,28 +202,28 @@ def test_a_model_that_is_the_lrm_itself_is_named_in_the_merge() -> None:
 @pytest.mark.slow
 def test_a_sweep_of_the_lab_trains_once(copied_lab: Path) -> None:
     before = {path.name for path in copied_lab.glob("train/*")}
-    document = collect([copied_lab]).document
+    document = collect([copied_lab]).results
     run_lab(copied_lab, "interpolation=0,0.5,1", "runtime.workers=2", "runtime.keep=evaluated", sweep=True)
     assert {path.name for path in copied_lab.glob("train/*")} == before
     [sweep] = copied_lab.glob("sweeps/*")
-    mixed = collect([sweep]).document
-    aligned = [entry for entry in mixed["checkpoints"] if entry["role"] == "aligned"]
-    assert [entry["variant"] for entry in aligned] == [f"interpolation={share}" for share in ("0.0", "0.5", "1.0")]
-    assert {entry["epochs"] for entry in aligned} == {1.0}
-    [plain] = [entry for entry in document["checkpoints"] if entry["role"] == "aligned"]
-    lrm = next(entry for entry in document["checkpoints"] if entry["role"] == "lrm")
-    assert aligned[2]["scores"] == plain["scores"], "with all of the alignment it is the aligned model"
+    mixed = collect([sweep]).results
+    aligned = [entry for entry in mixed.checkpoints if entry.role == "aligned"]
+    assert [entry.variant for entry in aligned] == [f"interpolation={share}" for share in ("0.0", "0.5", "1.0")]
+    assert {entry.epochs for entry in aligned} == {1.0}
+    [plain] = [entry for entry in document.checkpoints if entry.role == "aligned"]
+    lrm = next(entry for entry in document.checkpoints if entry.role == "lrm")
+    assert aligned[2].scores == plain.scores, "with all of the alignment it is the aligned model"
     for metric in ("accuracy", "harmful_score", "over_refusal"):
-        assert aligned[0]["scores"][metric] == lrm["scores"][metric], "with none of it it is the LRM"
-    together = collect([copied_lab]).document["checkpoints"]
-    assert [entry["variant"] for entry in together if entry["role"] == "aligned"].count("") == 1
+        assert aligned[0].scores[metric] == lrm.scores[metric], "with none of it it is the LRM"
+    together = collect([copied_lab]).results.checkpoints
+    assert [entry.variant for entry in together if entry.role == "aligned"].count("") == 1
     kept = {path.parts[-3] for path in copied_lab.glob("*/*/model/*.safetensors")}
-    assert kept >= {entry["weights"] for entry in aligned}, "what was evaluated stays"
-    assert plain["weights"] not in kept, "in this sweep the aligned model itself was not evaluated"
+    assert kept >= {entry.weights for entry in aligned}, "what was evaluated stays"
+    assert plain.weights not in kept, "in this sweep the aligned model itself was not evaluated"
     costs = read_json(sweep / "provenance.json")
     assert costs is not None
     listed = [(entry["role"], entry["variant"], entry["step"]) for entry in costs["training"]]
-    assert listed.count(("aligned", "", f"train/{plain['weights']}")) == 1 and len(listed) == 3
+    assert listed.count(("aligned", "", f"train/{plain.weights}")) == 1 and len(listed) == 3
     assert "0 steps executed" in run_lab(copied_lab, "interpolation=0.5", "runtime.keep=evaluated")
     record = json.loads(next(copied_lab.glob("runs/*-i0.5-*/run.json")).read_text())
     assert record["checkpoints"][-1]["step"].startswith("merge/")

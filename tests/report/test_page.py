@@ -15,12 +15,14 @@ import pytest
 
 from safetax.config.flat import leaves
 from safetax.errors import UserError
+from safetax.formatting import interval, number
 from safetax.report import samples
 from safetax.report.headline import verdict
-from safetax.report.page import embed, interval, number, write_page
+from safetax.report.page import embed, write_page
 from safetax.report.plots import draw_plots
-from safetax.results.collect import collect
+from safetax.results.collect import Collected, collect
 from safetax.results.record import shared_and_own
+from safetax.statistics import Estimate
 from tests.support.synthetic import HTML_ANSWER, make_outputs
 from tests.support.synthetic_methods import category_outputs
 
@@ -32,7 +34,7 @@ HOSTILE = "</script><script>document.title='escaped'</script><img src=x onerror=
 @dataclass
 class Made:
     outputs: Path
-    results: Any
+    collected: Collected
     figures: Path
     page: Path
 
@@ -63,10 +65,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         values = json.loads(record.read_text())
         values["config"]["alignment"]["note"] = HOSTILE
         record.write_text(json.dumps(values))
-    results = collect([outputs]).document
-    draw_plots(results, folder / "figures")
-    page = write_page(results, [outputs], folder / "figures", folder / "report.html")
-    return Made(outputs, results, folder / "figures", page)
+    collected = collect([outputs])
+    draw_plots(collected.results, folder / "figures")
+    page = write_page(collected, folder / "figures", folder / "report.html")
+    return Made(outputs, collected, folder / "figures", page)
 
 
 @dataclass
@@ -330,8 +332,8 @@ def test_headings_are_in_order_and_controls_have_names(opened: Callable[..., Ope
 @browser_test
 def test_methods_and_categories_fit_a_phone_and_are_told_without_colour(chromium: Any, tmp_path: Path) -> None:
     outputs = category_outputs(tmp_path / "outputs", prompts=20)
-    results = collect([outputs]).document
-    written = write_page(results, [outputs], tmp_path / "none", tmp_path / "report.html")
+    collected = collect([outputs])
+    written = write_page(collected, tmp_path / "none", tmp_path / "report.html")
     context = chromium.new_context(viewport={"width": 360, "height": 740})
     page = context.new_page()
     complaints: list[str] = []
@@ -354,14 +356,14 @@ def test_methods_and_categories_fit_a_phone_and_are_told_without_colour(chromium
 def test_the_page_says_what_it_must(made: Made) -> None:
     text = made.page.read_text(encoding="utf-8")
     assert "These numbers come from the lab." in text
-    tax = made.results["curves"][0]["points"][-1]["scores"]["safety_tax"]
-    assert f"{number(tax['mean'])} points lower" in text
+    tax = made.collected.results.curves[0].points[-1].scores["safety_tax"]
+    assert f"{number(tax.mean)} points lower" in text
     assert interval(tax) in text
     assert "at most 40 of each checkpoint’s responses" in text
     assert "mean of 2 seeds" in text
     assert "intervals at 95&nbsp;%." in text
     assert not re.search(r"\d % interval", text)
-    for step in {step for c in made.results["checkpoints"] for step in [f"train/{c['id']}"]}:
+    for step in {f"train/{checkpoint.id}" for checkpoint in made.collected.results.checkpoints}:
         assert step in text
     assert "synthetic" not in text.replace("synthetic.py", ""), "the name of a host"
     assert str(made.outputs) not in text
@@ -370,15 +372,15 @@ def test_the_page_says_what_it_must(made: Made) -> None:
 
 
 def test_the_page_is_the_same_when_written_again(made: Made, tmp_path: Path) -> None:
-    again = write_page(made.results, [made.outputs], made.figures, tmp_path / "below" / "report.html")
+    again = write_page(made.collected, made.figures, tmp_path / "below" / "report.html")
     assert again.read_bytes() == made.page.read_bytes()
     assert [path.name for path in again.parent.iterdir()] == ["report.html"]
 
 
 def test_without_alignment_and_figures_there_is_still_a_page(tmp_path: Path) -> None:
     outputs = make_outputs(tmp_path / "outputs", [], [0.0], [0], prompts=5)
-    results = collect([outputs]).document
-    text = write_page(results, [outputs], tmp_path / "none", tmp_path / "report.html").read_text()
+    collected = collect([outputs])
+    text = write_page(collected, tmp_path / "none", tmp_path / "report.html").read_text()
     assert "There is no tax to report" in text
     assert "<figure" not in text
 
@@ -388,35 +390,35 @@ def test_several_output_folders_make_one_page(tmp_path: Path) -> None:
         make_outputs(tmp_path / "a", ["safechain"], [1.0], [0], prompts=5),
         make_outputs(tmp_path / "b", ["safechain"], [1.0], [0], prompts=5, model="<other>"),
     ]
-    results = collect(folders).document
-    text = write_page(results, folders, tmp_path, tmp_path / "report.html").read_text()
+    collected = collect(folders)
+    text = write_page(collected, tmp_path, tmp_path / "report.html").read_text()
     assert "&lt;other&gt;" in text
     assert "<other>" not in text
 
 
 def test_missing_responses_are_named(tmp_path: Path) -> None:
     outputs = make_outputs(tmp_path / "outputs", [], [0.0], [0], prompts=5)
-    results = collect([outputs]).document
+    collected = collect([outputs])
     gone = next((outputs / "generate").iterdir())
     (gone / "responses.jsonl").unlink()
     with pytest.raises(UserError, match=gone.name):
-        write_page(results, [outputs], tmp_path, tmp_path / "report.html")
+        write_page(collected, tmp_path, tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
 
 
 def test_samples_are_spread_over_labels_and_a_smaller_choice_begins_a_larger_one() -> None:
     labels = {(f"p{i}", 0): "common" if i < 97 else "rare" for i in range(100)}
-    forty = samples.spread(labels, 40, "benchmark")
+    forty = samples.stratified_choice(labels, 40, "benchmark")
     assert len(set(forty)) == 40
     assert sum(labels[key] == "rare" for key in forty) == 3
-    assert samples.spread(labels, 10, "benchmark") == forty[:10]
-    assert samples.spread(dict(reversed(labels.items())), 40, "benchmark") == forty
-    assert samples.spread(labels, 40, "other") != forty
+    assert samples.stratified_choice(labels, 10, "benchmark") == forty[:10]
+    assert samples.stratified_choice(dict(reversed(labels.items())), 40, "benchmark") == forty
+    assert samples.stratified_choice(labels, 40, "other") != forty
 
 
 def test_the_size_of_the_samples_is_bounded(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samples, "LARGEST", 100_000)
-    text = write_page(made.results, [made.outputs], made.figures, made.page.with_name("small.html")).read_text()
+    text = write_page(made.collected, made.figures, made.page.with_name("small.html")).read_text()
     data = json.loads(text.split('id="data">')[1].split("</script>")[0])
     assert data["most"] < 40
     assert f"at most {data['most']} of each" in text
@@ -443,12 +445,10 @@ def test_embedded_json_holds_nothing_that_html_or_javascript_would_read() -> Non
 def test_numbers_and_verdicts() -> None:
     assert number(-0.04) == "0.0"
     assert number(-3.14) == "−3.1"
-    assert interval({"low": -1.0, "high": 2.0}) == "−1.0 to 2.0"
-    assert interval({"low": None, "high": None}) == "–"
-    assert verdict({"low": 0.1, "high": 2}) == "cost"
-    assert verdict({"low": -2, "high": -0.1}) == "gained"
-    assert verdict({"low": 0.0, "high": 2}) == "unclear"
-    assert verdict({"low": None, "high": None}) == "unclear"
+    assert interval(Estimate(0.5, -1.0, 2.0)) == "−1.0 to 2.0"
+    assert verdict(Estimate(1.0, 0.1, 2.0)) == "cost"
+    assert verdict(Estimate(-1.0, -2.0, -0.1)) == "gained"
+    assert verdict(Estimate(1.0, 0.0, 2.0)) == "unclear"
 
 
 def test_settings_are_split_into_shared_and_own() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from safetax.results.agreement import agreement, alpha, kappa
+from safetax.results.document import PairAgreement
 
 RELIABILITY = (
     (1, 1, None, 1),
@@ -77,19 +78,21 @@ def test_agreement_of_three_judges_with_gaps_and_errors() -> None:
     three = verdicts([True, False, False, False, True, True] * 20)
     two[0]["error"] = "no answer"
     found = agreement({"a": one, "b": two, "c": three}, "harmful")
-    assert found["judges"] == ["a", "b", "c"] and found["prompts"] == 120
-    assert set(found["pairs"]) == {"a / b", "a / c", "b / c"}
-    assert found["pairs"]["a / b"]["n"] == 99 and found["pairs"]["a / b"]["agree"] == pytest.approx(79 / 99)
+    assert found.judges == ("a", "b", "c") and found.prompts == 120
+    assert set(found.pairs) == {"a / b", "a / c", "b / c"}
+    assert found.pairs["a / b"].n == 99 and found.pairs["a / b"].agree == pytest.approx(79 / 99)
     both = [(x["harmful"], y["harmful"]) for x, y in zip(one[1:], two[1:], strict=True)]
     expected = kappa([pair[0] for pair in both], [pair[1] for pair in both])
-    assert found["pairs"]["a / b"]["kappa"]["value"] == pytest.approx(expected)
+    agreed = found.pairs["a / b"].kappa
+    assert agreed is not None and found.alpha is not None
+    assert agreed.value == pytest.approx(expected)
     units = [
         (x["harmful"], None if y["error"] else y["harmful"], z["harmful"])
         for x, y, z in zip(one, two, three, strict=True)
     ]
-    assert found["alpha"]["value"] == pytest.approx(alpha(units))
-    for part in (found["alpha"], found["pairs"]["a / b"]["kappa"]):
-        assert part["low"] < part["value"] < part["high"]
+    assert found.alpha.value == pytest.approx(alpha(units))
+    for part in (found.alpha, agreed):
+        assert part.low < part.value < part.high
     assert found == agreement({"a": one, "b": two, "c": three}, "harmful")
 
 
@@ -98,17 +101,15 @@ def test_repeats_of_a_prompt_are_resampled_together() -> None:
     draw = random.Random(1)
     one = [draw.random() < 0.5 for _ in range(40)]
     two = [label if draw.random() < 0.8 else not label for label in one]
-    once = agreement({"a": verdicts(one), "b": verdicts(two)}, "harmful")["pairs"]["a / b"]["kappa"]
+    once = agreement({"a": verdicts(one), "b": verdicts(two)}, "harmful").pairs["a / b"].kappa
     tenfold = [[label for label in labels for _ in range(10)] for labels in (one, two)]
-    often = agreement({"a": verdicts(tenfold[0], 10), "b": verdicts(tenfold[1], 10)}, "harmful")["pairs"]["a / b"][
-        "kappa"
-    ]
-    assert often["value"] == pytest.approx(once["value"])
-    assert often["high"] - often["low"] == pytest.approx(once["high"] - once["low"], rel=0.05)
+    often = agreement({"a": verdicts(tenfold[0], 10), "b": verdicts(tenfold[1], 10)}, "harmful").pairs["a / b"].kappa
+    assert once is not None and often is not None and often.value == pytest.approx(once.value)
+    assert often.high - often.low == pytest.approx(once.high - once.low, rel=0.05)
 
 
 def test_what_is_not_defined_is_none() -> None:
     found = agreement({"a": verdicts([True] * 5), "b": verdicts([True] * 5)}, "harmful")
-    assert found["alpha"] is None and found["pairs"]["a / b"] == {"n": 5, "agree": 1.0, "kappa": None}
+    assert found.alpha is None and found.pairs["a / b"] == PairAgreement(5, 1.0, None)
     none = agreement({"a": verdicts([None] * 5), "b": verdicts([True] * 5)}, "harmful")
-    assert none["prompts"] == 0 and none["pairs"]["a / b"]["agree"] is None
+    assert none.prompts == 0 and none.pairs["a / b"].agree is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from safetax.plan.table import stage_lines
 from safetax.records import Example, write_records
 from safetax.results.alignment_data import data_of, perplexity_texts
 from safetax.results.collect import collect
-from safetax.results.reader import Run as Written
-from safetax.results.reader import Steps
+from safetax.results.document import AlignmentData, Checkpoint
+from safetax.results.reader import RecordedRun, StepReader
 from safetax.run.slurm.jobs import jobs_of
 from safetax.store.manifest import MANIFEST
 from safetax.store.step import Step
@@ -143,9 +144,14 @@ def outputs(measured_lab: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(measured_lab, tmp_path / "outputs"))
 
 
-def aligned(folder: Path) -> dict[str, Any]:
-    [found] = [entry for entry in collect([folder]).document["checkpoints"] if entry["role"] == "aligned"]
+def aligned(folder: Path) -> Checkpoint:
+    [found] = [entry for entry in collect([folder]).results.checkpoints if entry.role == "aligned"]
     return found
+
+
+def data_in(checkpoint: Checkpoint) -> AlignmentData:
+    assert checkpoint.data is not None
+    return checkpoint.data
 
 
 def edit(path: Path, **values: Any) -> None:
@@ -158,12 +164,14 @@ def test_a_checkpoint_has_its_data_and_their_shift(measured_lab: Path) -> None:
     found = aligned(measured_lab)
     [step] = measured_lab.glob("perplexity/*")
     summary = json.loads((step / MANIFEST).read_text())["summary"]
-    assert found["shift"]["before"] is None
-    for part in ("all", "thinking", "answer"):
-        assert found["shift"]["after"][part] == pytest.approx(summary[part], abs=1e-6)
-    data = found["data"]
-    assert data["step"].startswith("prepare/") and data["examples"] == data["distinct"] == 64
-    assert data["draw"] is None and data["fallback"] is None and found["method"] is None
+    assert found.shift is not None and found.shift.before is None
+    known = found.perplexities("after")
+    assert {part: vars(known[part]) for part in ("all", "thinking", "answer")} == {
+        part: pytest.approx(summary[part], abs=1e-6) for part in known
+    }
+    data = data_in(found)
+    assert data.step.startswith("prepare/") and data.examples == data.distinct == 64
+    assert data.draw is None and data.fallback is None and found.method is None
     lines = [json.loads(line) for line in (step / "perplexity.jsonl").read_text().splitlines()]
     assert len(lines) == 64 and sum(line["all"]["tokens"] for line in lines) == summary["all"]["tokens"]
     assert "0 steps executed" in run_lab(measured_lab, "shift=true")
@@ -174,32 +182,32 @@ def test_the_run_without_a_measure_takes_it_from_the_one_with(measured_lab: Path
     runs = sorted(measured_lab.glob("runs/*-direct_refusal-*"))
     assert len(runs) == 2
     plain = next(each for each in runs if "perplexity/" not in (each / "run.json").read_text())
-    assert aligned(plain)["shift"] is None and aligned(plain)["data"]["examples"] == 64
-    assert aligned(measured_lab)["shift"] is not None
-    assert aligned(measured_lab)["variant"] == "", "a measure makes no other model"
+    assert aligned(plain).shift is None and data_in(aligned(plain)).examples == 64
+    assert aligned(measured_lab).shift is not None
+    assert aligned(measured_lab).variant == "", "a measure makes no other model"
 
 
 def test_fallback_distinct_and_draw_are_what_the_data_step_says(outputs: Path) -> None:
-    manifest = outputs / aligned(outputs)["data"]["step"] / MANIFEST
+    manifest = outputs / data_in(aligned(outputs)).step / MANIFEST
     fallback = {"rows": 70, "fallen_back": 20, "dropped": 6, "reasons": {"its answer is empty": 20}}
     edit(manifest, fallback=fallback, distinct=10, draw=3)
-    data = aligned(outputs)["data"]
-    assert (data["examples"], data["distinct"], data["draw"]) == (64, 10, 3)
-    found = data["fallback"]
-    assert (found["kept"], found["dropped"], found["n"]) == (14, 6, 70)
-    assert found["rate"] == pytest.approx(100 * 20 / 70, abs=1e-6)
-    assert 0 < found["low"] < found["rate"] < found["high"] < 100
+    data = data_in(aligned(outputs))
+    assert (data.examples, data.distinct, data.draw) == (64, 10, 3)
+    found = data.fallback
+    assert found is not None and (found.kept, found.dropped, found.n) == (14, 6, 70)
+    assert found.rate == pytest.approx(100 * 20 / 70, abs=1e-6)
+    assert 0 < found.low < found.rate < found.high < 100
 
 
 def test_data_that_are_a_part_of_refined_ones_have_their_fallback(outputs: Path) -> None:
-    key = aligned(outputs)["data"]["step"]
+    key = data_in(aligned(outputs)).step
     source = next(path for path in outputs.glob("prepare/*") if f"prepare/{path.name}" != key)
     edit(source / MANIFEST, fallback={"rows": 8, "fallen_back": 2, "dropped": 0, "reasons": {}})
     document = json.loads((outputs / key / MANIFEST).read_text())
     document["inputs"] = {"source": {"step": f"prepare/{source.name}", "outputs": "0"}}
     (outputs / key / MANIFEST).write_text(json.dumps(document))
-    found = aligned(outputs)["data"]["fallback"]
-    assert (found["kept"], found["n"], found["rate"]) == (2, 8, 25.0)
+    found = data_in(aligned(outputs)).fallback
+    assert found is not None and (found.kept, found.n, found.rate) == (2, 8, 25.0)
 
 
 def put(outputs: Path, name: str, ids: list[str], inputs: dict[str, str], **summary: Any) -> str:
@@ -214,28 +222,28 @@ def put(outputs: Path, name: str, ids: list[str], inputs: dict[str, str], **summ
 
 
 def test_repetitions_and_draws_within_data_are_known(tmp_path: Path) -> None:
-    def known(step: str) -> tuple[int, int | None, list[int]]:
-        own = Written(tmp_path, {"name": "run"})
-        data = data_of(step, own, Steps([own]))
-        return data["distinct"], data["draw"], data["draws"]
+    def known(step: str) -> tuple[int, int | None, tuple[int, ...]]:
+        own = RecordedRun(tmp_path, {"name": "run"})
+        data = data_of(step, own, StepReader([own]))
+        return data.distinct, data.draw, data.draws
 
     again = ["a", "b", "c", "a-again1", "b-again1", "c-again1", "a-again2", "b-again2"]
-    assert known(put(tmp_path, "few", again, {}, distinct=3, draw=2)) == (3, 2, [2])
+    assert known(put(tmp_path, "few", again, {}, distinct=3, draw=2)) == (3, 2, (2,))
     replayed = [*(f"safety-{name}" for name in again), *(f"reasoning-r{n}" for n in range(4))]
     put(tmp_path, "traces", [f"r{n}" for n in range(9)], {})
     both = {"parts.safety": "few", "parts.reasoning": "traces"}
-    assert known(put(tmp_path, "replay", replayed, both)) == (7, 2, [2])
+    assert known(put(tmp_path, "replay", replayed, both)) == (7, 2, (2,))
     part = [*replayed[4:7], *replayed[-4:]]
-    assert known(put(tmp_path, "part", part, both)) == (7, 2, [2]), "of a part those whose originals are left out, too"
+    assert known(put(tmp_path, "part", part, both)) == (7, 2, (2,)), "of a part those whose originals are left out, too"
     put(tmp_path, "prompts", again, {"source": "few"})
-    assert known(put(tmp_path, "dgr", again[:7], {"source": "few", "prompts": "prompts"})) == (3, 2, [2])
+    assert known(put(tmp_path, "dgr", again[:7], {"source": "few", "prompts": "prompts"})) == (3, 2, (2,))
     outer = [*again[1:5], "c-again1", "b-again1"]
-    assert known(put(tmp_path, "outer", outer, {"source": "few"}, distinct=4, draw=1)) == (3, 1, [1, 2])
+    assert known(put(tmp_path, "outer", outer, {"source": "few"}, distinct=4, draw=1)) == (3, 1, (1, 2))
     put(tmp_path, "other", ["r1", "r2"], {}, distinct=2, draw=0)
     two = {"parts.safety": "few", "parts.reasoning": "other"}
     mixed = [*replayed[:8], "reasoning-r1", "reasoning-r2"]
-    assert known(put(tmp_path, "two", mixed, two)) == (5, None, [0, 2]), "no one number names both draws"
-    assert known(put(tmp_path, "plain", ["r1"], {"source": "other"}, distinct=1, draw=None)) == (1, 0, [0])
+    assert known(put(tmp_path, "two", mixed, two)) == (5, None, (0, 2)), "no one number names both draws"
+    assert known(put(tmp_path, "plain", ["r1"], {"source": "other"}, distinct=1, draw=None)) == (1, 0, (0,))
 
 
 def test_records_of_before_give_results_without(outputs: Path) -> None:
@@ -249,10 +257,8 @@ def test_records_of_before_give_results_without(outputs: Path) -> None:
             record["config"].pop(key, None)
         path.write_text(json.dumps(record))
     after = aligned(outputs)
-    assert after["data"] is None and after["shift"] is None and after["method"] is None
-    assert {key: value for key, value in after.items() if key not in ("data", "shift")} == {
-        key: value for key, value in before.items() if key not in ("data", "shift")
-    }
+    assert after.data is None and after.shift is None and after.method is None
+    assert after == replace(before, data=None, shift=None)
 
 
 @pytest.mark.slow
@@ -263,20 +269,21 @@ def test_old_and_new_records_of_one_method_make_one_curve(outputs: Path) -> None
     del record["config"]["interpolation"]
     old.write_text(json.dumps(record))
     run_lab(outputs, "seed=1")
-    document = collect([outputs]).document
-    assert [curve["label"] for curve in document["curves"]] == ["direct_refusal"]
+    document = collect([outputs]).results
+    assert [curve.label for curve in document.curves] == ["direct_refusal"]
 
 
 def test_data_alone_say_their_shift_in_the_results(outputs: Path) -> None:
     printed = run_lab(outputs, "stage=prepare", "shift=true")
     assert "0 steps executed" in printed
     [folder] = outputs.glob("runs/*-prepare-*")
-    document = collect([folder]).document
-    assert document["checkpoints"] == []
-    [entry] = [entry for entry in document["data"] if "shift" in entry]
-    assert entry["title"] == "data direct_refusal"
-    [measure] = entry["shift"]
-    assert measure["step"].startswith("perplexity/") and measure["all"]["tokens"] > measure["answer"]["tokens"]
-    assert aligned(outputs)["shift"]["after"]["all"] == measure["all"]
+    document = collect([folder]).results
+    assert document.checkpoints == ()
+    [entry] = [entry for entry in document.data if entry.shift]
+    assert entry.title == "data direct_refusal"
+    [measure] = entry.shift
+    assert measure.step.startswith("perplexity/") and measure.answer is not None
+    assert measure.all.tokens > measure.answer.tokens
+    assert aligned(outputs).perplexity() == measure.all
     [value] = perplexity_texts(entry)
     assert value in printed and value in (folder / "report.html").read_text(encoding="utf-8")

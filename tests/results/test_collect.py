@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,16 @@ import pytest
 from safetax.errors import UserError
 from safetax.records import Verdict, read_records, write_records
 from safetax.report.__main__ import main
-from safetax.report.build import build_report
+from safetax.report.build import build_report, write_run_results
 from safetax.report.plots import draw_plots, wanted_plots
 from safetax.report.plots.captions import describe
-from safetax.report.tables import csv_table, latex_table, markdown_table, table_rows, terminal_table
+from safetax.report.tables import latex_table, markdown_table, terminal_table, write_tables
 from safetax.results.collect import collect, write_results
-from safetax.results.reader import Run, read_json
+from safetax.results.document import Checkpoint, JudgeScores
+from safetax.results.reader import RecordedRun, read_json
+from safetax.results.table_rows import table_rows
 from safetax.results.variants import variants
+from tests.support.documents import checkpoint_of, edited
 from tests.support.synthetic import DATASETS, make_outputs
 
 Change = Callable[[dict[str, Any]], None]
@@ -65,80 +69,73 @@ def _keep_size(file: Path) -> None:
     _edit(file.with_name("manifest.json"), lambda manifest: manifest["outputs"][file.name].update(size=size))
 
 
-def _checkpoint(document: dict[str, Any], **wanted: Any) -> dict[str, Any]:
-    (found,) = [c for c in document["checkpoints"] if all(c[key] == value for key, value in wanted.items())]
-    return found
-
-
-def _verdicts(outputs: Path, checkpoint: dict[str, Any], benchmark: str) -> list[Verdict]:
-    entry = checkpoint["benchmarks"][benchmark]
-    return read_records(outputs / "score" / entry["steps"]["scores"][entry["judge"]] / "verdicts.jsonl", Verdict)
+def _verdicts(outputs: Path, checkpoint: Checkpoint, benchmark: str) -> list[Verdict]:
+    entry = checkpoint.benchmarks[benchmark]
+    return read_records(outputs / "score" / entry.steps.scores[entry.judge] / "verdicts.jsonl", Verdict)
 
 
 def test_scores_are_shares_of_the_verdicts_that_are_no_errors(one_seed: Path) -> None:
-    document = collect([one_seed]).document
-    aligned = _checkpoint(document, dataset="direct_refusal", epochs=1.0)
+    document = collect([one_seed]).results
+    aligned = checkpoint_of(document, dataset="direct_refusal", epochs=1.0)
     counted = [v for v in _verdicts(one_seed, aligned, "lab_harmful") if v.error is None]
-    score = aligned["scores"]["harmful_score"]
-    assert len(counted) == 59 and (score["n"], score["errors"]) == (59, 1)
-    assert score["value"] == pytest.approx(100 * sum(bool(v.harmful) for v in counted) / 59, abs=1e-5)
-    assert score["interval"] == "wilson" and score["low"] < score["value"] < score["high"]
+    score = aligned.scores["harmful_score"]
+    assert len(counted) == 59 and (score.n, score.errors) == (59, 1)
+    assert score.value == pytest.approx(100 * sum(bool(v.harmful) for v in counted) / 59, abs=1e-5)
+    assert score.interval == "wilson" and score.low < score.value < score.high
     benign = [v for v in _verdicts(one_seed, aligned, "lab_benign") if v.error is None]
-    assert aligned["scores"]["over_refusal"]["value"] == pytest.approx(
+    assert aligned.scores["over_refusal"].value == pytest.approx(
         100 * sum(bool(v.refused) for v in benign) / 59, abs=1e-5
     )
-    assert aligned["scores"]["help"]["value"] == pytest.approx(
-        100 * sum(bool(v.correct) for v in benign) / 59, abs=1e-5
-    )
+    assert aligned.scores["help"].value == pytest.approx(100 * sum(bool(v.correct) for v in benign) / 59, abs=1e-5)
 
 
 def test_tax_and_gain_are_what_the_reported_scores_differ_by(one_seed: Path) -> None:
-    document = collect([one_seed]).document
-    lrm = _checkpoint(document, role="lrm")["scores"]
-    for checkpoint in document["checkpoints"]:
-        scores = checkpoint["scores"]
-        if checkpoint["role"] == "aligned":
+    document = collect([one_seed]).results
+    lrm = checkpoint_of(document, role="lrm").scores
+    for checkpoint in document.checkpoints:
+        scores = checkpoint.scores
+        if checkpoint.role == "aligned":
             for name, metric in [("safety_tax", "accuracy"), ("safety_gain", "harmful_score")]:
-                assert scores[name]["value"] == pytest.approx(lrm[metric]["value"] - scores[metric]["value"], abs=1e-5)
-                assert scores[name]["low"] <= scores[name]["value"] <= scores[name]["high"]
-    assert lrm["safety_tax"]["value"] == lrm["safety_tax"]["low"] == lrm["safety_tax"]["high"] == 0.0
-    assert "safety_tax" not in _checkpoint(document, role="base")["scores"]
+                assert scores[name].value == pytest.approx(lrm[metric].value - scores[metric].value, abs=1e-5)
+                assert scores[name].low <= scores[name].value <= scores[name].high
+    assert lrm["safety_tax"].value == lrm["safety_tax"].low == lrm["safety_tax"].high == 0.0
+    assert "safety_tax" not in checkpoint_of(document, role="base").scores
 
 
 def test_what_is_no_headline_stands_by_its_benchmark_alone(one_seed: Path) -> None:
-    lrm = _checkpoint(collect([one_seed]).document, role="lrm")
-    quiet = lrm["benchmarks"]["lab_reasoning_no_thinking"]
-    assert quiet["judges"]["lm_eval"]["scores"]["accuracy"]["value"] < 50 < lrm["scores"]["accuracy"]["value"]
-    assert lrm["benchmarks"]["lab_harmful"]["judge"] == "lab_rules"
-    assert set(lrm["benchmarks"]["lab_harmful"]["judges"]) == {"lab_rules", "keywords"}
+    lrm = checkpoint_of(collect([one_seed]).results, role="lrm")
+    quiet = lrm.benchmarks["lab_reasoning_no_thinking"]
+    assert quiet.judges["lm_eval"].scores["accuracy"].value < 50 < lrm.scores["accuracy"].value
+    assert lrm.benchmarks["lab_harmful"].judge == "lab_rules"
+    assert set(lrm.benchmarks["lab_harmful"].judges) == {"lab_rules", "keywords"}
 
 
 def test_a_shared_checkpoint_occurs_once_and_the_lrm_begins_every_curve(one_seed: Path) -> None:
-    document = collect([one_seed]).document
-    assert [c["role"] for c in document["checkpoints"]] == ["base", "lrm"] + ["aligned"] * 4
-    assert [curve["label"] for curve in document["curves"]] == ["direct_refusal", "safechain"]
-    lrm = _checkpoint(document, role="lrm")["id"]
-    for curve in document["curves"]:
-        assert [point["epochs"] for point in curve["points"]] == [0.0, 1.0, 5.0]
-        assert curve["points"][0]["checkpoints"] == [lrm]
-        assert {point["bars"] for point in curve["points"]} == {"interval"}
+    document = collect([one_seed]).results
+    assert [c.role for c in document.checkpoints] == ["base", "lrm"] + ["aligned"] * 4
+    assert [curve.label for curve in document.curves] == ["direct_refusal", "safechain"]
+    lrm = checkpoint_of(document, role="lrm").id
+    for curve in document.curves:
+        assert [point.epochs for point in curve.points] == [0.0, 1.0, 5.0]
+        assert curve.points[0].checkpoints == (lrm,)
+        assert {point.bars for point in curve.points} == {"interval"}
 
 
 def test_over_seeds_there_are_mean_and_spread_and_no_pooled_prompts(three_seeds: Path) -> None:
-    document = collect([three_seeds]).document
-    point = document["curves"][0]["points"][1]
-    assert point["seeds"] == [[0, 0], [1, 1], [2, 2]] and point["bars"] == "seeds"
-    for metric, score in point["scores"].items():
-        assert score["mean"] == pytest.approx(sum(score["values"]) / 3, abs=1e-5), metric
-        assert (score["low"], score["high"]) == (min(score["values"]), max(score["values"]))
-        assert len(score["n"]) == 3 and max(score["n"]) <= 60
+    document = collect([three_seeds]).results
+    point = document.curves[0].points[1]
+    assert point.seeds == ((0, 0), (1, 1), (2, 2)) and point.bars == "seeds"
+    for metric, score in point.scores.items():
+        assert score.mean == pytest.approx(sum(score.values) / 3, abs=1e-5), metric
+        assert (score.low, score.high) == (min(score.values), max(score.values))
+        assert len(score.n) == 3 and max(score.n) <= 60
 
 
 def test_alignment_seeds_that_share_an_lrm_count_it_once(tmp_path: Path) -> None:
     outputs = make_outputs(tmp_path / "outputs", DATASETS[:1], (0, 1), [(0, 7), (1, 7), (2, 7)])
-    (curve,) = collect([outputs]).document["curves"]
-    assert [len(point["checkpoints"]) for point in curve["points"]] == [1, 3]
-    assert curve["points"][0]["scores"]["accuracy"]["sd"] is None
+    (curve,) = collect([outputs]).results.curves
+    assert [len(point.checkpoints) for point in curve.points] == [1, 3]
+    assert curve.points[0].scores["accuracy"].sd is None
 
 
 def test_the_document_is_the_same_from_anywhere_and_holds_no_clock_host_or_path(one_seed: Path, tmp_path: Path) -> None:
@@ -166,8 +163,8 @@ def test_a_folder_split_in_two_gives_what_the_whole_gave(one_seed: Path, tmp_pat
     for half, start in zip(halves, ("safechain", "direct_refusal"), strict=True):
         for run in half.glob(f"runs/{start}*"):
             shutil.rmtree(run)
-    assert collect(halves).document == collect([one_seed]).document
-    assert len(collect(halves[:1]).document["curves"]) == 1
+    assert collect(halves).results == collect([one_seed]).results
+    assert len(collect(halves[:1]).results.curves) == 1
 
 
 def test_a_missing_step_names_run_step_and_command(one_seed: Path, tmp_path: Path) -> None:
@@ -239,7 +236,7 @@ def test_the_remedy_names_the_outputs_folder_at_hand(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
 
     def command(outputs: str, *overrides: str) -> str:
-        return Run(Path(outputs), {"name": "run", "overrides": list(overrides)}).command
+        return RecordedRun(Path(outputs), {"name": "run", "overrides": list(overrides)}).command
 
     assert command("outputs", "seed=1", "runtime.outputs=/old") == "python -m safetax seed=1"
     assert command("copy", "seed=1") == "python -m safetax seed=1 runtime.outputs=copy"
@@ -256,22 +253,22 @@ def test_a_folder_without_runs_is_named(tmp_path: Path) -> None:
 
 def test_a_judge_that_only_fails_gives_no_score_and_its_errors(one_seed: Path, tmp_path: Path) -> None:
     outputs = _copy(one_seed, tmp_path / "outputs")
-    aligned = _checkpoint(collect([outputs]).document, dataset="safechain", epochs=5.0)
-    score = aligned["benchmarks"]["lab_harmful"]["steps"]["scores"]["lab_rules"]
+    aligned = checkpoint_of(collect([outputs]).results, dataset="safechain", epochs=5.0)
+    score = aligned.benchmarks["lab_harmful"].steps.scores["lab_rules"]
     file = outputs / "score" / score / "verdicts.jsonl"
     _rewrite(file, [Verdict(v.id, v.repeat, "error", error="no answer") for v in read_records(file, Verdict)])
-    document = collect([outputs]).document
-    broken = _checkpoint(document, dataset="safechain", epochs=5.0)
-    assert "harmful_score" not in broken["scores"] and "safety_gain" not in broken["scores"]
-    assert broken["benchmarks"]["lab_harmful"]["judges"]["lab_rules"] == {"scores": {}, "errors": 60}
-    assert markdown_table(document) and latex_table(document) and csv_table(document) and terminal_table(document)
+    document = collect([outputs]).results
+    broken = checkpoint_of(document, dataset="safechain", epochs=5.0)
+    assert "harmful_score" not in broken.scores and "safety_gain" not in broken.scores
+    assert broken.benchmarks["lab_harmful"].judges["lab_rules"] == JudgeScores({}, 60)
+    assert write_tables(document, tmp_path) and terminal_table(document)
     draw_plots(document, tmp_path / "figures")
 
 
 def test_a_judge_that_says_nothing_of_what_a_benchmark_measures_is_no_headline(one_seed: Path, tmp_path: Path) -> None:
     """A judge of harm alone stands first and says of benign prompts neither refused nor answered."""
     outputs = _copy(one_seed, tmp_path / "outputs")
-    before = _checkpoint(collect([outputs]).document, dataset="safechain", epochs=5.0)
+    before = checkpoint_of(collect([outputs]).results, dataset="safechain", epochs=5.0)
     silent: dict[str, str] = {}
 
     def add_harm_alone(run: dict[str, Any]) -> None:
@@ -288,20 +285,20 @@ def test_a_judge_that_says_nothing_of_what_a_benchmark_measures_is_no_headline(o
         verdicts = read_records(outputs / "score" / own / "verdicts.jsonl", Verdict)
         said = [Verdict(v.id, v.repeat, "safe", harmful=False) for v in verdicts]
         _rewrite(outputs / "score" / other / "verdicts.jsonl", said)
-    after = _checkpoint(collect([outputs]).document, dataset="safechain", epochs=5.0)
-    benign = after["benchmarks"]["lab_benign"]
-    assert benign["judge"] == "lab_rules" and list(benign["judges"]) == ["harm_alone", "lab_rules"]
-    assert benign["judges"]["harm_alone"]["scores"] == {}
-    assert after["scores"]["over_refusal"] == before["scores"]["over_refusal"]
-    assert after["scores"]["help"] == before["scores"]["help"]
+    after = checkpoint_of(collect([outputs]).results, dataset="safechain", epochs=5.0)
+    benign = after.benchmarks["lab_benign"]
+    assert benign.judge == "lab_rules" and list(benign.judges) == ["harm_alone", "lab_rules"]
+    assert benign.judges["harm_alone"].scores == {}
+    assert after.scores["over_refusal"] == before.scores["over_refusal"]
+    assert after.scores["help"] == before.scores["help"]
 
 
 def test_several_headline_benchmarks_are_averaged_and_repeats_bootstrapped(tmp_path: Path) -> None:
     outputs = make_outputs(tmp_path / "outputs", DATASETS[:1], (0, 1), (0,), repeats=4)
-    before = _checkpoint(collect([outputs]).document, role="lrm")
-    assert before["scores"]["accuracy"]["interval"] == "bootstrap"
-    assert before["scores"]["accuracy"]["n"] == 60
-    assert before["benchmarks"]["lab_reasoning"]["responses"] == 240
+    before = checkpoint_of(collect([outputs]).results, role="lrm")
+    assert before.scores["accuracy"].interval == "bootstrap"
+    assert before.scores["accuracy"].n == 60
+    assert before.benchmarks["lab_reasoning"].responses == 240
 
     def both(run: dict[str, Any]) -> None:
         for checkpoint in run["checkpoints"]:
@@ -310,14 +307,12 @@ def test_several_headline_benchmarks_are_averaged_and_repeats_bootstrapped(tmp_p
 
     for file in outputs.glob("runs/*/run.json"):
         _edit(file, both)
-    after = _checkpoint(collect([outputs]).document, role="lrm")
+    after = checkpoint_of(collect([outputs]).results, role="lrm")
     parts = [
-        b["judges"]["lm_eval"]["scores"]["accuracy"]["value"]
-        for b in after["benchmarks"].values()
-        if b["measures"] == "accuracy"
+        b.judges["lm_eval"].scores["accuracy"].value for b in after.benchmarks.values() if b.measures == "accuracy"
     ]
-    assert after["scores"]["accuracy"]["value"] == pytest.approx(sum(parts) / 2, abs=1e-5)
-    assert after["scores"]["accuracy"]["n"] == 120
+    assert after.scores["accuracy"].value == pytest.approx(sum(parts) / 2, abs=1e-5)
+    assert after.scores["accuracy"].n == 120
 
 
 def test_a_setting_that_was_changed_makes_a_curve_of_its_own(one_seed: Path, tmp_path: Path) -> None:
@@ -333,13 +328,13 @@ def test_a_setting_that_was_changed_makes_a_curve_of_its_own(one_seed: Path, tmp
             run["checkpoints"][-1]["train"] = f"{old[:-1]}{'0' if old[-1] != '0' else '1'}"
 
         _edit(other / "run.json", change)
-    document = collect([outputs]).document
-    assert [curve["label"] for curve in document["curves"]] == [
+    document = collect([outputs]).results
+    assert [curve.label for curve in document.curves] == [
         "direct_refusal",
         "safechain (alignment.learning_rate=0.0001)",
         "safechain (alignment.learning_rate=5e-05)",
     ]
-    assert all([point["bars"] for point in curve["points"]] == ["interval"] * 3 for curve in document["curves"])
+    assert all([point.bars for point in curve.points] == ["interval"] * 3 for curve in document.curves)
 
 
 def test_the_same_weights_evaluated_in_two_ways_are_two_checkpoints(one_seed: Path, tmp_path: Path) -> None:
@@ -352,8 +347,8 @@ def test_the_same_weights_evaluated_in_two_ways_are_two_checkpoints(one_seed: Pa
         run["checkpoints"][1]["evaluations"].pop()
 
     _edit(other / "run.json", fewer)
-    lrms = [c for c in collect([outputs]).document["checkpoints"] if c["role"] == "lrm"]
-    assert len({c["id"] for c in lrms}) == 2 and {len(c["benchmarks"]) for c in lrms} == {3, 4}
+    lrms = [c for c in collect([outputs]).results.checkpoints if c.role == "lrm"]
+    assert len({c.id for c in lrms}) == 2 and {len(c.benchmarks) for c in lrms} == {3, 4}
 
 
 def test_runs_that_differ_in_the_epochs_of_the_reasoning_stage_are_no_seeds() -> None:
@@ -385,41 +380,42 @@ def test_of_runs_that_the_same_settings_made_anew_the_newest_counts(one_seed: Pa
         manifest["provenance"]["finished"] = "2027-01-02T03:04:05+00:00"
 
     _edit(other / "run.json", anew)
-    document = collect([outputs]).document
-    assert seen and document["replaced"] == [read_json(file)["name"]]
-    assert all(point["bars"] == "interval" for curve in document["curves"] for point in curve["points"])
-    assert "made-anew" in {run["name"] for run in document["runs"]}
-    page = build_report([outputs], tmp_path / "report").read_text(encoding="utf-8")
-    assert f"Left out:</strong> 1 run, replaced by newer ones of\nthe same settings ({document['replaced'][0]})" in page
+    document = collect([outputs]).results
+    assert seen and document.replaced == (read_json(file)["name"],)
+    assert all(point.bars == "interval" for curve in document.curves for point in curve.points)
+    assert "made-anew" in {run.name for run in document.runs}
+    page = build_report(collect([outputs]), tmp_path / "report").read_text(encoding="utf-8")
+    assert f"Left out:</strong> 1 run, replaced by newer ones of\nthe same settings ({document.replaced[0]})" in page
 
 
-def test_tables_hold_every_checkpoint_and_escape_names(one_seed: Path, three_seeds: Path) -> None:
-    one, three = collect([one_seed]).document, collect([three_seeds]).document
-    rows = list(csv.DictReader(csv_table(one).splitlines()))
-    assert len(rows) == len(one["checkpoints"]) == 6
-    aligned = _checkpoint(one, dataset="safechain", epochs=5.0)
+def test_tables_hold_every_checkpoint_and_escape_names(one_seed: Path, three_seeds: Path, tmp_path: Path) -> None:
+    one, three = collect([one_seed]).results, collect([three_seeds]).results
+    write_tables(one, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    assert len(rows) == len(one.checkpoints) == 6
+    aligned = checkpoint_of(one, dataset="safechain", epochs=5.0)
     (row,) = [row for row in rows if (row["dataset"], row["epochs"]) == ("safechain", "5")]
-    assert float(row["safety_tax"]) == aligned["scores"]["safety_tax"]["value"]
-    assert float(row["accuracy_low"]) == aligned["scores"]["accuracy"]["low"] and row["accuracy_n"] == "60"
+    assert float(row["safety_tax"]) == aligned.scores["safety_tax"].value
+    assert float(row["accuracy_low"]) == aligned.scores["accuracy"].low and row["accuracy_n"] == "60"
     assert len(table_rows(three)) == 6 and all(row.seeds == 3 for row in table_rows(three))
     assert "±" in markdown_table(three) and "±" not in markdown_table(one).split("\n\n")[0]
-    assert "direct\\_refusal" in latex_table(one) and "direct_refusal &" not in latex_table(one)
+    assert "direct\\_refusal" in latex_table(one) and "direct_refusal" not in latex_table(one)
     for line in latex_table(three).splitlines():
-        assert not line.startswith("lab") or line.count(" & ") == 12
+        assert not line.startswith(" lab") or line.count("&") == 12
 
 
 def test_the_terminal_table_fits_80_columns(three_seeds: Path) -> None:
     from rich.console import Console
 
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    console.print(terminal_table(collect([three_seeds]).document))
+    console.print(terminal_table(collect([three_seeds]).results))
     text = console.export_text()
     assert "direct_refusal" in text and "…" not in text and "×3" in text
 
 
 @pytest.mark.slow
 def test_plots_are_the_same_each_time_and_are_not_drawn_twice(three_seeds: Path, tmp_path: Path) -> None:
-    document = collect([three_seeds]).document
+    document = collect([three_seeds]).results
     figures = draw_plots(document, tmp_path / "a")
     draw_plots(document, tmp_path / "b")
     assert [figure["name"] for figure in figures] == ["epochs", "tradeoff", "refusal"]
@@ -437,8 +433,8 @@ def test_plots_are_the_same_each_time_and_are_not_drawn_twice(three_seeds: Path,
 
 
 def test_an_lrm_alone_has_a_tradeoff_plot_only(tmp_path: Path) -> None:
-    document = collect([make_outputs(tmp_path / "outputs", (), (0,), (0,))]).document
-    assert document["curves"] == []
+    document = collect([make_outputs(tmp_path / "outputs", (), (0,), (0,))]).results
+    assert document.curves == ()
     (figure,) = draw_plots(document, tmp_path / "figures")
     assert figure["name"] == "tradeoff"
     assert re.search(r"Base model: harmful score [\d.]+ %, reasoning accuracy [\d.]+ %\. LRM: harmful", figure["alt"])
@@ -446,25 +442,29 @@ def test_an_lrm_alone_has_a_tradeoff_plot_only(tmp_path: Path) -> None:
 
 def test_captions_and_descriptions_are_of_what_is_drawn(one_seed: Path) -> None:
     """The panels over epochs have no base model; the trade-off has it."""
-    document = collect([one_seed]).document
+    document = collect([one_seed]).results
     shown = {name: caption for name, _, caption, _, _ in wanted_plots(document)}
     of_both = {"lab_reasoning", "lab_harmful"}
     counts = {
-        c["id"]: sum(b["responses"] for name, b in c["benchmarks"].items() if name in of_both)
-        for c in document["checkpoints"]
+        c.id: sum(b.responses for name, b in c.benchmarks.items() if name in of_both) for c in document.checkpoints
     }
-    base = _checkpoint(document, role="base")
+    base = checkpoint_of(document, role="base")
     every = sum(counts.values())
     assert f"of {every:,} responses" in shown["tradeoff"]
-    assert f"of {every - counts[base['id']]:,} responses" in shown["epochs"]
+    assert f"of {every - counts[base.id]:,} responses" in shown["epochs"]
     assert "95\u00a0% interval" in shown["epochs"]
-    base["benchmarks"]["lab_harmful"]["judges"]["lab_rules"]["errors"] = 1000
-    base["scores"]["accuracy"] |= {"n": 7, "interval": "bootstrap"}
+
+    def spoil(values: dict[str, Any]) -> None:
+        (entry,) = [entry for entry in values["checkpoints"] if entry["id"] == base.id]
+        entry["benchmarks"]["lab_harmful"]["judges"]["lab_rules"]["errors"] = 1000
+        entry["scores"]["accuracy"] |= {"n": 7, "interval": "bootstrap"}
+
+    document = edited(document, spoil)
     shown = {name: caption for name, _, caption, _, _ in wanted_plots(document)}
     assert "n = 7 to " in shown["tradeoff"] and "bootstrap" in shown["tradeoff"]
     assert "n = 7 to " not in shown["epochs"] and "bootstrap" not in shown["epochs"]
     metrics = {"harmful_score": "Harmful Score", "accuracy": "Reasoning Accuracy"}
-    said = f"Base model: harmful score {base['scores']['harmful_score']['value']:.1f} %"
+    said = f"Base model: harmful score {base.scores['harmful_score'].value:.1f} %"
     assert said in describe(document, "Title", metrics, marks=True)
     assert said not in describe(document, "Title", metrics)
 
@@ -512,6 +512,36 @@ def test_a_sweep_of_a_hundred_runs_is_read_in_two_seconds(tmp_path: Path) -> Non
         seconds.append(middle - start)
         parsing.append(time.process_time() - middle)
     assert min(seconds) < max(2, 7 * min(parsing)), (seconds, parsing)
+
+
+def test_a_report_reads_every_file_of_verdicts_and_responses_once(
+    three_seeds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results, tables, plots, page and the results of each run alone share what was read."""
+    outputs = _copy(three_seeds, tmp_path / "outputs")
+    (sweep,) = outputs.glob("sweeps/*")
+    opened: Counter[Path] = Counter()
+    read_text = Path.read_text
+
+    def counted(path: Path, *args: Any, **kwargs: Any) -> str:
+        opened[path] += 1
+        return read_text(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", counted)
+    monkeypatch.setattr("safetax.report.plots.draw_plots", lambda results, directory: [])
+    collected = collect([sweep])
+    build_report(collected, sweep)
+    write_run_results(collected)
+    for name in ("verdicts.jsonl", "responses.jsonl", "examples.jsonl"):
+        files = {path: count for path, count in opened.items() if path.name == name}
+        assert files.keys() == set(outputs.glob(f"*/*/{name}")) and set(files.values()) == {1}, name
+    alone = {path.parent for path in outputs.glob("runs/*/results.json")}
+    assert alone == set(outputs.glob("runs/*")) and len(alone) > 10
+    monkeypatch.undo()
+    folder = next(iter(sorted(alone)))
+    written = (folder / "results.json").read_bytes(), (folder / "provenance.json").read_bytes()
+    write_results(collect([folder]), tmp_path / "read")
+    assert written == tuple((tmp_path / "read" / name).read_bytes() for name in ("results.json", "provenance.json"))
 
 
 def test_reading_results_imports_nothing_heavy() -> None:

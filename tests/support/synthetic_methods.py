@@ -162,13 +162,8 @@ def category_outputs(path: Path, method: str = "direct_refusal", prompts: int = 
 
 
 if __name__ == "__main__":
-    from safetax.report.page import write_page
-    from safetax.report.plots import draw_plots
-    from safetax.report.tables import write_tables
+    from safetax.report.build import build_report
 
     for make in (methods_outputs, samples_outputs, category_outputs):
         folder = Path(sys.argv[1]) / make.__name__.partition("_")[0]
-        results = collect([make(folder / "outputs")]).document
-        write_tables(results, folder)
-        draw_plots(results, folder / "figures")
-        print(write_page(results, [folder / "outputs"], folder / "figures", folder / "report.html"))
+        print(build_report(collect([make(folder / "outputs")]), folder))

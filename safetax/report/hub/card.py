@@ -39,7 +39,7 @@ def model_card(run: PlannedRun, step: Step, manifest: Mapping[str, Any], outputs
     from safetax.results.collect import collect
 
     config = run.config
-    results = collect([outputs / "runs" / run.name]).document
+    results = collect([outputs / "runs" / run.name]).results
     hub_id = config.model.id if config.model.id and _public(config.model.id) == config.model.id else None
     header: dict[str, Any] = {
         "library_name": "transformers",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from safetax.config.flat import flatten
+from safetax.results.document import Results, Score
 from safetax.results.record import steps_of
 from safetax.store.manifest import read_json, sha256_of
 
@@ -68,7 +69,7 @@ def read_sweep(directory: Path) -> Entry:
     )
 
 
-def read_run(directory: Path, outputs: Path, results: Mapping[str, Any], sweep: Entry | None) -> Entry:
+def read_run(directory: Path, outputs: Path, results: Results, sweep: Entry | None) -> Entry:
     """Return the entry of the run in ``outputs/runs/NAME``, as a part of ``sweep`` or of the sweep it was in before."""
     record = json.loads((directory / "run.json").read_text(encoding="utf-8"))
     manifests = {step: read_json(outputs / step / "manifest.json") or {} for step in steps_of(record)}
@@ -92,34 +93,35 @@ def read_run(directory: Path, outputs: Path, results: Mapping[str, Any], sweep: 
     )
 
 
-def _metrics(record: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str, float]:
+def _metrics(record: Mapping[str, Any], results: Results) -> dict[str, float]:
     """Return scores as ``ROLE/METRIC`` and ``ROLE/BENCHMARK/JUDGE/METRIC``; the last one as ``METRIC`` too."""
-    run = next((run for run in results["runs"] if run["id"] == record["id"]), None)
+    run = next((run for run in results.runs if run.id == record["id"]), None)
     if run is None:
         return {}
-    checkpoints = {checkpoint["id"]: checkpoint for checkpoint in results["checkpoints"]}
     found: dict[str, float] = {}
-
-    def add(prefix: str, scores: Mapping[str, Mapping[str, Any]]) -> None:
-        for metric, score in scores.items():
-            for suffix, part in (("", "value"), ("_low", "low"), ("_high", "high")):
-                if score.get(part) is not None:
-                    found[f"{prefix}{metric}{suffix}"] = float(score[part])
-
-    for place, identity in enumerate(run["checkpoints"]):
-        checkpoint = checkpoints[identity]
-        role = checkpoint["role"]
-        add(f"{role}/", checkpoint["scores"])
-        for when, parts in (checkpoint.get("shift") or {}).items():
-            found |= {f"{role}/perplexity/{when}/{part}": each["token"] for part, each in (parts or {}).items() if each}
-        if place == len(run["checkpoints"]) - 1:
-            add("", checkpoint["scores"])
-        for name, benchmark in checkpoint["benchmarks"].items():
-            found[f"{role}/{name}/truncation_rate"] = float(benchmark["truncation_rate"])
-            for judge, given in benchmark["judges"].items():
-                add(f"{role}/{name}/{judge}/", given["scores"])
-                found[f"{role}/{name}/{judge}/errors"] = float(given["errors"])
+    for checkpoint in (results.by_id[identity] for identity in run.checkpoints):
+        role = checkpoint.role
+        found |= _scores(f"{role}/", checkpoint.scores)
+        for when in ("after", "before"):
+            found |= {
+                f"{role}/perplexity/{when}/{part}": each.token for part, each in checkpoint.perplexities(when).items()
+            }
+        if checkpoint.id == run.checkpoints[-1]:
+            found |= _scores("", checkpoint.scores)
+        for name, benchmark in checkpoint.benchmarks.items():
+            found[f"{role}/{name}/truncation_rate"] = float(benchmark.truncation_rate)
+            for judge, given in benchmark.judges.items():
+                found |= _scores(f"{role}/{name}/{judge}/", given.scores)
+                found[f"{role}/{name}/{judge}/errors"] = float(given.errors)
     return found
+
+
+def _scores(prefix: str, scores: Mapping[str, Score]) -> dict[str, float]:
+    return {
+        f"{prefix}{metric}{suffix}": float(value)
+        for metric, score in scores.items()
+        for suffix, value in (("", score.value), ("_low", score.low), ("_high", score.high))
+    }
 
 
 def _curves(
@@ -135,7 +137,7 @@ def _curves(
         provenance = manifests[step].get("provenance", {"finished": "1970-01-01T00:00:00+00:00", "seconds": 0.0})
         # The history has no clock. Times spread evenly over the step's own are the same whenever they are written.
         start = _milliseconds(provenance["finished"]) - 1000 * provenance["seconds"]
-        for row in spread(rows, CURVE_POINTS):
+        for row in downsample(rows, CURVE_POINTS):
             now = round(start + 1000 * provenance["seconds"] * row["step"] / rows[-1]["step"])
             points += [
                 (f"train/{checkpoint['role']}/{name}", float(value), now, row["step"])
@@ -145,7 +147,7 @@ def _curves(
     return points
 
 
-def spread(rows: Sequence[Any], most: int) -> Sequence[Any]:
+def downsample(rows: Sequence[Any], most: int) -> Sequence[Any]:
     """Return at most so many rows, evenly spread, the first and the last among them.
 
     Args:

@@ -6,28 +6,26 @@ was written stands in ``tracked.json`` beside the record, so that tracking an un
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import hashlib
 import os
 import sqlite3
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from safetax.errors import UserError
 from safetax.report.mlflow.entry import TRACKED, Entry, read_run, read_sweep
+from safetax.results.document import Results
 from safetax.store.manifest import read_json, write_json
 
 EXPERIMENT = "safetax"
-PATIENCE = 120.0
+LOCK_TIMEOUT = 120.0
 """Seconds to wait for another process that is writing."""
 
 
-def track(run_directories: Sequence[Path], outputs: Path, sweep: Path | None, results: Mapping[str, Any]) -> None:
+def track(run_directories: Sequence[Path], outputs: Path, sweep: Path | None, results: Results) -> None:
     """Write runs, and the sweep that they belong to, to MLflow, or update them; does nothing when nothing changed.
 
     Args:
@@ -36,7 +34,7 @@ def track(run_directories: Sequence[Path], outputs: Path, sweep: Path | None, re
             unless the environment variable MLFLOW_TRACKING_URI names another place.
         sweep: ``outputs/sweeps/ID`` with its ``sweep.json`` and, if made, ``report.html``; None outside a sweep. A run
             of several sweeps stands under the one that was tracked last.
-        results: the content of results.json, of which only the runs' own checkpoints are taken.
+        results: results, of which only the runs' own checkpoints are taken.
 
     Raises:
         UserError: the database cannot be used, or another process has been writing for two minutes.
@@ -123,17 +121,11 @@ def _alive(database: Path, run: str) -> bool:
 
 @contextmanager
 def _only_writer(lock: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise UserError(
-                        f"Another process has been writing to MLflow for {PATIENCE:.0f} s: {lock}"
-                    ) from None
-                time.sleep(0.1)
-        yield
+    try:
+        with FileLock(lock, timeout=LOCK_TIMEOUT, poll_interval=0.1):
+            yield
+    except Timeout:
+        raise UserError(f"Another process has been writing to MLflow for {LOCK_TIMEOUT:.0f} s: {lock}") from None

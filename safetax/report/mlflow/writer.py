@@ -6,18 +6,24 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any
 
 from safetax.errors import UserError
 from safetax.report.mlflow.entry import Entry
 from safetax.store.manifest import sha256_of
 
 KEY_LENGTH, VALUE_LENGTH, TAG_LENGTH = 250, 6000, 5000
-METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100
+ALL_AT_ONCE, PARAMS_AT_ONCE = 1000, 100
+"""What MLflow takes in one batch: entries of all kinds, and parameters or tags among them."""
 REPORT_TAG = "safetax.report"
 SWEEPS_TAG = "safetax.sweeps"
 PARENT_TAG = "mlflow.parentRunId"
+
+
+Point = tuple[str, float, int, int]
+"""Metric, value, time in ms and step."""
 
 
 class Writer:
@@ -27,6 +33,8 @@ class Writer:
         """Open or make the experiment at ``uri``; ``artifacts`` is where a new one keeps its artifacts."""
         client = _client(uri)
         self.client = client
+        self._parents: dict[str, str | None] = {}
+        self._database = _engine(uri) if uri.startswith("sqlite:") else None
         found = client.get_experiment_by_name(experiment)
         if found is None:
             # The kind that the dashboard knows experiments of model training by.
@@ -64,7 +72,7 @@ class Writer:
             found = None
         if found is None:
             kept = {key: value for key, value in kept.items() if key != REPORT_TAG}
-            tags = {**kept, entry.key: entry.id, "mlflow.runName": entry.name}
+            tags = {**kept, **self._tags(entry, kept)}
             found = self.client.create_run(self.experiment, start_time=entry.start, tags=tags, run_name=entry.name)
         self._update(found, entry, params, metrics, curves)
         return str(found.info.run_id)
@@ -88,42 +96,55 @@ class Writer:
         entry: Entry,
         params: Mapping[str, str],
         metrics: Mapping[str, float],
-        curves: Sequence[tuple[str, float, int, int]],
+        curves: Sequence[Point],
     ) -> None:
-        from mlflow.entities import Metric, Param, RunTag
-
         identity = run.info.run_id
-        new = [Param(key, value) for key, value in params.items() if key not in run.data.params]
-        for some in _portions(new, PARAMS_AT_ONCE):
-            self.client.log_batch(identity, params=some)
         # The newest value of a metric is the one that MLflow shows, so a changed one needs a later time than the first.
         now = int(time.time() * 1000) if run.data.metrics else entry.end
-        points = [
-            Metric(key, value, moment, step) for key, value, moment, step in curves if key not in run.data.metrics
-        ]
-        points += [Metric(key, value, now, 0) for key, value in metrics.items() if run.data.metrics.get(key) != value]
-        for some in _portions(points, METRICS_AT_ONCE):
-            self.client.log_batch(identity, metrics=some)
-
-        tags = {**entry.tags, entry.key: entry.id, "mlflow.runName": entry.name}
-        if entry.sweep:
-            sweeps = [*run.data.tags.get(SWEEPS_TAG, "").split(), entry.sweep]
-            tags[SWEEPS_TAG] = " ".join(dict.fromkeys(sweeps))
-            parent = self._find("safetax.sweep", entry.sweep)
-            if parent is not None:
-                tags[PARENT_TAG] = parent.info.run_id
+        points = [point for point in curves if point[0] not in run.data.metrics]
+        points += [(key, value, now, 0) for key, value in metrics.items() if run.data.metrics.get(key) != value]
+        new = {key: value for key, value in params.items() if key not in run.data.params}
+        tags = self._tags(entry, run.data.tags)
         if entry.report:
             content = sha256_of(entry.report)
             if run.data.tags.get(REPORT_TAG) != content:
                 self.client.log_artifact(identity, str(entry.report))
                 tags[REPORT_TAG] = content
-        changed = [
-            RunTag(key, value[:TAG_LENGTH])
-            for key, value in tags.items()
-            if run.data.tags.get(key) != value[:TAG_LENGTH]
-        ]
-        self.client.log_batch(identity, tags=changed)
+        changed = {key: value for key, value in tags.items() if run.data.tags.get(key) != value}
+        fresh = not run.data.metrics and not run.data.params and all(isfinite(value) for _, value, _, _ in points)
+        if self._database and fresh:
+            _insert(self._database, identity, points, new)
+            points, new = [], {}
+        self._log(identity, points, new, changed)
         self.client.set_terminated(identity, "FINISHED", end_time=entry.end)
+
+    def _tags(self, entry: Entry, known: Mapping[str, str]) -> dict[str, str]:
+        """Return the tags of an entry, whose run has the tags ``known`` already."""
+        tags = {**entry.tags, entry.key: entry.id, "mlflow.runName": entry.name}
+        if entry.sweep:
+            tags[SWEEPS_TAG] = " ".join(dict.fromkeys([*known.get(SWEEPS_TAG, "").split(), entry.sweep]))
+            if parent := self._parent(entry.sweep):
+                tags[PARENT_TAG] = parent
+        return {key: value[:TAG_LENGTH] for key, value in tags.items()}
+
+    def _log(self, run: str, points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Log in as few batches as MLflow's limits allow: each is several transactions."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        metrics, rest = [Metric(*point) for point in points], [Param(*item) for item in params.items()]
+        new_tags = [RunTag(*item) for item in tags.items()]
+        while metrics or rest or new_tags:
+            some_tags, some_params = new_tags[:PARAMS_AT_ONCE], rest[:PARAMS_AT_ONCE]
+            some = metrics[: ALL_AT_ONCE - len(some_tags) - len(some_params)]
+            self.client.log_batch(run, metrics=some, params=some_params, tags=some_tags)
+            metrics, rest, new_tags = metrics[len(some) :], rest[PARAMS_AT_ONCE:], new_tags[PARAMS_AT_ONCE:]
+
+    def _parent(self, sweep: str) -> str | None:
+        """Return MLflow's run of a sweep, looked up once."""
+        if sweep not in self._parents:
+            found = self._find("safetax.sweep", sweep)
+            self._parents[sweep] = found and str(found.info.run_id)
+        return self._parents[sweep]
 
 
 def _client(uri: str) -> Any:
@@ -137,6 +158,31 @@ def _client(uri: str) -> Any:
     return MlflowClient(tracking_uri=uri)
 
 
+def _insert(database: Any, run: str, points: Sequence[Point], params: Mapping[str, str]) -> None:
+    """Insert metrics and parameters of a run that has none as rows, in one transaction.
+
+    MLflow itself makes an object of each, which takes most of the time of a large sweep.
+    """
+    from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam
+    from sqlalchemy import insert
+
+    columns = ("key", "value", "timestamp", "step")
+    rows = [{**dict(zip(columns, point, strict=True)), "run_uuid": run, "is_nan": False} for point in points]
+    latest = {row["key"]: row for row in sorted(rows, key=lambda row: (row["step"], row["timestamp"]))}
+    settings = [{"key": key, "value": value, "run_uuid": run} for key, value in params.items()]
+    tables = ((SqlMetric, rows), (SqlLatestMetric, list(latest.values())), (SqlParam, settings))
+    with database.begin() as connection:
+        for table, held in tables:
+            if held:
+                connection.execute(insert(table), held)
+
+
+def _engine(uri: str) -> Any:
+    from sqlalchemy import create_engine
+
+    return create_engine(uri)
+
+
 def _key(name: str) -> str:
     """Return the name with what MLflow allows in keys alone."""
     return re.sub(r"[^\w\-. /]", "_", name, flags=re.ASCII)[:KEY_LENGTH]
@@ -144,11 +190,3 @@ def _key(name: str) -> str:
 
 def _params(params: Mapping[str, str]) -> dict[str, str]:
     return {_key(key): value[:VALUE_LENGTH] for key, value in params.items()}
-
-
-Item = TypeVar("Item")
-
-
-def _portions(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
-    for first in range(0, len(items), size):
-        yield list(items[first : first + size])

@@ -21,17 +21,18 @@ from safetax.report.plots.samples import describe_samples, draw_samples, samples
 from safetax.report.plots.shift import describe_shift, draw_shift, shift_text
 from safetax.report.plots.style import CROWDED, Draw, save
 from safetax.report.plots.tradeoff import describe_tradeoff, draw_tradeoff, tradeoff_text
+from safetax.results.document import Curve, Results, to_json
+from safetax.results.metrics import ACCURACY, HARMFUL_SCORE, HELP, METRICS, OVER_REFUSAL, THINKING
 from safetax.results.sample_counts import find_series, without_fewer
-from safetax.results.scores import THINKING
 from safetax.results.shifts import find_shifts
 
-OUTCOME = {"harmful_score": "Harmful Score", "accuracy": "Reasoning Accuracy"}
-BENIGN = {"over_refusal": "Over-refusal", "help": "Correct Help"}
-WHERE = {"harmful_score": "Harmful Score of the Answer", THINKING: "Harmful Score of the Thinking"}
+OUTCOME = {name: METRICS[name].axis for name in (HARMFUL_SCORE, ACCURACY)}
+BENIGN = {name: METRICS[name].axis for name in (OVER_REFUSAL, HELP)}
+WHERE = {HARMFUL_SCORE: "Harmful Score of the Answer", THINKING: METRICS[THINKING].axis}
 NAMES = ("epochs", "tradeoff", "refusal", "benchmarks", "thinking", "shift", "samples")
 
 
-def draw_plots(results: Mapping[str, Any], directory: Path) -> list[dict[str, Any]]:
+def draw_plots(results: Results, directory: Path) -> list[dict[str, Any]]:
     """Write the plots that the results allow and return name, title, caption, alternative text and files of each.
 
     The same list stands in ``figures.json`` beside them. Plots that are there already, of the same results and by the
@@ -58,7 +59,7 @@ Wanted = tuple[str, str, str, str, Draw]
 """Name, title, caption, alternative text and drawing of a plot."""
 
 
-def wanted_plots(every: Mapping[str, Any]) -> list[Wanted]:
+def wanted_plots(every: Results) -> list[Wanted]:
     """Return the plots that the results hold scores for; runs on fewer samples are in the plot of those alone."""
     wanted: list[Wanted] = []
     results = without_fewer(every)
@@ -70,13 +71,13 @@ def wanted_plots(every: Mapping[str, Any]) -> list[Wanted]:
     outcome, benign = (_measured(results, metrics) for metrics in (OUTCOME, BENIGN))
     if outcome:
         panels("epochs", "Harmful score and reasoning accuracy over safety alignment epochs", outcome)
-    if any(OUTCOME.keys() <= checkpoint["scores"].keys() for checkpoint in results["checkpoints"]):
+    if any(OUTCOME.keys() <= checkpoint.scores.keys() for checkpoint in results.checkpoints):
         title = "Trade-off between safety and reasoning"
         alt = describe_tradeoff(results, title, OUTCOME)
         wanted.append(("tradeoff", title, tradeoff_text(results), alt, lambda theme: draw_tradeoff(results, theme)))
     if benign:
         panels("refusal", "Over-refusal and correct help over safety alignment epochs", benign)
-    parts = sorted({key for curve in results["curves"] for p in curve["points"] for key in p["scores"] if "/" in key})
+    parts = sorted({key for curve in results.curves for p in curve.points for key in p.scores if "/" in key})
     if parts:
         names = {key: f"Accuracy, {key.partition('/')[2]}" for key in parts}
         panels("benchmarks", "Reasoning accuracy by benchmark over safety alignment epochs", names)
@@ -86,7 +87,7 @@ def wanted_plots(every: Mapping[str, Any]) -> list[Wanted]:
     shifts = find_shifts(results)
     if shifts.points:
         title = "Safety tax against the distribution shift of the alignment data"
-        alt = describe_shift(shifts, title, line_labels(results["curves"]))
+        alt = describe_shift(shifts, title, line_labels(results.curves))
         draw: Draw = lambda theme: draw_shift(results, shifts, theme)  # noqa: E731
         wanted.append(("shift", title, shift_text(results, shifts), alt, draw))
     series = find_series(every)
@@ -105,14 +106,14 @@ def wanted_plots(every: Mapping[str, Any]) -> list[Wanted]:
     return wanted
 
 
-def crowded_figures(curves: Sequence[Mapping[str, Any]]) -> list[str]:
+def crowded_figures(curves: Sequence[Curve]) -> list[str]:
     """Return the names of the figures that are wider since they name many curves beside or in them."""
     panels = ["epochs", "refusal", "benchmarks", "thinking"] if len(curves) > CROWDED else []
     return [*panels, *(["tradeoff"] if len(paths(curves)) > CROWDED else [])]
 
 
-def _measured(results: Mapping[str, Any], metrics: Mapping[str, str]) -> dict[str, str]:
-    found = {key for curve in results["curves"] for point in curve["points"] for key in point["scores"]}
+def _measured(results: Results, metrics: Mapping[str, str]) -> dict[str, str]:
+    found = {key for curve in results.curves for point in curve.points for key in point.scores}
     return {metric: name for metric, name in metrics.items() if metric in found}
 
 
@@ -126,9 +127,9 @@ def _done(record: Path, digest: str) -> list[dict[str, Any]] | None:
     return figures if all(file.is_file() for file in files) else None
 
 
-def _digest(results: Mapping[str, Any]) -> str:
+def _digest(results: Results) -> str:
     """Return a hash of what a plot depends on: the results and the code that draws."""
-    content = hashlib.sha256(json.dumps(results, sort_keys=True).encode())
+    content = hashlib.sha256(json.dumps(to_json(results), sort_keys=True).encode())
     for module in sorted(Path(__file__).parent.glob("*.py")):
         content.update(module.read_bytes())
     return content.hexdigest()

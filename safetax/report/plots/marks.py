@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from safetax.report.plots.style import Theme
+from safetax.results.document import Curve, CurvePoint
+from safetax.statistics import OverSeeds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,11 +18,11 @@ Reach = tuple[list[float], list[float]]
 """How far bars reach below and above their points."""
 
 
-def reach(scores: Iterable[Mapping[str, float]]) -> Reach:
+def reach(scores: Iterable[OverSeeds]) -> Reach:
     """Return how far ``low`` and ``high`` are from ``mean``."""
     scores = list(scores)
-    below = [max(score["mean"] - score["low"], 0.0) for score in scores]
-    return below, [max(score["high"] - score["mean"], 0.0) for score in scores]
+    below = [max(score.mean - score.low, 0.0) for score in scores]
+    return below, [max(score.high - score.mean, 0.0) for score in scores]
 
 
 def bars(
@@ -67,32 +69,30 @@ def base_mark(theme: Theme) -> dict[str, Any]:
     return lrm_mark(theme) | {"marker": "h", "markersize": 9, "color": theme.base}
 
 
-def lrm_points(curves: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def lrm_points(curves: Iterable[Curve]) -> list[CurvePoint]:
     """Return the points at epoch 0, each once: curves share it where their LRMs are the same."""
-    points = {tuple(p["checkpoints"]): p for curve in curves for p in curve["points"] if not p["epochs"]}
+    points = {p.checkpoints: p for curve in curves for p in curve.points if not p.epochs}
     return list(points.values())
 
 
-def seed_lines(
-    points: Sequence[Mapping[str, Any]], metrics: Sequence[str]
-) -> Iterable[tuple[list[int], list[list[float]]]]:
+def seed_lines(points: Sequence[CurvePoint], metrics: Sequence[str]) -> Iterable[tuple[list[int], list[list[float]]]]:
     """Yield for each seed (and draw of data) the numbers of its points and, for each metric, its values there.
 
     Nothing is yielded where there is one seed; a seed starts from its own LRM, which others may share.
     """
-    seeds = list(dict.fromkeys(tuple(seed) for point in points if point["epochs"] for seed in point["seeds"]))
+    seeds = list(dict.fromkeys(seed for point in points if point.epochs for seed in point.seeds))
     if len(seeds) < 2:
         return
     for seed in seeds:
         numbers, values = [], [[] for _ in metrics]
         for number, point in enumerate(points):
-            places = [index for index, other in enumerate(point["seeds"]) if tuple(other) == seed]
-            if not point["epochs"]:
-                places = places or [index for index, other in enumerate(point["seeds"]) if other[1] == seed[1]]
+            places = [index for index, other in enumerate(point.seeds) if other == seed]
+            if not point.epochs:
+                places = places or [index for index, other in enumerate(point.seeds) if other[1] == seed[1]]
             if places:
                 numbers.append(number)
                 for index, metric in enumerate(metrics):
-                    values[index].append(point["scores"][metric]["values"][places[0]])
+                    values[index].append(point.scores[metric].values[places[0]])
         yield numbers, values
 
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from safetax.report.plots.style import Theme
-from safetax.results.scores import THINKING
+from safetax.results.document import Curve, PublishedSet, Results
+from safetax.results.metrics import METRICS, THINKING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_NAMES = {"accuracy": "accuracy", "harmful_score": "harmful score", "over_refusal": "over-refusal"}
 
 
 @dataclass(frozen=True)
@@ -26,39 +25,38 @@ class Point:
     curve: int | None
 
 
-def published_points(results: Mapping[str, Any], keys: Sequence[str]) -> list[Point]:
+def published_points(results: Results, keys: Sequence[str]) -> list[Point]:
     """Return what was published of the plot's ``keys``: only where it is the same quantity, and each figure once.
 
     What stands in a table goes before what was read off a figure.
     """
     points = []
     for listed in _shown(results, keys):
-        places: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for row in sorted(listed["rows"], key=lambda row: row["from"] != "table"):
-            place = (row["role"], row["dataset"], row["epochs"] or 0.0)
-            found = places.setdefault(place, {"values": {}, "lines": set()})
-            found["lines"] |= {(ours["model"], ours["dataset"], ours["variant"]) for ours in row["ours"]}
-            for measure, value in row["values"].items():
-                for key in listed["measures"][measure]["keys"]:
-                    if key in keys:
-                        found["values"].setdefault(key, value)
-        for (role, dataset, epochs), found in places.items():
-            if found["values"]:
-                curve = _curve(results["curves"], listed["models"], dataset, found["lines"])
-                points.append(Point(role, dataset, epochs, found["values"], curve))
+        values: dict[tuple[str, str | None, float], dict[str, float]] = {}
+        lines: dict[tuple[str, str | None, float], set[tuple[str, str | None, str]]] = {}
+        for row in sorted(listed.rows, key=lambda row: row.origin != "table"):
+            place = (row.role, row.dataset, row.epochs or 0.0)
+            lines.setdefault(place, set()).update((ours.model, ours.dataset, ours.variant) for ours in row.ours)
+            for measure, value in row.values.items():
+                for key in set(listed.measures[measure].keys) & set(keys):
+                    values.setdefault(place, {}).setdefault(key, value)
+        for place, compared in lines.items():
+            if place in values:
+                curve = _curve(results.curves, listed.models, place[1], compared)
+                points.append(Point(*place, values[place], curve))
     return points
 
 
-def _shown(results: Mapping[str, Any], keys: Iterable[str]) -> Sequence[Mapping[str, Any]]:
+def _shown(results: Results, keys: Iterable[str]) -> Sequence[PublishedSet]:
     """Return the published sets for a plot; the one that compares thinking with answers shows ours alone."""
-    return [] if THINKING in keys else results["published"]
+    return [] if THINKING in keys else results.published
 
 
 def _curve(
-    curves: Sequence[Mapping[str, Any]], models: Iterable[str], dataset: str | None, compared_with: Iterable[Any]
+    curves: Sequence[Curve], models: Iterable[str], dataset: str | None, compared_with: Iterable[Any]
 ) -> int | None:
-    same = [n for n, curve in enumerate(curves) if curve["dataset"] == dataset and curve["model"] in models]
-    lines = [(curve["model"], curve["dataset"], curve["variant"]) for curve in curves]
+    same = [n for n, curve in enumerate(curves) if curve.dataset == dataset and curve.model in models]
+    lines = [(curve.model, curve.dataset, curve.variant) for curve in curves]
     compared = [number for number, line in enumerate(lines) if line in compared_with]
     return next(iter([*compared, *same]), None)
 
@@ -84,9 +82,9 @@ def mark_published(axes: Axes, x: float, y: float, point: Point, theme: Theme) -
     )
 
 
-def published_key(axes: Axes, results: Mapping[str, Any], theme: Theme) -> None:
+def published_key(axes: Axes, results: Results, theme: Theme) -> None:
     """Give the legend its entry for the hollow markers."""
-    sources = ", ".join(dict.fromkeys(listed["source"] for listed in results["published"]))
+    sources = ", ".join(dict.fromkeys(listed.source for listed in results.published))
     axes.plot(
         [],
         [],
@@ -100,20 +98,18 @@ def published_key(axes: Axes, results: Mapping[str, Any], theme: Theme) -> None:
     )
 
 
-def published_note(results: Mapping[str, Any], metrics: Iterable[str]) -> str:
+def published_note(results: Results, metrics: Iterable[str]) -> str:
     """Return the sentences of a caption: what the hollow markers are, and what was published but is not drawn here."""
     metrics = list(metrics)
     sentences = []
     for listed in _shown(results, metrics):
-        measures = listed["measures"].values()
-        if any(set(measure["keys"]) & set(metrics) for measure in measures):
-            sentences.append(f"Hollow: published figures of {listed['title']} ({listed['source']}), without intervals.")
+        measures = listed.measures.values()
+        if any(set(measure.keys) & set(metrics) for measure in measures):
+            sentences.append(f"Hollow: published figures of {listed.title} ({listed.source}), without intervals.")
         sentences += [
-            f"Its {_NAMES.get(measure['metric'], measure['metric'])} over {', '.join(measure['benchmarks'])} is "
+            f"Its {METRICS[measure.metric].short.lower()} over {', '.join(measure.benchmarks)} is "
             "another quantity than this plot’s and is not drawn."
             for measure in measures
-            if measure["metric"] in metrics
-            and measure["metric"] not in measure["keys"]
-            and len(measure["benchmarks"]) > 1
+            if measure.metric in metrics and measure.metric not in measure.keys and len(measure.benchmarks) > 1
         ]
     return " ".join(sentences)

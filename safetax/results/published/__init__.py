@@ -12,6 +12,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from safetax.errors import ConfigError
+from safetax.results.document import (
+    Checkpoint,
+    ComparedScore,
+    MatchedCheckpoints,
+    MatchedMeasure,
+    MatchedRow,
+    PublishedSet,
+    Score,
+)
+from safetax.statistics import over_seeds
 
 HERE = Path(__file__).parent
 ROLES = ("base", "lrm", "aligned")
@@ -30,7 +40,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Row:
+class PublishedRow:
     """The published figures of one checkpoint, in percent by measure; ``origin`` says where they were read.
 
     ``ours`` are further names that a run of the same checkpoint may give its data (``ours`` of the YAML).
@@ -55,7 +65,7 @@ class Published:
     note: str
     evaluation: str | None
     measures: Mapping[str, Measure]
-    rows: Sequence[Row]
+    rows: Sequence[PublishedRow]
 
 
 def names() -> list[str]:
@@ -100,7 +110,7 @@ def _read(name: str, values: Mapping[str, Any]) -> Published:
             raise ValueError(f"row {row}: measures, role and from must be known")
         epochs = row.get("epochs")
         place = row.get("dataset"), tuple(row.get("ours", ())), None if epochs is None else float(epochs)
-        rows.append(Row(row["role"], *place, row["from"], figures))
+        rows.append(PublishedRow(row["role"], *place, row["from"], figures))
     return Published(
         name=name,
         title=str(values["title"]),
@@ -113,127 +123,89 @@ def _read(name: str, values: Mapping[str, Any]) -> Published:
     )
 
 
-def beside(sets: Mapping[str, Iterable[str]], checkpoints: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the sets as plain values, each row with the checkpoints of a results document that it stands beside.
+def match_published(sets: Mapping[str, Iterable[str]], checkpoints: Sequence[Checkpoint]) -> tuple[PublishedSet, ...]:
+    """Return the sets, each row with the checkpoints of a results document that it stands beside.
 
     Args:
         sets: name of each set -> the models whose runs name it.
         checkpoints: the checkpoints of the results document.
-
-    Returns:
-        for each set ``name``, ``title``, ``source``, ``url``, ``note``, ``models``, ``measures`` (each with the plot's
-        ``keys`` that it may be drawn at) and ``rows``; a row's ``ours`` lists the checkpoints of one model, data
-        set and variant (several seeds are together), with their scores by measure.
     """
     listed = []
     for name, models in sorted(sets.items()):
         published = load(name)
-        chosen = [c for c in checkpoints if c["model"] in models]
+        chosen = [checkpoint for checkpoint in checkpoints if checkpoint.model in models]
         listed.append(
-            {
-                "name": published.name,
-                "title": published.title,
-                "source": published.source,
-                "url": published.url,
-                "note": published.note,
-                "models": sorted(models),
-                "measures": {key: _described(measure, chosen) for key, measure in published.measures.items()},
-                "rows": [_row(row, published, chosen) for row in published.rows],
-            }
+            PublishedSet(
+                name=published.name,
+                title=published.title,
+                source=published.source,
+                url=published.url,
+                note=published.note,
+                models=tuple(sorted(models)),
+                measures={key: _matched_measure(measure, chosen) for key, measure in published.measures.items()},
+                rows=tuple(_matched_row(row, published, chosen) for row in published.rows),
+            )
         )
-    return listed
+    return tuple(listed)
 
 
-def _described(measure: Measure, checkpoints: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Describe a measure; its ``keys`` name the scores of a plot that are the same quantity."""
+def _matched_measure(measure: Measure, checkpoints: Sequence[Checkpoint]) -> MatchedMeasure:
+    """Return a measure with the keys of the scores in a plot that are the same quantity."""
     keys = []
     if all(_judged_alike(measure, checkpoint) for checkpoint in checkpoints):
         keys += [f"{measure.metric}/{name}" for name in measure.benchmarks if len(measure.benchmarks) == 1]
         headlines = {_headline(checkpoint, measure.metric) for checkpoint in checkpoints}
         keys += [measure.metric] if measure.benchmarks and headlines == {measure.benchmarks} else []
-    return {
-        "name": measure.name,
-        "metric": measure.metric,
-        "benchmarks": list(measure.benchmarks),
-        "judge": measure.judge,
-        "keys": keys,
-    }
+    return MatchedMeasure(measure.name, measure.metric, measure.benchmarks, measure.judge, tuple(keys))
 
 
-def _row(row: Row, published: Published, checkpoints: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    found: dict[tuple[str, str | None, str], list[Mapping[str, Any]]] = {}
-    for checkpoint in checkpoints:
-        place = checkpoint["role"], checkpoint["epochs"]
-        same = place == (row.role, row.epochs) and checkpoint["dataset"] in (row.dataset, *row.ours)
-        if same and _follows(checkpoint, published, checkpoints):
-            line = checkpoint["model"], checkpoint["dataset"], checkpoint["variant"]
-            found.setdefault(line, []).append(checkpoint)
+def _matched_row(row: PublishedRow, published: Published, checkpoints: Sequence[Checkpoint]) -> MatchedRow:
+    found: dict[tuple[str, str | None, str], list[Checkpoint]] = {}
+    for each in checkpoints:
+        same = (each.role, each.epochs) == (row.role, row.epochs) and each.dataset in (row.dataset, *row.ours)
+        if same and _follows(each, published, checkpoints):
+            found.setdefault((each.model, each.dataset, each.variant), []).append(each)
     ours = []
-    for (model, dataset, variant), group in found.items():
-        scores = {key: _ours(published.measures[key], group) for key in row.values}
-        ours.append(
-            {
-                "model": model,
-                "dataset": dataset,
-                "variant": variant,
-                "checkpoints": [checkpoint["id"] for checkpoint in group],
-                "scores": {key: score for key, score in scores.items() if score is not None},
-            }
-        )
-    return {
-        "role": row.role,
-        "dataset": row.dataset,
-        "epochs": row.epochs,
-        "from": row.origin,
-        "values": dict(row.values),
-        "ours": ours,
-    }
+    for line, group in found.items():
+        scores = {key: _compared(published.measures[key], group) for key in row.values}
+        known = {key: score for key, score in scores.items() if score is not None}
+        ours.append(MatchedCheckpoints(*line, tuple(checkpoint.id for checkpoint in group), known))
+    return MatchedRow(row.role, row.dataset, row.epochs, row.origin, dict(row.values), tuple(ours))
 
 
-def _follows(checkpoint: Mapping[str, Any], published: Published, all_of_them: Iterable[Mapping[str, Any]]) -> bool:
+def _follows(checkpoint: Checkpoint, published: Published, all_of_them: Iterable[Checkpoint]) -> bool:
     """Whether a checkpoint was evaluated by the set's protocol, or none was."""
     wanted = published.evaluation
-    return checkpoint["evaluation"] == wanted or not any(other["evaluation"] == wanted for other in all_of_them)
+    return checkpoint.evaluation == wanted or not any(other.evaluation == wanted for other in all_of_them)
 
 
-def _ours(measure: Measure, checkpoints: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def _compared(measure: Measure, checkpoints: Sequence[Checkpoint]) -> ComparedScore | None:
     """Return the checkpoints' score for a published measure: of one its interval, of several their range."""
     scores = [score for checkpoint in checkpoints if (score := _score(measure, checkpoint)) is not None]
     if not scores or len(scores) < len(checkpoints):
         return None
-    values = [score["value"] for score in scores]
-    several = len(values) > 1
-    return {
-        "value": sum(values) / len(values),
-        "low": min(values) if several else scores[0]["low"],
-        "high": max(values) if several else scores[0]["high"],
-        "n": [score["n"] for score in scores],
-    }
+    over = over_seeds(scores)
+    return ComparedScore(over.mean, over.low, over.high, tuple(score.n for score in scores))
 
 
-def _score(measure: Measure, checkpoint: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _score(measure: Measure, checkpoint: Checkpoint) -> Score | None:
     """Return the score that is the same quantity as the published one: the same benchmarks and, if named, judge."""
-    if len(measure.benchmarks) == 1 and measure.benchmarks[0] in checkpoint["benchmarks"]:
-        benchmark = checkpoint["benchmarks"][measure.benchmarks[0]]
-        judged = benchmark["judges"].get(measure.judge or benchmark["judge"])
-        return judged["scores"].get(measure.metric) if judged else None
+    if len(measure.benchmarks) == 1 and measure.benchmarks[0] in checkpoint.benchmarks:
+        benchmark = checkpoint.benchmarks[measure.benchmarks[0]]
+        judged = benchmark.judges.get(measure.judge or benchmark.judge)
+        return judged.scores.get(measure.metric) if judged else None
     if len(measure.benchmarks) > 1 and _headline(checkpoint, measure.metric) == measure.benchmarks:
-        return checkpoint["scores"].get(measure.metric)
+        return checkpoint.scores.get(measure.metric)
     return None
 
 
-def _judged_alike(measure: Measure, checkpoint: Mapping[str, Any]) -> bool:
+def _judged_alike(measure: Measure, checkpoint: Checkpoint) -> bool:
     """Whether the headline judge of a checkpoint's benchmarks is the published one."""
-    judges = {b["judge"] for name, b in checkpoint["benchmarks"].items() if name in measure.benchmarks}
+    judges = {benchmark.judge for name, benchmark in checkpoint.benchmarks.items() if name in measure.benchmarks}
     return measure.judge is None or judges <= {measure.judge}
 
 
-def _headline(checkpoint: Mapping[str, Any], metric: str) -> tuple[str, ...]:
+def _headline(checkpoint: Checkpoint, metric: str) -> tuple[str, ...]:
     """Return the benchmarks that a checkpoint's headline score of a metric is the mean of."""
-    return tuple(
-        sorted(
-            name
-            for name, benchmark in checkpoint["benchmarks"].items()
-            if benchmark["headline"] and metric in benchmark["judges"][benchmark["judge"]]["scores"]
-        )
-    )
+    held = checkpoint.benchmarks.items()
+    return tuple(sorted(name for name, each in held if each.headline and metric in each.judged.scores))

@@ -113,8 +113,8 @@ def test_repeats_are_averaged(tmp_path: Path) -> None:
     evaluation = {"measures": "accuracy", "prompts": "x", "headline": True}
     found = benchmark_scores(measured(evaluation, [asdict(verdict) for verdict in verdicts], 0))["accuracy"]
     share = sum(index % 5 for index in range(12)) / 48
-    assert found["value"] == pytest.approx(100 * share)
-    assert found["n"] == 12 and found["errors"] == 0
+    assert found.value == pytest.approx(100 * share)
+    assert found.n == 12 and found.errors == 0
 
 
 def planned(*overrides: str) -> Plan:

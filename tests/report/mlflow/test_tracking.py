@@ -22,6 +22,8 @@ import pytest
 from safetax.errors import UserError
 from safetax.report.mlflow import tracking
 from safetax.results.collect import collect
+from safetax.results.document import Results, to_json
+from tests.support.documents import checkpoint_of, edited
 from tests.support.places import ROOT
 from tests.support.synthetic import make_outputs
 
@@ -31,7 +33,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", 
 @dataclass
 class World:
     outputs: Path
-    results: Any
+    results: Results
 
     @property
     def runs(self) -> list[Path]:
@@ -49,9 +51,11 @@ class World:
         code = (
             "import json, sys; from pathlib import Path; from safetax.report.mlflow.tracking import track; "
             "outputs = Path(sys.argv[1]); sweep = Path(sys.argv[2]) if sys.argv[2] else None; "
-            f"track(sorted((outputs / 'runs').iterdir()), outputs, sweep, json.loads(sys.argv[3])); {then}"
+            "from safetax.results.document import Results, from_json; "
+            "results = from_json(Results, json.loads(sys.argv[3])); "
+            f"track(sorted((outputs / 'runs').iterdir()), outputs, sweep, results); {then}"
         )
-        command = [sys.executable, "-c", code, str(self.outputs), str(sweep or ""), json.dumps(self.results)]
+        command = [sys.executable, "-c", code, str(self.outputs), str(sweep or ""), json.dumps(to_json(self.results))]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def track_apart(self, sweep: Path | None = None, then: str = "") -> None:
@@ -81,6 +85,10 @@ def record(directory: Path) -> dict[str, Any]:
     return json.loads((directory / "run.json").read_text())
 
 
+def scores_of_aligned(document: dict[str, Any]) -> dict[str, Any]:
+    return next(entry for entry in document["checkpoints"] if entry["role"] == "aligned")["scores"]
+
+
 def change(directory: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
     values = record(directory)
     edit(values)
@@ -102,7 +110,7 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     outputs = make_outputs(tmp_path / "outputs", ["safechain"], [0.0, 1.0], [0], prompts=10)
     for run in (outputs / "runs").iterdir():
         (run / "report.html").write_text(f"<h1>{run.name}</h1>")
-    return World(outputs, collect([outputs]).document)
+    return World(outputs, collect([outputs]).results)
 
 
 @pytest.fixture
@@ -121,12 +129,12 @@ def test_a_run_has_its_settings_curves_scores_and_report(world: World) -> None:
     assert run.data.params["alignment.learning_rate"] == "0.0001"
     assert run.data.params["model.name"] == "lab"
     assert run.data.tags["dataset"] == "safechain"
-    aligned = next(entry for entry in world.results["checkpoints"] if entry["role"] == "aligned")
+    aligned = checkpoint_of(world.results, role="aligned")
     for part, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
-        assert run.data.metrics[f"safety_tax{suffix}"] == aligned["scores"]["safety_tax"][part]
-        assert run.data.metrics[f"aligned/harmful_score{suffix}"] == aligned["scores"]["harmful_score"][part]
+        assert run.data.metrics[f"safety_tax{suffix}"] == getattr(aligned.scores["safety_tax"], part)
+        assert run.data.metrics[f"aligned/harmful_score{suffix}"] == getattr(aligned.scores["harmful_score"], part)
     assert run.data.metrics["lrm/lab_harmful/keywords/errors"] == 0
-    history = [json.loads(line) for line in (world.outputs / "train" / aligned["id"] / "history.jsonl").open()]
+    history = [json.loads(line) for line in (world.outputs / "train" / aligned.id / "history.jsonl").open()]
     client = connect(world.outputs)
     curve = client.get_metric_history(run.info.run_id, "train/aligned/loss")
     assert [(point.step, point.value) for point in curve] == [(row["step"], row["loss"]) for row in history]
@@ -139,8 +147,8 @@ def test_a_run_has_its_settings_curves_scores_and_report(world: World) -> None:
 def test_a_long_curve_is_given_in_points_spread_over_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("safetax.report.mlflow.entry.CURVE_POINTS", 4)
     world.track()
-    aligned = next(entry for entry in world.results["checkpoints"] if entry["role"] == "aligned")
-    history = [json.loads(line) for line in (world.outputs / "train" / aligned["id"] / "history.jsonl").open()]
+    aligned = checkpoint_of(world.results, role="aligned")
+    history = [json.loads(line) for line in (world.outputs / "train" / aligned.id / "history.jsonl").open()]
     (run,) = world.logged(run=record(next(path for path in world.runs if record(path)["epochs"]))["id"])
     curve = connect(world.outputs).get_metric_history(run.info.run_id, "train/aligned/loss")
     rows = [next(row for row in range(len(history)) if history[row]["step"] == point.step) for point in curve]
@@ -175,9 +183,12 @@ def sizes(world: World, run: Any) -> dict[str, int]:
 def test_a_changed_result_updates_its_run(world: World) -> None:
     world.track()
     before = {run.data.tags["safetax.run"]: run.info.run_id for run in world.logged()}
-    scores = next(entry for entry in world.results["checkpoints"] if entry["role"] == "aligned")["scores"]
-    lower = scores["accuracy"]["value"] - 1.5
-    scores["accuracy"]["value"] = lower
+    lower = checkpoint_of(world.results, role="aligned").scores["accuracy"].value - 1.5
+
+    def lower_it(document: dict[str, Any]) -> None:
+        scores_of_aligned(document)["accuracy"]["value"] = lower
+
+    world.results = edited(world.results, lower_it)
     (directory,) = (path for path in world.runs if record(path)["epochs"])
     (directory / "report.html").write_text("<h1>changed</h1>")
     world.track()
@@ -205,7 +216,7 @@ def test_a_changed_setting_or_a_score_that_is_gone_replaces_the_run(world: World
     assert client.list_artifacts(new.info.run_id)
     assert client.get_run(old.info.run_id).info.lifecycle_stage == "deleted"
 
-    del next(entry for entry in world.results["checkpoints"] if entry["role"] == "aligned")["scores"]["help"]
+    world.results = edited(world.results, lambda document: scores_of_aligned(document).pop("help"))
     world.track()
     (newest,) = world.logged(run=identity)
     assert "help" not in newest.data.metrics
@@ -320,7 +331,7 @@ def test_two_processes_at_once_write_each_run_once(fresh: World) -> None:
 def test_a_lock_that_is_never_freed_is_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     import fcntl
 
-    monkeypatch.setattr(tracking, "PATIENCE", 0.3)
+    monkeypatch.setattr(tracking, "LOCK_TIMEOUT", 0.3)
     with (world.outputs / "mlflow.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UserError, match=r"mlflow\.lock"):

@@ -1,0 +1,173 @@
+"""Evaluates the checkpoints that runs recorded: what every judge measured, as it goes into the results document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from safetax.results.categories import by_category
+from safetax.results.document import Benchmark, CountedEstimate, EvaluationSteps, JudgeScores, Score
+from safetax.results.metrics import HARMFUL_SCORE, STRONGREJECT, THINKING
+from safetax.results.reader import RecordedRun, StepReader
+from safetax.results.record import made_by
+from safetax.results.reliability import Judged
+from safetax.results.scores import REPEATED, Measured, benchmark_scores, differences, headline_scores, measure
+
+
+@dataclass(frozen=True)
+class EvaluatedBenchmark:
+    """What a checkpoint's responses to one benchmark came to."""
+
+    document: Benchmark
+    measured: Measured
+    """What the headline judge measured."""
+    marked: Measured | None
+    """By the judge that gives StrongREJECT scores, where there is one."""
+    thinking: Measured | None
+    """What a judge of the thinking alone measured, where there is one."""
+    judged: Judged | None
+    """What several judges of answers said of the same responses."""
+    categories: Mapping[str, CountedEstimate]
+    """Harmful scores by category of the prompt, where the run asks for them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """A checkpoint with all that its benchmarks came to."""
+
+    benchmarks: Mapping[str, EvaluatedBenchmark]
+
+    @cached_property
+    def measured(self) -> dict[str, Measured]:
+        """What the headline judges measured, by benchmark."""
+        return {name: each.measured for name, each in self.benchmarks.items()}
+
+    @cached_property
+    def scores(self) -> dict[str, Score]:
+        """The headline scores, with those that stand beside them."""
+        scores = headline_scores(self.measured)
+        marked = {name: each.marked for name, each in self.benchmarks.items() if each.marked}
+        if STRONGREJECT in (marks := headline_scores(marked)):
+            scores[STRONGREJECT] = marks[STRONGREJECT]
+        thinking = {name: each.thinking for name, each in self.benchmarks.items() if each.thinking}
+        if HARMFUL_SCORE in (thought := headline_scores(thinking)):
+            scores[THINKING] = thought[HARMFUL_SCORE]
+        return scores
+
+
+def evaluation_key(entry: Mapping[str, Any]) -> str:
+    """Return what makes two checkpoints of records the same: weights and evaluations, the headline judge first."""
+    return json.dumps([weights_of(entry), entry["evaluations"]])
+
+
+def weights_of(entry: Mapping[str, Any]) -> str:
+    """Return the fingerprint of the step that made a checkpoint's weights, or the name of the starting model."""
+    step = made_by(entry)
+    return step.split("/")[1] if step else entry["model"]
+
+
+class Evaluator:
+    """Evaluates each checkpoint, and compares it with its LRM, once, however many runs and reports hold it."""
+
+    def __init__(self, steps: StepReader) -> None:
+        self.steps = steps
+        self._evaluated: dict[tuple[str, ...], Evaluated] = {}
+        self._differences: dict[tuple[Evaluated, Evaluated], dict[str, Score]] = {}
+
+    def evaluate(self, entry: Mapping[str, Any], run: RecordedRun) -> Evaluated:
+        """Return what the evaluations of a checkpoint came to, as the run that recorded it asks for them."""
+        config = run.record["config"]
+        judges = config.get("judge") or {}
+        readers = [name for name, judge in judges.items() if (judge or {}).get("part") == "thinking"]
+        key = (evaluation_key(entry), config.get("categories") or "", *readers)
+        if key not in self._evaluated:
+            self._evaluated[key] = Evaluated(
+                {
+                    evaluation["benchmark"]: self._benchmark(evaluation, entry["model"], run, readers)
+                    for evaluation in entry["evaluations"]
+                }
+            )
+        return self._evaluated[key]
+
+    def differences(self, lrm: Evaluated, aligned: Evaluated) -> dict[str, Score]:
+        """Return tax and gain of an aligned model, or of the LRM itself."""
+        if (lrm, aligned) not in self._differences:
+            self._differences[lrm, aligned] = differences(lrm.measured, aligned.measured)
+        return self._differences[lrm, aligned]
+
+    def _benchmark(
+        self, evaluation: Mapping[str, Any], model: str, run: RecordedRun, readers: Sequence[str]
+    ) -> EvaluatedBenchmark:
+        measured = self._measure(evaluation, run)
+        # Thinking is judged less reliably than answers, so that a judge of it is never the headline's.
+        answers = [judge for judge in measured if judge not in readers]
+        thinking = [each for judge, each in measured.items() if judge in readers]
+        first = _headline_judge(answers or list(measured), measured)
+        asked = evaluation["headline"]
+        headline = replace(measured[first], headline=asked and bool(answers))
+        marked = [measured[judge] for judge in answers if STRONGREJECT in measured[judge].values]
+        judged, categories = None, {}
+        if len(answers) > 1:
+            said = {judge: self.steps.verdicts(evaluation["scores"][judge], run) for judge in answers}
+            judged = Judged(model, evaluation["benchmark"], evaluation["measures"], said, headline.groups)
+        if category := run.record["config"].get("categories"):
+            categories = by_category(headline, self.steps.examples(evaluation["prompts"], run), category)
+        judges = {
+            judge: JudgeScores(
+                benchmark_scores(each), each.errors, each.unresolved, "thinking" if judge in readers else None
+            )
+            for judge, each in measured.items()
+        }
+        document = self._document(evaluation, run, judges, first, headline)
+        return EvaluatedBenchmark(
+            document,
+            headline,
+            replace(marked[0], headline=asked) if marked else None,
+            thinking[0] if thinking else None,
+            judged,
+            categories,
+        )
+
+    def _measure(self, evaluation: Mapping[str, Any], run: RecordedRun) -> dict[str, Measured]:
+        """Return what each judge measured."""
+        truncated = self.steps.manifest(f"generate/{evaluation['generate']}", run)["summary"]["truncated"]
+        groups = self.steps.repeated_prompts(evaluation["prompts"], run)
+        measured = {}
+        for judge, fingerprint in evaluation["scores"].items():
+            repetition = REPEATED in self.steps.manifest(f"score/{fingerprint}", run)["summary"]
+            verdicts = self.steps.verdicts(fingerprint, run)
+            measured[judge] = measure(evaluation, verdicts, truncated, groups, repetition)
+        return measured
+
+    def _document(
+        self,
+        evaluation: Mapping[str, Any],
+        run: RecordedRun,
+        judges: Mapping[str, JudgeScores],
+        first: str,
+        headline: Measured,
+    ) -> Benchmark:
+        summary = self.steps.manifest(f"generate/{evaluation['generate']}", run)["summary"]
+        responses, truncated, groups = summary["responses"], summary["truncated"], headline.groups
+        return Benchmark(
+            measures=evaluation["measures"],
+            headline=headline.headline,
+            thinking=evaluation["thinking"],
+            judge=first,
+            judges=judges,
+            n=headline.prompts,
+            responses=responses,
+            truncated=truncated,
+            truncation_rate=100 * truncated / responses if responses else 0.0,
+            mean_tokens=summary["tokens"] / responses if responses else 0.0,
+            steps=EvaluationSteps(evaluation["prompts"], evaluation["generate"], evaluation["scores"]),
+            n_unique=headline.prompts - len(groups) + len(set(groups.values())) if groups else None,
+        )
+
+
+def _headline_judge(judges: Sequence[str], measured: Mapping[str, Measured]) -> str:
+    """Return the first judge that says anything of what the benchmark measures; a judge of harm says no refusals."""
+    return next((judge for judge in judges if measured[judge].values), judges[0])
