@@ -94,8 +94,8 @@ def test_the_worker_loads_the_commit_that_was_planned(hub: Hub, tmp_path: Path) 
 
 
 def test_a_folder_of_the_same_name_is_not_taken_for_the_repository(hub: Hub, tmp_path: Path) -> None:
-    commit = hub.put("tests/data/golden_rows", {"rows.jsonl": rows(1, count=7)})  # the process works in the checkout
-    assert load(hub, tmp_path, {"id": "tests/data/golden_rows", "revision": commit}) == [7]
+    commit = hub.put("tests/data", {"rows.jsonl": rows(1, count=7)})  # the process works in the checkout
+    assert load(hub, tmp_path, {"id": "tests/data", "revision": commit}) == [7]
 
 
 @pytest.mark.slow
