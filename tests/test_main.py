@@ -284,7 +284,7 @@ def test_a_sweep_over_groups_and_values_is_their_product(safetax: Safetax) -> No
 def test_quotes_in_a_sweep_reach_the_jobs_as_they_were_meant(safetax: Safetax) -> None:
     told = safetax("-m", r"""dataset.thinking='a, "b"','it\'s c: [d]',plain""")
     [jobs] = told.launched
-    assert [config.dataset.thinking for config in jobs] == ['a, "b"', "it's c: [d]", "plain"]
+    assert [vars(config.dataset)["thinking"] for config in jobs] == ['a, "b"', "it's c: [d]", "plain"]
     told = safetax("-m", "alignment.betas=[0.8,0.9],[0.9,0.99]", "model.name=a,b")
     [jobs] = told.launched
     assert [config.alignment.betas for config in jobs] == [[0.8, 0.9], [0.8, 0.9], [0.9, 0.99], [0.9, 0.99]]
@@ -308,7 +308,10 @@ def test_a_sweep_of_the_users_own_experiment(safetax: Safetax, tmp_path: Path) -
     told = safetax("-m", "--config-dir", str(tmp_path / "mine"), "+experiment=two", "epochs=1")
     assert told.code == 0, told.err
     [jobs] = told.launched
-    assert [(config.seed, config.dataset.limit, config.epochs) for config in jobs] == [(1, 7, 1.0), (2, 7, 1.0)]
+    assert [(config.seed, vars(config.dataset)["limit"], config.epochs) for config in jobs] == [
+        (1, 7, 1.0),
+        (2, 7, 1.0),
+    ]
 
 
 def test_a_launcher_of_another_package_is_given_the_jobs_one_by_one(safetax: Safetax, tmp_path: Path) -> None:

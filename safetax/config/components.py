@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 import traceback
 import types
+from typing import Protocol
 
 from safetax.config.messages import nearest
 from safetax.errors import ConfigError
@@ -23,6 +24,40 @@ PLACES = {
     "rows": "safetax.data.sources",
 }
 """Where the modules of a component's own kinds stand, by package."""
+
+
+class ComponentConfig(Protocol):
+    """The configuration of a component: a frozen dataclass of the module that its kind names."""
+
+    @property
+    def kind(self) -> str:
+        """Name of a module of safetax, or the dotted path of one on the Python path."""
+        ...
+
+
+class DatasetConfig(ComponentConfig, Protocol):
+    """The configuration of a data set that is trained on."""
+
+    @property
+    def name(self) -> str:
+        """What tables and plots call it."""
+        ...
+
+
+class JudgeConfig(ComponentConfig, Protocol):
+    """The configuration of a judge or grader."""
+
+
+class EngineConfig(ComponentConfig, Protocol):
+    """The configuration of an engine."""
+
+
+class ObjectiveConfig(ComponentConfig, Protocol):
+    """The configuration of a training objective."""
+
+
+class RowsConfig(ComponentConfig, Protocol):
+    """The configuration of a row source."""
 
 
 def component_module(package: str, kind: str) -> types.ModuleType:

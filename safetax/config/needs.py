@@ -6,9 +6,9 @@ Requirements, preflight, estimate and the jobs of Slurm ask; a module without th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from safetax.config.components import component_module
+from safetax.config.components import ComponentConfig, component_module
 
 RepositoryType = Literal["model", "dataset"]
 
@@ -75,7 +75,7 @@ class Needs:
     """Tokens of such a row on average."""
 
 
-def needs_of(package: str, config: Any) -> Needs:
+def needs_of(package: str, config: ComponentConfig) -> Needs:
     """Return what a component needs.
 
     Args:

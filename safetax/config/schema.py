@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from safetax.config.components import ComponentConfig, DatasetConfig, EngineConfig, JudgeConfig, RowsConfig
 from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, Label, MoreThan, NotHashed
 from safetax.config.messages import show
 from safetax.config.runtime import Count, Runtime
@@ -132,7 +133,7 @@ class Stage:
 class Benchmark:
     """A prompt set and what is measured on it."""
 
-    prompts: Annotated[Any, Kind("datasets")]
+    prompts: Annotated[ComponentConfig, Kind("datasets")]
     measures: Literal["accuracy", "harmful", "benign"]
     headline: bool = True
     """Whether it counts in the checkpoint's headline scores."""
@@ -140,7 +141,7 @@ class Benchmark:
     """False suppresses the thinking."""
     repeats: Count = 1
     """Responses per prompt."""
-    grader: Annotated[Any, Kind("judges")] | None = None
+    grader: Annotated[JudgeConfig, Kind("judges")] | None = None
     """Grades an accuracy benchmark; the judges of the run judge the others."""
 
     def __post_init__(self) -> None:
@@ -179,7 +180,7 @@ class Evaluation(Sampling):
     name: Annotated[str, Label()]
     safety: Sampling | None = None
     """For harmful and benign prompts; null: as for reasoning."""
-    grader: Annotated[Any, Kind("judges")] | None = None
+    grader: Annotated[JudgeConfig, Kind("judges")] | None = None
     """The grader that benchmarks take who refer to it."""
 
 
@@ -201,16 +202,16 @@ class Config:
     model: Model
     format: Format
     stage: Stage
-    dataset: Annotated[Any, Kind("datasets")]
+    dataset: Annotated[DatasetConfig, Kind("datasets")]
     """Data of the alignment stage."""
     reasoning: TrainingStage
     alignment: Training
-    engine: Annotated[Any, Kind("engines")]
+    engine: Annotated[EngineConfig, Kind("engines")]
     evaluation: Evaluation
     runtime: Runtime
     benchmark: dict[str, Benchmark] = field(default_factory=dict)
-    judge: dict[str, Annotated[Any, Kind("judges")]] = field(default_factory=dict)
-    world: dict[str, Annotated[Any, Kind("rows")]] = field(default_factory=dict)
+    judge: dict[str, Annotated[JudgeConfig, Kind("judges")]] = field(default_factory=dict)
+    world: dict[str, Annotated[RowsConfig, Kind("rows")]] = field(default_factory=dict)
     """Where the raw rows of each data set come from; data sets refer to it."""
     recipes: Annotated[dict[str, Any], NotHashed()] = field(default_factory=dict)
     """What data sets that the model writes, or that are mixed, are made of; they refer to it."""

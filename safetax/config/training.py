@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
+from safetax.config.components import DatasetConfig, ObjectiveConfig
 from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, MoreThan
 from safetax.config.messages import show
 from safetax.config.runtime import Count, Runtime, Share
@@ -54,7 +55,7 @@ class Training:
     """``bfloat16``: weights, gradients, optimizer states and arithmetic; ``bfloat16_mixed``: arithmetic alone, over
     float32 master weights."""
     lora: Annotated[Lora | None, HashedUnless(None)] = None
-    objective: Annotated[Annotated[Any, Kind("objectives")] | None, HashedUnless(None)] = None
+    objective: Annotated[Annotated[ObjectiveConfig, Kind("objectives")] | None, HashedUnless(None)] = None
     """What is minimised beside the cross-entropy; null: nothing."""
 
     def __post_init__(self) -> None:
@@ -76,7 +77,7 @@ class Training:
 class TrainingStage:
     """A training stage: its data and its hyper-parameters."""
 
-    dataset: Annotated[Any, Kind("datasets")]
+    dataset: Annotated[DatasetConfig, Kind("datasets")]
     training: Training
 
 

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from safetax.config.component_nodes import component_nodes
+from safetax.config.components import ComponentConfig
 from safetax.config.identity import restore
 from safetax.config.needs import Needs, RepositoryType, needs_of
 from safetax.config.schema import Config
@@ -61,7 +61,7 @@ class Component:
     """A component that a step's worker runs: the key that it stands at, its configuration and what it needs."""
 
     key: str
-    config: Any
+    config: ComponentConfig
     commit: str | None
     needs: Needs
 

@@ -450,7 +450,8 @@ def test_a_users_own_yaml_is_found_beside_ours(tmp_path: Path) -> None:
     (tmp_path / "dataset" / "mine.yaml").write_text(ours.replace("samples: 1000", "samples: 7"))
     composer = Composer(str(tmp_path))
     [job] = composer.jobs(["+experiment=mine", "dataset=mine"], multirun=False)
-    assert (job.config.epochs, job.config.tracking, job.config.dataset.samples) == (3.0, "off", 7)
+    dataset: Any = job.config.dataset
+    assert (job.config.epochs, job.config.tracking, dataset.samples) == (3.0, "off", 7)
     assert "Did you mean mine?" in message(composer, "+experiment=mien")
     searched = Composer()
     [job] = searched.jobs(["+experiment=mine", f"hydra.searchpath=[{tmp_path}]"], multirun=False)
@@ -470,8 +471,9 @@ def test_a_kind_outside_the_package_works(composer: Composer, tmp_path: Path, mo
     value = "dataset={kind:my_lab.poems,name:poems}"
     deleted = [f"~dataset.{key}" for key in ("rows", "limit", "thinking", "answer_prefix")]
     [job] = composer.jobs([value, *deleted, "dataset.verses=3"], multirun=False)
-    assert type(job.config.dataset).__module__ == "my_lab.poems"
-    assert job.config.dataset.verses == 3
+    dataset: Any = job.config.dataset
+    assert type(dataset).__module__ == "my_lab.poems"
+    assert dataset.verses == 3
     assert message(composer, value, *deleted, "dataset.verses=0").startswith("dataset.verses=0: expected")
     assert "Did you mean dataset.verses?" in message(composer, value, *deleted, "dataset.vrses=2")
     assert "there is no module my_lab.songs" in message(composer, "dataset.kind=my_lab.songs")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 
@@ -352,7 +352,8 @@ def test_on_policy_data_is_a_graph_of_ordinary_steps(planner: Planner) -> None:
     assert responses.inputs["model"] is trained(run, "lrm")
     assert responses.inputs["prompts"] is data.inputs["prompts"]
     assert verdicts.inputs == {"prompts": data.inputs["prompts"], "responses": responses}
-    assert responses.identity["sampling"]["repeats"] == run.config.dataset.samples_per_prompt
+    dataset: Any = run.config.dataset
+    assert responses.identity["sampling"]["repeats"] == dataset.samples_per_prompt
     assert responses.identity["sampling"]["seed"] == 3
     rejudged = new(run, planner.run("dataset=self_generated", "seed=3", "dataset.judge.world_seed=7"))
     assert kinds(rejudged) == {"score": 1 + 4, "prepare": 1, "train": 1, "generate": 4}

@@ -82,7 +82,8 @@ def test_training_is_the_published_one(preset: str) -> None:
     assert (training.schedule, training.warmup_ratio, training.weight_decay) == ("cosine", 0.0, 1e-4)
     assert (training.epochs, training.global_batch, training.max_tokens) == (5, 8, 32768)
     assert (training.dtype, training.lora) == ("bfloat16", None)
-    assert config.dataset.limit == 1000
+    dataset: Any = config.dataset
+    assert dataset.limit == 1000
     reasoning = config.reasoning.training
     assert (reasoning.learning_rate, reasoning.warmup_ratio, reasoning.epochs) == (1e-5, 0.05, 5)
     assert (config.runtime.devices, config.runtime.zero, config.runtime.gradient_checkpointing) == (8, 3, True)
@@ -99,12 +100,12 @@ def test_evaluation_is_the_published_one(preset: str) -> None:
     assert (safety.one_phase, safety.thinking_budget, safety.temperature) == (True, 5000, 1.0)
     assert not safety.assistant_header
     assert set(config.benchmark) == {"aime24", "math500", "gpqa_diamond", "beavertails"}
-    prompts = config.benchmark["beavertails"].prompts
+    prompts: Any = config.benchmark["beavertails"].prompts
     assert (prompts.rows.split, prompts.where, prompts.limit) == ("30k_test", {"is_safe": False}, 1000)
     judge: Any = next(iter(config.judge.values()))
     assert (judge.kind, judge.max_tokens, judge.threshold) == ("beaver_dam", 256, 0.5)
-    assert evaluation.grader is not None
-    assert (evaluation.grader.kind, evaluation.grader.model, evaluation.grader.temperature) == (
+    grader: Any = evaluation.grader
+    assert (grader.kind, grader.model, grader.temperature) == (
         "paper_grader",
         "gpt-4o-mini",
         0.5,
@@ -177,7 +178,8 @@ def test_other_methods_are_evaluated_alike(preset: str) -> None:
 
 def test_adapters_for_safety_are_trained_on_the_published_sentence() -> None:
     run = planned("lora_safety")
-    example = Example("row", [{"role": "user", "content": "May I?"}], " " + run.config.dataset.thinking, "No.")
+    dataset: Any = run.config.dataset
+    example = Example("row", [{"role": "user", "content": "May I?"}], " " + dataset.thinking, "No.")
     text = ChatRenderer(deepseek_like(), run.config.format).row_text(example)
     assert "<｜Assistant｜><think>I should not answer this question!</think>No." in text
 

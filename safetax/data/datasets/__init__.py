@@ -1,6 +1,7 @@
 """Data recipes and prompt sets. Each module has a ``Config`` and ``build(config, context)``, which returns examples.
 
 A module with ``ON_POLICY = True`` builds from the outputs of earlier steps, found in ``context.inputs`` by name.
+``needs(config)`` (optional) says what it needs to run: :mod:`safetax.config.needs`.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
+from safetax.config.components import RowsConfig
 from safetax.config.fields import AtLeast, HashedUnless, Kind, Label
 from safetax.config.needs import Needs
 from safetax.data.datasets import DatasetContext, OnBadRow, Row, examples_of, text_in
@@ -22,7 +23,7 @@ class Config:
 
     kind: str
     name: Annotated[str, Label()]
-    rows: Annotated[Any, Kind("rows")]
+    rows: Annotated[RowsConfig, Kind("rows")]
     limit: Annotated[int, AtLeast(1)] | None = None
     answer_prefix: str = ""
     on_bad_row: Annotated[OnBadRow, HashedUnless("error")] = "error"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Annotated, Any
 
+from safetax.config.components import DatasetConfig
 from safetax.config.fields import Kind, Label, MoreThan
 from safetax.config.messages import nearest, show
 from safetax.data.datasets import DatasetContext
@@ -22,7 +23,7 @@ class Config:
 
     kind: str
     name: Annotated[str, Label()]
-    parts: dict[str, Annotated[Any, Kind("datasets")]]
+    parts: dict[str, Annotated[DatasetConfig, Kind("datasets")]]
     ratios: dict[str, Annotated[float, MoreThan(0)]] = field(default_factory=dict)
     seed: int = 0
     meta: dict[str, dict[str, Any]] = field(default_factory=dict)

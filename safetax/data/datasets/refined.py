@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
+from safetax.config.components import DatasetConfig, JudgeConfig
 from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, Label, MoreThan
 from safetax.config.needs import Needs, needs_of
 from safetax.data.datasets import DatasetContext
@@ -59,10 +60,10 @@ class Config:
 
     kind: str
     name: Annotated[str, Label()]
-    source: Annotated[Any, Kind("datasets")]
-    prompts: Annotated[Any, Kind("datasets")]
+    source: Annotated[DatasetConfig, Kind("datasets")]
+    prompts: Annotated[DatasetConfig, Kind("datasets")]
     """A prompt for each row of the source, with its id."""
-    judge: Annotated[Any, Kind("judges")]
+    judge: Annotated[JudgeConfig, Kind("judges")]
     checks: Checks
     tries: Annotated[int, AtLeast(1)] = 1
     """Samples of each prompt in a round."""

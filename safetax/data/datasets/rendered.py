@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
+from safetax.config.components import RowsConfig
 from safetax.config.fields import AtLeast, HashedUnless, Kind, Label
 from safetax.config.messages import show
 from safetax.config.needs import Needs
@@ -31,7 +32,7 @@ class Config:
 
     kind: str
     name: Annotated[str, Label()]
-    rows: Annotated[Any, Kind("rows")]
+    rows: Annotated[RowsConfig, Kind("rows")]
     format: Format
     """What the text was rendered in; the run may have another one."""
     limit: Annotated[int, AtLeast(1)] | None = None

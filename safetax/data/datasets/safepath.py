@@ -7,8 +7,9 @@ reasoning rows that are retained, which a mixture does; its primer is not ours t
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated
 
+from safetax.config.components import DatasetConfig
 from safetax.config.fields import AtLeast, Kind, Label
 from safetax.config.messages import show
 from safetax.config.needs import Needs, needs_of
@@ -26,7 +27,7 @@ class Config:
 
     kind: str
     name: Annotated[str, Label()]
-    source: Annotated[Any, Kind("datasets")]
+    source: Annotated[DatasetConfig, Kind("datasets")]
     primer: str = "Let's think about safety first."
     limit: Annotated[int, AtLeast(1)] | None = None
     on_bad_row: OnBadRow = "error"

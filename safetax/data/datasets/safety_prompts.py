@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from safetax.config.components import RowsConfig
 from safetax.config.fields import AtLeast, Kind, Label
 from safetax.config.needs import Needs
 from safetax.data.datasets import DatasetContext, OnBadRow, Row, examples_of, text_in, value_in
@@ -20,7 +21,7 @@ class Config:
 
     kind: str
     name: Annotated[str, Label()]
-    rows: Annotated[Any, Kind("rows")]
+    rows: Annotated[RowsConfig, Kind("rows")]
     harmful: bool
     """Whether the prompts ask for harm, for the judges that need to know."""
     question: str = "prompt"

@@ -7,8 +7,9 @@ learns to do unasked what it did when asked, in its own words.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
+from safetax.config.components import DatasetConfig, JudgeConfig
 from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, Label, MoreThan
 from safetax.config.needs import Needs
 from safetax.data.datasets import DatasetContext
@@ -28,8 +29,8 @@ class Config:
 
     kind: str
     name: Annotated[str, Label()]
-    prompts: Annotated[Any, Kind("datasets")]
-    judge: Annotated[Any, Kind("judges")]
+    prompts: Annotated[DatasetConfig, Kind("datasets")]
+    judge: Annotated[JudgeConfig, Kind("judges")]
     keep: list[str]
     samples_per_prompt: Annotated[int, AtLeast(1)] = 1
     temperature: Annotated[float, AtLeast(0)] = 1.0

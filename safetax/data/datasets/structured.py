@@ -7,8 +7,9 @@ copy, so the words of the three parts are settings.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated
 
+from safetax.config.components import DatasetConfig
 from safetax.config.fields import Kind, Label
 from safetax.config.needs import Needs, needs_of
 from safetax.data.datasets import DatasetContext
@@ -36,7 +37,7 @@ class Config:
 
     kind: str
     name: Annotated[str, Label()]
-    source: Annotated[Any, Kind("datasets")]
+    source: Annotated[DatasetConfig, Kind("datasets")]
     understanding: str
     harmful: Assessment
     benign: Assessment

@@ -10,6 +10,7 @@ from itertools import count
 from random import Random
 from typing import Annotated, Any
 
+from safetax.config.components import DatasetConfig
 from safetax.config.fields import AtLeast, Kind, Label
 from safetax.config.needs import Needs, needs_of
 from safetax.data.datasets import DatasetContext
@@ -29,7 +30,7 @@ class Config:
 
     kind: str
     name: Annotated[str, Label()]
-    source: Annotated[Any, Kind("datasets")]
+    source: Annotated[DatasetConfig, Kind("datasets")]
     limit: Annotated[int, AtLeast(1)] | None = None
     draw: Annotated[int, AtLeast(0)] | None = None
     where: dict[str, Any] = field(default_factory=dict)

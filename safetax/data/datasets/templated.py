@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
+from safetax.config.components import DatasetConfig
 from safetax.config.fields import Kind, Label
 from safetax.config.messages import show
 from safetax.config.needs import Needs, needs_of
@@ -27,7 +28,7 @@ class Config:
 
     kind: str
     name: Annotated[str, Label()]
-    source: Annotated[Any, Kind("datasets")]
+    source: Annotated[DatasetConfig, Kind("datasets")]
     template: str = "{question}"
     system: str | None = None
 

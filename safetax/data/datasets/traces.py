@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from safetax.config.components import RowsConfig
 from safetax.config.fields import AtLeast, Kind, Label
 from safetax.config.messages import show
 from safetax.config.needs import Needs
@@ -23,7 +24,7 @@ class Config:
 
     kind: str
     name: Annotated[str, Label()]
-    rows: Annotated[Any, Kind("rows")]
+    rows: Annotated[RowsConfig, Kind("rows")]
     question: str = "question"
     """Column with the question."""
     response: str = "response"

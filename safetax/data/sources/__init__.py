@@ -10,13 +10,13 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from safetax.config.components import component_module
+from safetax.config.components import RowsConfig, component_module
 from safetax.config.identity import restore
 from safetax.config.messages import nearest
 from safetax.errors import UserError
 
 
-def load_rows(config: Any) -> list[dict[str, Any]]:
+def load_rows(config: RowsConfig) -> list[dict[str, Any]]:
     """Return the raw rows of a source under our names of their columns; other columns keep theirs.
 
     Raises:

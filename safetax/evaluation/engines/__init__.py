@@ -2,6 +2,7 @@
 
 An engine's module has a ``Config`` and a function ``start(config, source, runtime) -> Engine``. How a response goes
 through thinking and answer stands once, in :mod:`safetax.evaluation.engines._two_phase`; an engine completes texts.
+``needs(config)`` (optional) says what it needs to run: :mod:`safetax.config.needs`.
 """
 
 from __future__ import annotations

@@ -34,9 +34,9 @@ is the kind. This one keeps the model from being too sure of itself::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from safetax.config.components import component_module
+from safetax.config.components import ObjectiveConfig, component_module
 from safetax.records import Example
 
 if TYPE_CHECKING:
@@ -71,11 +71,11 @@ class Objective(Protocol):
         ...
 
 
-def objective_of(config: Any) -> Objective:
+def objective_of(config: ObjectiveConfig) -> Objective:
     """Return the objective of a configuration node."""
     return component_module("objectives", config.kind).make(config)
 
 
-def needs_reference(config: Any) -> bool:
+def needs_reference(config: ObjectiveConfig | None) -> bool:
     """Whether the objective of a configuration node needs the reference model; None needs nothing."""
     return config is not None and bool(getattr(component_module("objectives", config.kind), "NEEDS_REFERENCE", False))

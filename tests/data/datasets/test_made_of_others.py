@@ -21,6 +21,8 @@ from safetax.records import EndOfAnswer, EndOfThinking, Example, Response, Verdi
 from safetax.store.step import in_order
 from tests.support.prepared import composer, failure, planned, prepared
 
+NONE: Any = None
+"""Stands for a component that is not looked at."""
 SMALL = ("world.direct_refusal.samples=40", "dataset.source=direct_refusal")
 
 
@@ -121,9 +123,9 @@ def test_more_rows_than_there_are(tmp_path: Path, overrides: list[str], said: st
 
 def test_a_total_below_the_limit_is_refused_before_anything_runs() -> None:
     for limit, total in ((10, 10), (10, None), (None, 5)):
-        subset.Config("subset", "few", None, limit=limit, total=total)
+        subset.Config("subset", "few", NONE, limit=limit, total=total)
     with pytest.raises(ConfigError, match="total=5 is less than limit=10; allowed is at least that number, or null"):
-        subset.Config("subset", "few", None, limit=10, total=5)
+        subset.Config("subset", "few", NONE, limit=10, total=5)
 
 
 # Mixtures
@@ -234,9 +236,9 @@ def config(fallback: Any = "keep", rounds: int = 1, **checks: Any) -> refined.Co
     return refined.Config(
         kind="refined",
         name="dgr",
-        source=None,
-        prompts=None,
-        judge=None,
+        source=NONE,
+        prompts=NONE,
+        judge=NONE,
         checks=Checks(**(CHECKS | checks)),
         tries=2,
         fallback=fallback,

@@ -12,6 +12,8 @@ from safetax.errors import ConfigError, UserError
 from safetax.records import Example, read_records, write_records
 from tests.support.tiny_models import chats
 
+NONE: Any = None
+"""Stands for a component that is not looked at."""
 PRIMER = "Let's think about safety first."
 ASKED = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where does the dragon sleep?"}]
 GOOD = Example("a-1", ASKED, " I should not answer this question!", "No.", {"category": "dragons"})
@@ -21,7 +23,7 @@ BAD = Example("a-2", [*ASKED, {"role": "assistant", "content": "There."}], None,
 def built(folder: Path, rows: list[Example], **settings: Any) -> tuple[list[Example], dict[str, Any]]:
     write_records(folder / "examples.jsonl", rows)
     context = DatasetContext(inputs={"source": folder})
-    config = safepath.Config("safepath", "primed", source=None, **settings)
+    config = safepath.Config("safepath", "primed", source=NONE, **settings)
     return safepath.build(config, context), context.summary
 
 
@@ -52,7 +54,7 @@ def test_a_row_without_a_request_is_named_or_counted(tmp_path: Path) -> None:
     examples, summary = built(tmp_path, [GOOD, BAD], on_bad_row="skip")
     assert len(examples) == 1 and summary["skipped"] == {"its last message is not the user's": 1}
     with pytest.raises(ConfigError, match=r"primer=''.* is empty"):
-        safepath.Config("safepath", "primed", source=None, primer="")
+        safepath.Config("safepath", "primed", source=NONE, primer="")
 
 
 def test_a_training_on_it_learns_the_primer_and_not_the_rest(tmp_path: Path) -> None:

@@ -110,8 +110,8 @@ def test_xstest_from_its_own_file_through_the_preset(name: str, harmful: bool) -
         f"benchmark.{name}.prompts.rows={{kind: file, path: {path}}}",
     ]
     (job,) = Composer().jobs(overrides, multirun=False)
-    benchmark = job.config.benchmark[name]
-    examples = safety_prompts.build(benchmark.prompts, DatasetContext())
+    prompts: Any = job.config.benchmark[name].prompts
+    examples = safety_prompts.build(prompts, DatasetContext())
     assert len({example.id for example in examples}) == len(examples)
     assert all(example.meta["harmful"] is harmful for example in examples)
     assert [example.messages[0]["content"] for example in examples] == [row["prompt"] for row in expected]
@@ -123,8 +123,9 @@ def test_every_preset_composes_and_measures_what_its_prompts_are() -> None:
     for name, measures in BENCHMARKS.items():
         benchmark = job.config.benchmark[name]
         assert benchmark.measures == measures
-        assert benchmark.prompts.harmful == (measures == "harmful"), name
-    beavertails = job.config.benchmark["beavertails"].prompts
+        prompts: Any = benchmark.prompts
+        assert prompts.harmful == (measures == "harmful"), name
+    beavertails: Any = job.config.benchmark["beavertails"].prompts
     assert (beavertails.rows.split, beavertails.where, beavertails.limit) == ("30k_test", {"is_safe": False}, 1000)
 
 

@@ -25,6 +25,8 @@ from safetax.records import Example, Response, Verdict, write_records
 from tests.support.places import ROOT
 from tests.support.prepared import prepared
 
+NONE: Any = None
+"""Stands for a component that is not looked at."""
 SEEDS = (0, 1, 7)
 CONTEXT = JudgeContext({}, {}, Path(), Path(), lambda done, total: None)
 SIZES: dict[Mixture, int] = {
@@ -400,7 +402,7 @@ def test_self_generated_keeps_closed_and_approved_responses(tmp_path: Path) -> N
     write_records(tmp_path / "responses.jsonl", responses)
     write_records(tmp_path / "verdicts.jsonl", verdicts)
     inputs = {"prompts": tmp_path, "responses": tmp_path, "verdicts": tmp_path}
-    config = self_generated.Config("self_generated", "s", None, None, ["refusal"], samples_per_prompt=6)
+    config = self_generated.Config("self_generated", "s", NONE, NONE, ["refusal"], samples_per_prompt=6)
     built = self_generated.build(config, DatasetContext(inputs))
     assert [example.id for example in built] == ["0-0", "1-0", "0-1", "1-1"]
     assert built[1].messages == [{"role": "user", "content": "prompt 1"}]

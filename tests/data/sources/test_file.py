@@ -136,8 +136,9 @@ def test_a_world_of_the_user_s_own(tmp_path: Path) -> None:
     text = f"safechain:\n  kind: file\n  path: '{path}'\n  columns: {{instruction: prompt}}\n"
     (tmp_path / "world" / "mine.yaml").write_text(text)
     (job,) = Composer(str(tmp_path)).jobs(["world=mine", "dataset=safechain", "format=s1"], multirun=False)
-    assert load_rows(job.config.dataset.rows)[0]["instruction"] == "May I?"
-    assert job.config.dataset.answer_prefix == "Answer: "
+    dataset: Any = job.config.dataset
+    assert load_rows(dataset.rows)[0]["instruction"] == "May I?"
+    assert dataset.answer_prefix == "Answer: "
 
 
 @pytest.mark.parametrize(
