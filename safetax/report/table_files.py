@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tabulate import SEPARATING_LINE, tabulate
-
 
 def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
     """Write a table as CSV and return its path; None is an empty field."""
@@ -31,6 +29,8 @@ def latex(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int, note: 
 
     The first ``texts`` columns hold text, the first of them the model; a rule stands between models.
     """
+    from tabulate import SEPARATING_LINE
+
     ruled: list[Any] = []
     for row in rows:
         if ruled and ruled[-1][0] != row[0]:
@@ -46,5 +46,7 @@ def latex(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int, note: 
 
 
 def _tabulated(head: Sequence[str], rows: Sequence[Any], texts: int, form: str) -> str:
+    from tabulate import tabulate  # slow to import, and the terminal's table does without it
+
     sides = ["left"] * texts + ["right"] * (len(head) - texts)
     return tabulate(rows, head, tablefmt=form, colalign=sides if rows else None, disable_numparse=True)
