@@ -16,10 +16,6 @@ from safetax.plan.record import outputs_folder
 from safetax.plan.resolve import Resolver
 from safetax.plan.sections import unused_sections
 from safetax.plan.status import PlanStatus
-from safetax.report.hub.push import check
-from safetax.run.finish import finish
-from safetax.run.retention import release_weights
-from safetax.run.runner import GraphRunner
 from safetax.run.terminal import say, shown
 from safetax.run.view import open_view
 from safetax.store.locks import shared_use
@@ -75,6 +71,7 @@ class Session:
     def check_ready(self, status: PlanStatus, launcher: str) -> None:
         """Raise UserError with all that is missing, before anything is run or made on disk."""
         from safetax.plan.preflight import problems
+        from safetax.report.hub.push import check
         from safetax.results.published import load
 
         runs = status.plan.runs
@@ -111,6 +108,10 @@ class Session:
         Raises:
             UserError, StepError: steps failed; what was finished is kept.
         """
+        from safetax.run.finish import finish
+        from safetax.run.retention import release_weights
+        from safetax.run.runner import GraphRunner
+
         runtime, outputs = plan.runs[0].config.runtime, outputs_folder(plan)
         with shared_use(outputs):
             with open_view(self.console) as view:
@@ -127,6 +128,7 @@ class Session:
         """
         from safetax.data.hub import download
         from safetax.plan.requirements import repositories
+        from safetax.run.runner import GraphRunner
 
         outputs = outputs_folder(plan)
         with shared_use(outputs), open_view(self.console) as view:
