@@ -104,16 +104,16 @@ from safetax.plan.planner import plan
 from safetax.plan.preflight import problems
 from safetax.plan.resolve import Resolver
 from safetax.run.slurm.jobs import jobs_of
-from safetax.store.status import Store
+from safetax.plan.status import status_of
 
 composer = Composer()
 config = composer.job(composer.force(sys.argv[2:])).config
 found = plan([(Resolver(lenient=True).resolve(config), ())])
-outputs = Path(sys.argv[1])
-stages = estimates(found, Store(outputs), found.steps)
-jobs = jobs_of(found.steps, {step.key: config for step in found.steps}, lambda step: True)
+status = status_of(found, Path(sys.argv[1]))
+stages = estimates(status, found.steps)
+jobs = jobs_of(found.steps, status.config_of, lambda step: True)
 print(json.dumps({
-    "problems": problems(found, outputs),
+    "problems": problems(status),
     "stages": [[stage.title, stage.place, stage.memory.total, stage.time] for stage in stages.stages],
     "downloads": stages.downloads,
     "gpus": [[job.kind, job.title, job.resources.gpus] for job in jobs],
