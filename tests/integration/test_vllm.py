@@ -1,4 +1,4 @@
-"""Engines against each other: transformers' generate, vLLM's replicas and a vLLM server, on tiny random models."""
+"""vLLM's replicas and a vLLM server against transformers' generate, on a tiny random model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,199 +20,40 @@ from typing import Any
 
 import pytest
 
-from launchers import judge_server
 from safetax.config.identity import identity
 from safetax.config.schema import Format, Sampling
 from safetax.errors import UserError
-from safetax.evaluation.engines import Generated, Markers, Prompt, Source
-from safetax.evaluation.engines._vllm_placement import Placement, Size, place, size_of
-from safetax.evaluation.engines.hf import Config as HfConfig
-from safetax.evaluation.engines.hf import HfEngine
-from safetax.evaluation.engines.hf import start as start_hf
-from safetax.evaluation.engines.openai import Config as OpenAIConfig
-from safetax.evaluation.engines.openai import OpenAIEngine
-from safetax.evaluation.engines.openai import start as start_client
-from safetax.models.gpus import Gpu, visible_gpus
+from safetax.evaluation.engines import Generated, Prompt, Source
+from safetax.evaluation.engines._vllm_placement import Placement, size_of
+from safetax.models.gpus import visible_gpus
 from safetax.records import Example, Response, read_records, write_records
 from safetax.run.worker_process import WorkerProcess
 from safetax.store.status import Store
 from safetax.store.step import Step
 from safetax.workers.generate import read_partial
-from tests.support.llm_server import serving
-from tests.support.tiny_steps import put_manifest
-from tests.support.tokenizers_like import deepseek_like
-
-needs_vllm = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vLLM")
-RUNTIME = {"generate_batch": 8, "engine_memory": 0.5, "gpus": None, "tensor_parallel": None}
-TEXTS = (
-    "Two and two are four.",
-    "The mill stands by the river.",
-    "A lamp, a rope and a map!",
-    "Seven times six is 42.",
+from tests.support.tiny_engines import (
+    RUNTIME,
+    TEXTS,
+    asked,
+    build_model,
+    by_hf,
+    markers,
+    served,
+    several_tokens,
 )
+from tests.support.tiny_steps import put_manifest
 
-
-def build_model(directory: Path) -> tuple[Any, Any]:
-    """Save a tiny Qwen2 with random weights, wild enough to write ever other tokens; return it and its tokenizer."""
-    import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
-    tokenizer = deepseek_like()
-    torch.manual_seed(3)
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=512,
-        initializer_range=0.6,
-        tie_word_embeddings=False,
-        eos_token_id=tokenizer.convert_tokens_to_ids(str(tokenizer.eos_token)),
-    )
-    model = Qwen2ForCausalLM(config).eval()
-    model.save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
-    set_defaults(directory, top_k=1)  # which would make greedy whatever is sampled
-    return model, tokenizer
-
-
-def set_defaults(directory: Path, **values: Any) -> None:
-    """Write settings for generation into a saved model, as many published models have them."""
-    path = directory / "generation_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vLLM"),
+]
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any]:
     directory = tmp_path_factory.mktemp("tiny") / "model"
     return (directory, *build_model(directory))
-
-
-def markers(tokenizer: Any) -> Markers:
-    return Markers("</think>", "</think>", "\n</think>\n\n", (tokenizer.eos_token_id,))
-
-
-def asked(tokenizer: Any, count: int = 20, temperature: float = 0.0, **values: Any) -> list[Prompt]:
-    """Return prompts of several lengths; every third has no thinking."""
-    prompts = []
-    for index in range(count):
-        text = f"{index}. {TEXTS[index % len(TEXTS)]} {TEXTS[index % 3]}"[: 12 + 3 * (index % 11)]
-        tokens = [tokenizer.bos_token_id, *tokenizer.encode(text, add_special_tokens=False)]
-        thinking = None if index % 3 == 2 else 40
-        prompts.append(
-            Prompt(tokens, thinking, 20, temperature, 1.0, 1000 + index, **{"name": f"prompt-{index}", **values})
-        )
-    return prompts
-
-
-def written_text(tokenizer: Any, responses: dict[int, Generated], skip: str = "") -> str:
-    """Return two characters, of more than one token, that about half of the texts have somewhere."""
-    texts = [(response.thinking or "") + response.answer for response in responses.values()]
-    pairs = {text[at : at + 2] for text in texts for at in range(8, len(text) - 1)}
-    plain = [
-        pair
-        for pair in sorted(pairs)
-        if pair.isascii()
-        and pair.isprintable()
-        and not set(pair) & set(skip)
-        and len(tokenizer.encode(pair, add_special_tokens=False)) > 1
-    ]
-    return min(plain, key=lambda pair: abs(sum(pair in text for text in texts) - len(texts) / 2))
-
-
-def by_hf(tiny: tuple[Path, Any, Any], prompts: list[Prompt], around: Markers) -> dict[int, Generated]:
-    _, model, tokenizer = tiny
-    return dict(HfEngine(model, tokenizer, 8).respond(prompts, around))
-
-
-def several_tokens(tiny: tuple[Path, Any, Any]) -> Markers:
-    """Return markers of more than one token that the model does write."""
-    tokenizer = tiny[2]
-    plain = by_hf(tiny, asked(tokenizer), markers(tokenizer))
-    stop = written_text(tokenizer, plain)
-    end = written_text(tokenizer, plain, skip=stop)
-    return Markers(stop, stop + "<think>", "\n" + stop, (tokenizer.eos_token_id,), (end,))
-
-
-def test_texts_of_several_tokens_end_thinking_and_answer(tiny: tuple[Path, Any, Any]) -> None:
-    """And in every batch alike: what a batch gives, each prompt gives alone."""
-    _, model, tokenizer = tiny
-    around = several_tokens(tiny)
-    prompts = asked(tokenizer)
-    got = by_hf(tiny, prompts, around)
-    ends = {response.end_of_thinking for response in got.values()}
-    assert {"closed", "budget", "end_of_text"} <= ends, ends
-    assert {response.end_of_answer for response in got.values()} == {"stop", "budget"}
-    for response in got.values():
-        assert around.stop_thinking not in (response.thinking or "")
-        assert around.end_texts[0] not in (response.thinking or "") + response.answer
-    alone = HfEngine(model, tokenizer, 1)
-    assert all(next(alone.respond([prompts[index]], around))[1] == got[index] for index in (0, 1, 3, 4))
-
-
-def test_the_models_own_settings_for_generation_count_for_nothing(tiny: tuple[Path, Any, Any], tmp_path: Path) -> None:
-    directory, _, tokenizer = tiny
-    shutil.copytree(directory, tmp_path / "model")
-    set_defaults(tmp_path / "model", repetition_penalty=1.5, no_repeat_ngram_size=2, max_length=3)
-    for temperature in (0.0, 1.0):
-        prompts = asked(tokenizer, 6, temperature)
-        plain, own = (
-            dict(start_hf(HfConfig("hf"), loaded_from(folder, tokenizer), RUNTIME).respond(prompts, markers(tokenizer)))
-            for folder in (directory, tmp_path / "model")
-        )
-        assert own == plain
-
-
-def loaded_from(folder: Path, tokenizer: Any) -> Source:
-    return Source({"model": {"start": "pretrained", "id": str(folder), "revision": None}}, {}, tokenizer)
-
-
-H200 = [Gpu(str(index), "NVIDIA H200", 143771 * 2**20) for index in range(4)]
-
-
-def model_of(billions: float, heads: int = 40) -> Size:
-    return Size(billions * 2e9, heads, 262144, 32768)
-
-
-def test_as_many_replicas_as_there_is_room_for() -> None:
-    """A 32B model fits on one H200 with room to work, and takes two GPUs of 80 GB; five heads part into no two."""
-    runtime: dict[str, Any] = {"gpus": None, "tensor_parallel": None, "engine_memory": 0.9}
-    assert place(model_of(32.8), H200, runtime).replicas == (("0",), ("1",), ("2",), ("3",))
-    a100 = [Gpu(str(index), "A100", 80 * 2**30) for index in range(8)]
-    assert place(model_of(32.8), a100, runtime).replicas == (("0", "1"), ("2", "3"), ("4", "5"), ("6", "7"))
-    assert place(model_of(7.6), a100, {**runtime, "gpus": 3}).replicas == (("0",), ("1",), ("2",))
-    assert place(model_of(32.8), a100, {**runtime, "tensor_parallel": 8}).tensor_parallel == 8
-    tight = [Gpu("0", "small", 24 * 2**30)]
-    assert place(model_of(10), tight, runtime).tensor_parallel == 1, "it fits, if with little room"
-    assert place(model_of(7.6), [], runtime) == Placement("cpu", ((),))
-    assert place(model_of(7.6), a100, {**runtime, "gpus": 0}).device == "cpu"
-
-
-@pytest.mark.parametrize(
-    ("size", "settings", "message"),
-    [
-        (model_of(7), {"gpus": 5}, r"runtime\.gpus=5: there are 4; allowed is up to that"),
-        (model_of(7), {"tensor_parallel": 8}, r"runtime\.tensor_parallel=8 must be at most the 4 GPUs"),
-        (model_of(7, heads=14), {"tensor_parallel": 4}, r"divide the model's 14 attention heads"),
-        (model_of(7), {"gpus": 0, "tensor_parallel": 2}, r"runtime\.tensor_parallel=2 must be at most the 0 GPUs"),
-        (model_of(405), {}, r"weights take 810 GB, and 4 x 136 GB may be used"),
-        (model_of(405, heads=5), {}, r"and 1 x 136 GB may be used \(runtime\.engine_memory=0\.9"),
-    ],
-)
-def test_what_does_not_fit_is_said_with_what_would(size: Size, settings: dict[str, Any], message: str) -> None:
-    runtime = {"gpus": None, "tensor_parallel": None, "engine_memory": 0.9, **settings}
-    with pytest.raises(UserError, match=message):
-        place(size, H200, runtime)
-
-
-def test_sizes_come_from_the_configuration_alone(tiny: tuple[Path, Any, Any]) -> None:
-    directory, model, _ = tiny
-    size = size_of(str(directory), None, "bfloat16")
-    assert size.weights == 2 * sum(parameter.numel() for parameter in model.parameters())
-    assert (size.heads, size.context) == (2, 512)
-    assert size.token == 2 * 2 * 1 * 32 * 2  # keys and values, layers, heads of them, their width, bytes
 
 
 def placed(tiny: tuple[Path, Any, Any], replicas: int, batch: int = 8) -> Any:
@@ -239,9 +79,6 @@ def two(tiny: tuple[Path, Any, Any]) -> Iterator[Any]:
     engine.close()
 
 
-@needs_vllm
-@pytest.mark.vllm
-@pytest.mark.slow
 def test_replicas_agree_with_transformers_token_by_token(tiny: tuple[Path, Any, Any], two: Any) -> None:
     """Greedy, through both phases, with one token at the end of the thinking and with several."""
     tokenizer = tiny[2]
@@ -257,9 +94,6 @@ def test_replicas_agree_with_transformers_token_by_token(tiny: tuple[Path, Any, 
     assert dict(two.respond(ignoring, around)) == expected
 
 
-@needs_vllm
-@pytest.mark.vllm
-@pytest.mark.slow
 def test_one_queue_feeds_both_replicas(tiny: tuple[Path, Any, Any], two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the thinking's replica gives the answer, unless it is gone."""
     first, second = two.replicas
@@ -279,9 +113,6 @@ def test_one_queue_feeds_both_replicas(tiny: tuple[Path, Any, Any], two: Any, mo
     assert not first.under_way and not second.under_way
 
 
-@needs_vllm
-@pytest.mark.vllm
-@pytest.mark.slow
 def test_sampling_depends_on_the_seed_alone(tiny: tuple[Path, Any, Any], two: Any) -> None:
     tokenizer = tiny[2]
     prompts = asked(tokenizer, 20, temperature=1.0)
@@ -295,9 +126,6 @@ def test_sampling_depends_on_the_seed_alone(tiny: tuple[Path, Any, Any], two: An
     assert len({got[index].thinking for index in (0, 1, 2, 4)}) == 4
 
 
-@needs_vllm
-@pytest.mark.vllm
-@pytest.mark.slow
 def test_long_prompts_are_sampled_too(tiny: tuple[Path, Any, Any], two: Any) -> None:
     """More of them than a replica reads in one pass: one that were read in pieces would end it."""
     tokens = [tiny[2].bos_token_id, *asked(tiny[2], 1)[0].tokens[1:] * 60][:400]
@@ -305,9 +133,6 @@ def test_long_prompts_are_sampled_too(tiny: tuple[Path, Any, Any], two: Any) -> 
     assert sorted(dict(two.respond(prompts, markers(tiny[2])))) == list(range(64))
 
 
-@needs_vllm
-@pytest.mark.vllm
-@pytest.mark.slow
 def test_a_replica_takes_itself_for_no_rank(two: Any) -> None:
     for replica in two.replicas:
         entries = Path(f"/proc/{replica.process.pid}/environ").read_bytes().split(b"\0")
@@ -316,9 +141,6 @@ def test_a_replica_takes_itself_for_no_rank(two: Any) -> None:
         assert "CUDA_VISIBLE_DEVICES" in names
 
 
-@needs_vllm
-@pytest.mark.vllm
-@pytest.mark.slow
 def test_a_prompt_that_does_not_fit_is_named_before_anything_starts(tiny: tuple[Path, Any, Any]) -> None:
     engine = placed(tiny, 1)
     prompt = Prompt([5] * 500, 40, 20, 0.0, 1.0, 0, name="row-7")
@@ -327,9 +149,6 @@ def test_a_prompt_that_does_not_fit_is_named_before_anything_starts(tiny: tuple[
     assert not engine.replicas
 
 
-@needs_vllm
-@pytest.mark.vllm
-@pytest.mark.slow
 def test_the_others_do_what_a_dead_replica_had_under_way(tiny: tuple[Path, Any, Any], two: Any) -> None:
     """And when the last one dies too, the error has the end of its log. The last test of these replicas."""
     tokenizer = tiny[2]
@@ -352,9 +171,6 @@ def test_the_others_do_what_a_dead_replica_had_under_way(tiny: tuple[Path, Any, 
         list(responses)
 
 
-@needs_vllm
-@pytest.mark.vllm
-@pytest.mark.slow
 def test_too_little_memory_is_said_as_such(tiny: tuple[Path, Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr("safetax.evaluation.engines.vllm.VllmEngine._host_cache", lambda self: 1000)
@@ -366,8 +182,6 @@ def test_too_little_memory_is_said_as_such(tiny: tuple[Path, Any, Any], monkeypa
         engine.close()
 
 
-@needs_vllm
-@pytest.mark.vllm
 def test_settings_that_this_machine_cannot_follow_are_refused(tiny: tuple[Path, Any, Any]) -> None:
     """Through the engine's own start, where there is no GPU."""
     from safetax.evaluation.engines.vllm import Config, installed_version, start
@@ -410,9 +224,6 @@ def write_steps(tiny: tuple[Path, Any, Any], outputs: Path, engine: dict[str, An
     return folders
 
 
-@needs_vllm
-@pytest.mark.vllm
-@pytest.mark.slow
 def test_a_killed_worker_takes_its_replica_along_and_asks_later_only_for_what_is_missing(
     tiny: tuple[Path, Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -485,14 +296,6 @@ def server(tiny: tuple[Path, Any, Any], tmp_path_factory: pytest.TempPathFactory
         process.wait()
 
 
-def served(tiny: tuple[Path, Any, Any], runtime: dict[str, Any], **config: Any) -> OpenAIEngine:
-    source = Source({"model": {"id": str(tiny[0]), "revision": None}}, {}, tiny[2])
-    return start_client(OpenAIConfig("openai", **{"endpoint": "tiny", "model": "tiny", **config}), source, runtime)
-
-
-@needs_vllm
-@pytest.mark.vllm
-@pytest.mark.slow
 def test_a_server_answers_as_the_model_does_here(tiny: tuple[Path, Any, Any], server: dict[str, Any]) -> None:
     tokenizer = tiny[2]
     for around in (markers(tokenizer), several_tokens(tiny)):
@@ -503,9 +306,6 @@ def test_a_server_answers_as_the_model_does_here(tiny: tuple[Path, Any, Any], se
     assert once == again != by_hf(tiny, asked(tokenizer, 9), markers(tokenizer))
 
 
-@needs_vllm
-@pytest.mark.vllm
-@pytest.mark.slow
 def test_a_server_of_another_make_is_asked_with_texts_alone(
     tiny: tuple[Path, Any, Any], server: dict[str, Any]
 ) -> None:
@@ -527,9 +327,6 @@ def test_a_server_of_another_make_is_asked_with_texts_alone(
     assert all(got[index].transition == expected[index].transition for index in closed)
 
 
-@needs_vllm
-@pytest.mark.vllm
-@pytest.mark.slow
 def test_prompts_that_a_server_refuses_cost_no_others(tiny: tuple[Path, Any, Any], server: dict[str, Any]) -> None:
     tokenizer = tiny[2]
     prompts = [*asked(tokenizer, 4), Prompt([5] * 300, 40, 20, 0.0, 1.0, 0, name="too-long")]
@@ -542,30 +339,3 @@ def test_prompts_that_a_server_refuses_cost_no_others(tiny: tuple[Path, Any, Any
     assert got == by_hf(tiny, prompts[:4], markers(tokenizer))
     with pytest.raises(UserError, match="does not answer for the model tinny"):
         list(served(tiny, server, model="tinny").respond(prompts[:1], markers(tokenizer)))
-
-
-def test_only_vllms_servers_are_told_to_leave_the_models_own_settings_alone(tiny: tuple[Path, Any, Any]) -> None:
-    neutral = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
-    for make in ("vllm", "other"):
-        with serving() as server:
-            runtime = {**RUNTIME, "requests": 1, "endpoints": {"tiny": server.endpoint()}}
-            list(served(tiny, runtime, server=make).respond(asked(tiny[2], 1), markers(tiny[2])))
-        assert (neutral.items() <= server.seen[0].items()) == (make == "vllm")
-        assert bool(neutral.keys() & server.seen[0].keys()) == (make == "vllm")
-
-
-def test_a_server_of_ours_takes_no_settings_from_the_model_unless_told_to() -> None:
-    arguments = judge_server.command("some/model", 8000, None, ["--generation-config", "auto"])
-    at = [index for index, argument in enumerate(arguments) if argument == "--generation-config"]
-    assert [arguments[index + 1] for index in at] == ["vllm", "auto"]  # the last one counts
-
-
-def test_a_server_that_is_not_there_is_named(tiny: tuple[Path, Any, Any]) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
-    runtime = {**RUNTIME, "requests": 4, "endpoints": {"tiny": {"base_url": address, "retries": 0}}}
-    with pytest.raises(UserError, match=r"runtime\.endpoints\.tiny\.base_url=.*start the server"):
-        list(served(tiny, runtime).respond(asked(tiny[2], 3), markers(tiny[2])))
-    with pytest.raises(UserError, match=r"endpoint=tinny: runtime\.endpoints has no such entry"):
-        served(tiny, runtime, endpoint="tinny")
