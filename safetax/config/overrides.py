@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ def plain(parsed: Override) -> str:
 
 
 def quoted(path: Path) -> str:
-    """Return a path as a quoted value of Hydra's override grammar."""
-    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """Return a path as a quoted value of Hydra's override grammar; a backslash before a quote is doubled."""
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + (found[2] and "\\'"), str(path))
+    return f"'{escaped}'"
 
 
 def names_values(parsed: Override) -> bool:

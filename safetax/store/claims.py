@@ -15,7 +15,7 @@ FOLDER = "cluster"
 
 
 def claim(outputs: Path, key: str, job: str) -> None:
-    """Claim a step for the job that will make a step."""
+    """Claim a step for the job of the cluster that will make it."""
     write_json(_file(outputs, key), {"job": job})
 
 
