@@ -20,31 +20,31 @@ class View(Protocol):
     """Where the progress of a graph is shown."""
 
     def begin(self, total: int) -> None:
-        """The graph has this many steps."""
+        """Take in how many steps there are."""
         ...
 
     def reused(self, step: Step) -> None:
-        """A step is complete already."""
+        """Show that a step is reused."""
         ...
 
     def note(self, text: str) -> None:
-        """Something to be said in a line."""
+        """Say something in a line of its own."""
         ...
 
     def started(self, step: Step) -> None:
-        """A worker has begun a step."""
+        """Show that a worker has begun a step."""
         ...
 
     def progress(self, step: Step, done: float, total: float, unit: str, rate: float | None) -> None:
-        """How far a step is; ``rate`` in tokens per second where known."""
+        """Show how far a step is; ``rate`` in tokens per second where known."""
         ...
 
     def finished(self, step: Step, seconds: float) -> None:
-        """A step is complete."""
+        """Show that a step is complete, after so many seconds."""
         ...
 
     def failed(self, step: Step, message: str) -> None:
-        """A step failed."""
+        """Show that a step failed, and why."""
         ...
 
 
@@ -69,11 +69,11 @@ class PlainView:
         return None
 
     def begin(self, total: int) -> None:
-        """The graph has this many steps."""
+        """Take in how many steps there are."""
         self.total = total
 
     def reused(self, step: Step) -> None:
-        """A step is complete already; said in sum only."""
+        """Count a step that is reused; it is said in sum only."""
         self.done += 1
         self.reused_count += 1
 
@@ -82,7 +82,7 @@ class PlainView:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def started(self, step: Step) -> None:
-        """A worker has begun a step."""
+        """Show that a worker has begun a step."""
         self.since.setdefault(step.key, time.monotonic())
 
     def progress(self, step: Step, done: float, total: float, unit: str, rate: float | None) -> None:
@@ -146,12 +146,12 @@ class LiveView(PlainView):
         self.bars.stop()
 
     def begin(self, total: int) -> None:
-        """The graph has this many steps."""
+        """Take in how many steps there are."""
         super().begin(total)
         self._whole()
 
     def reused(self, step: Step) -> None:
-        """A step is complete already."""
+        """Show that a step is reused."""
         super().reused(step)
         self._whole()
 
