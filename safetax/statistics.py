@@ -13,9 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -73,6 +75,8 @@ def mean_of_benchmarks(
 
     Repeats of a prompt are no prompts of their own: only prompts are resampled, and all rows of a group together.
     """
+    import numpy as np
+
     groups = groups or {}
     value = _mean(_mean(values.values()) for values in benchmarks.values())
     draws = np.mean([_resampled(list(values), [values], groups)[0] for values in benchmarks.values()], axis=0)
@@ -90,6 +94,8 @@ def paired_difference(
     A resample takes the same prompts for both sides, so what they share cancels. A prompt that one side lacks (its
     verdict is an error) counts on the other side alone, so the value is the difference of the two reported means.
     """
+    import numpy as np
+
     if first.keys() != second.keys():
         raise ValueError(f"different benchmarks: {sorted(first)} and {sorted(second)}")
     groups = groups or {}
@@ -111,6 +117,8 @@ def ratio_of_sums(parts: Mapping[str, tuple[float, float]], confidence: float = 
             second is above 0.
         confidence: of the interval.
     """
+    import numpy as np
+
     sums = np.array(list(parts.values()), dtype=np.float64).reshape(-1, 2)
     value = math.fsum(sums[:, 0]) / math.fsum(sums[:, 1])
     if len(sums) == 1:  # one sample says nothing of how samples differ
@@ -125,6 +133,8 @@ def ratio_of_sums(parts: Mapping[str, tuple[float, float]], confidence: float = 
 
 def bootstrap_interval(value: float, draws: NDArray[np.float64], confidence: float = CONFIDENCE) -> Estimate:
     """Return the value with the percentile interval of its bootstrap draws, shape (draws,), which holds the value."""
+    import numpy as np
+
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return Estimate(value, min(float(low), value), max(float(high), value))
@@ -132,6 +142,8 @@ def bootstrap_interval(value: float, draws: NDArray[np.float64], confidence: flo
 
 def seeded_by(names: Iterable[str]) -> np.random.Generator:
     """Return the random generator that the names of what is resampled seed."""
+    import numpy as np
+
     digest = hashlib.sha256("\n".join(names).encode()).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
 
@@ -182,6 +194,8 @@ def _interval(
     reaches as far as the share ``rare`` of prompts, the most that n prompts without one exception leave room for, could
     move the mean; for one proportion of 0 or 1 this is Wilson's interval.
     """
+    import numpy as np
+
     if np.ptp(draws) < 1e-12:
         return Estimate(value, value - rare * (value - smallest), value + rare * (largest - value))
     return bootstrap_interval(value, draws, confidence)
@@ -199,6 +213,8 @@ def _mean(values: Iterable[float]) -> float:
 
 def _resampled(prompts: Sequence[str], sides: Sequence[Values], groups: Groups) -> list[NDArray[np.float64]]:
     """Return for each side its means, shape (RESAMPLES,), over the same resamples of ``prompts``."""
+    import numpy as np
+
     named = [groups.get(prompt, prompt) for prompt in prompts] if groups else prompts
     distinct = list(dict.fromkeys(named))
     counts = _counts(tuple(distinct))
@@ -223,6 +239,8 @@ def _resampled(prompts: Sequence[str], sides: Sequence[Values], groups: Groups) 
 @lru_cache(maxsize=16)
 def _counts(prompts: tuple[str, ...]) -> NDArray[np.uint16]:
     """Return how often each resample holds each prompt, shape (RESAMPLES, prompts); shared by all checkpoints."""
+    import numpy as np
+
     generator = seeded_by(prompts)
     n = len(prompts)
     chosen = generator.integers(0, n, size=(RESAMPLES, n))

@@ -12,8 +12,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from safetax.results.document import Agreement, PairAgreement
 from safetax.statistics import RESAMPLES, Estimate, bootstrap_interval, seeded_by
 
@@ -124,6 +122,8 @@ def _with_interval(
     labels_of: Mapping[tuple[str, int], tuple[Hashable, ...]], statistic: Callable[[_Rows], float]
 ) -> Estimate | None:
     """Return a statistic with the percentile interval over resampled prompts; None where it is not defined."""
+    import numpy as np
+
     value = statistic([(labels, 1.0) for labels in labels_of.values()])
     if math.isnan(value):
         return None

@@ -9,10 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from safetax.results.document import Curve, CurvePoint, Perplexity, Results
 from safetax.results.metrics import SAFETY_TAX
@@ -25,6 +22,10 @@ from safetax.statistics import (
     geometric_mean,
     seeded_by,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FEWEST_METHODS = 4
 """Methods below which no correlation is claimed: of three, one order in three is monotone by chance."""
@@ -151,6 +152,8 @@ def rank_correlation(
     seeded by the groups' names and sizes, so that the same points always give the same interval. None with fewer than
     ``FEWEST_METHODS`` groups, or where all of ``x`` or of ``y`` are equal.
     """
+    import numpy as np
+
     members: dict[Hashable, list[int]] = {}
     for number, group in enumerate(groups):
         members.setdefault(group, []).append(number)
@@ -177,6 +180,7 @@ def _spearman(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Spearman (1904): Pearson's correlation of the ranks, ties having their mean rank.
     """
+    import numpy as np
     from scipy.stats import rankdata  # slow to import, and few reports have such values
 
     ranks = rankdata(points, axis=-1)

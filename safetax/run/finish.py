@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetax.config.schema import Config
 from safetax.errors import StepError
 from safetax.plan.graph import Plan
 from safetax.plan.record import write_record, write_sweep
@@ -16,7 +15,7 @@ from safetax.report.hub.push import push
 from safetax.run.outcome import RunOutcome
 from safetax.run.terminal import say, shown
 from safetax.store.locks import locked
-from safetax.store.manifest import read_json, write_json
+from safetax.store.manifest import MANIFEST, read_json, write_json
 from safetax.store.status import Store, errors_in
 from safetax.store.step import Step
 
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 
 REPORT_VERSION = 5
 """Raised when the report begins to show something else for the same results."""
+REPORT = "report.json"
+"""What the report in a folder was made from."""
 
 
 def finish(plan: Plan, sweep: bool, outputs: Path, outcome: RunOutcome, console: Console) -> None:
@@ -52,7 +53,7 @@ def finish(plan: Plan, sweep: bool, outputs: Path, outcome: RunOutcome, console:
     try:
         if target is not None:
             with locked(target):  # another run of the same may be writing the same report
-                _report(target, folders, outputs, plan.runs[0].config, sweep, console)
+                _report(target, folders, outputs, plan, sweep, console)
     except (OSError, ValueError, LookupError, TypeError) as error:
         outcome.check()
         raise StepError(
@@ -76,36 +77,78 @@ def _tell_errors(store: Store, steps: Sequence[Step], console: Console) -> None:
         )
 
 
-def _report(target: Path, folders: list[Path], outputs: Path, config: Config, sweep: bool, console: Console) -> None:
-    from safetax.results.collect import collect
-    from safetax.results.document import to_json
-
-    collected = collect([target])
-    digest = digest_of([REPORT_VERSION, to_json(collected.results), collected.provenance])
-    if (read_json(target / "report.json") or {}).get("digest") != digest or not (target / "report.html").is_file():
-        from safetax.report.build import build_report, write_run_results
-
-        build_report(collected, target)
-        if sweep:
-            write_run_results(collected)
-        write_json(target / "report.json", {"digest": digest})
+def _report(target: Path, folders: list[Path], outputs: Path, plan: Plan, sweep: bool, console: Console) -> None:
+    config = plan.runs[0].config
+    records = [folder / "run.json" for folder in folders]
+    inputs = _inputs([*records, target / "sweep.json"] if sweep else records, outputs)
+    # Published figures may be a file of the user's, which no record knows.
+    results = None if any(run.config.published for run in plan.runs) else _reported(target, inputs)
+    if results is None:
+        results = _collect(target, inputs, sweep)
     if config.tracking == "mlflow":
-        _track(folders, outputs, target if sweep else None, collected.results, console)
+        _track(folders, outputs, target if sweep else None, results, inputs, console)
     from safetax.report.tables import terminal_table
 
-    console.print(terminal_table(collected.results))
+    console.print(terminal_table(results))
     if config.note:
         say(console, config.note)
     say(console, f"Report:  {shown(target / 'report.html')}")
     say(console, f"Results: {shown(target / 'results.json')}")
 
 
-def _track(folders: list[Path], outputs: Path, sweep: Path | None, results: Results, console: Console) -> None:
+def _inputs(records: Sequence[Path], outputs: Path) -> str:
+    """Return a digest of all that a report is made from: records, the manifests of their steps, and our own code."""
+    package = Path(__file__).parents[1]
+    code = [*package.glob("*.py"), *(package / "results").rglob("*.*"), *(package / "report").rglob("*.*")]
+    steps = {step for record in records for step in (read_json(record) or {}).get("steps", [])}
+    manifests = [outputs / step / MANIFEST for step in sorted(steps)]
+    found = hashlib.sha256()
+    for path in [*records, *manifests, *sorted(path for path in code if path.suffix != ".pyc")]:
+        found.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def _reported(target: Path, inputs: str) -> Results | None:
+    """Return the results of a report that was made from the same inputs and is still whole, or None."""
+    from safetax.results.document import Results, from_json
+
+    record = read_json(target / REPORT) or {}
+    if record.get("inputs") != inputs or not _is_whole(target, record["digest"]):
+        return None
+    return from_json(Results, read_json(target / "results.json"))
+
+
+def _is_whole(target: Path, digest: str) -> bool:
+    """Whether the page is there, and what it shows as it was written."""
+    results, provenance = (read_json(target / name) for name in ("results.json", "provenance.json"))
+    return (target / "report.html").is_file() and digest_of([REPORT_VERSION, results, provenance]) == digest
+
+
+def _collect(target: Path, inputs: str, sweep: bool) -> Results:
+    """Collect the results, bring the report up to date and return them."""
+    from safetax.results.collect import collect
+    from safetax.results.document import to_json
+
+    collected = collect([target])
+    digest = digest_of([REPORT_VERSION, to_json(collected.results), collected.provenance])
+    if (read_json(target / REPORT) or {}).get("digest") != digest or not _is_whole(target, digest):
+        from safetax.report.build import build_report, write_run_results
+
+        build_report(collected, target)
+        if sweep:
+            write_run_results(collected)
+    write_json(target / REPORT, {"digest": digest, "inputs": inputs})
+    return collected.results
+
+
+def _track(
+    folders: list[Path], outputs: Path, sweep: Path | None, results: Results, inputs: str, console: Console
+) -> None:
     """Write the runs to MLflow; a failure there is said, and loses nothing."""
     try:
         from safetax.report.mlflow.tracking import track
 
-        track(folders, outputs, sweep, results)
+        track(folders, outputs, sweep, results, inputs)
     except Exception as error:
         say(
             console,

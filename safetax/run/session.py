@@ -72,11 +72,12 @@ class Session:
         """Raise UserError with all that is missing, before anything is run or made on disk."""
         from safetax.plan.preflight import problems
         from safetax.report.hub.push import check
-        from safetax.results.published import load
 
         runs = status.plan.runs
         check(runs)
         for name in {name for run in runs if (name := run.config.published) is not None}:
+            from safetax.results.published import load
+
             load(name)
         here = launcher != SLURM and runs[0].config.stage.name != "prefetch"
         missing = list(dict.fromkeys([*self.resolver.unknown, *problems(status, here=here)]))

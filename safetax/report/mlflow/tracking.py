@@ -25,7 +25,9 @@ LOCK_TIMEOUT = 120.0
 """Seconds to wait for another process that is writing."""
 
 
-def track(run_directories: Sequence[Path], outputs: Path, sweep: Path | None, results: Results) -> None:
+def track(
+    run_directories: Sequence[Path], outputs: Path, sweep: Path | None, results: Results, inputs: str | None = None
+) -> None:
     """Write runs, and the sweep that they belong to, to MLflow, or update them; does nothing when nothing changed.
 
     Args:
@@ -35,19 +37,26 @@ def track(run_directories: Sequence[Path], outputs: Path, sweep: Path | None, re
         sweep: ``outputs/sweeps/ID`` with its ``sweep.json`` and, if made, ``report.html``; None outside a sweep. A run
             of several sweeps stands under the one that was tracked last.
         results: results, of which only the runs' own checkpoints are taken.
+        inputs: a digest of all that results and records were made from; what was written from the same is not made
+            again to be compared. None: it is not known.
 
     Raises:
         UserError: the database cannot be used, or another process has been writing for two minutes.
     """
+    place = Place.of(outputs)
+    directories = [*([sweep] if sweep else []), *run_directories]
+    if inputs is not None and all(place.holds_inputs(directory, inputs) for directory in directories):
+        return
     parent = read_sweep(sweep) if sweep else None
     entries = [read_run(directory, outputs, results, parent) for directory in run_directories]
     if parent:
         end = max((entry.end for entry in entries), default=0)
         parent = replace(parent, start=min((entry.start for entry in entries), default=0), end=end)
-    place = Place.of(outputs)
     everything = [*([parent] if parent else []), *entries]
     above = (read_json(parent.directory / TRACKED) or {}).get("run") if parent else None
     if all(place.holds(entry, None if entry is parent else above) for entry in everything):
+        for entry in everything:
+            write_json(entry.directory / TRACKED, {**(read_json(entry.directory / TRACKED) or {}), "inputs": inputs})
         return
     with _only_writer(outputs / "mlflow.lock"):
         from safetax.report.mlflow.writer import Writer
@@ -60,7 +69,7 @@ def track(run_directories: Sequence[Path], outputs: Path, sweep: Path | None, re
                 if not place.holds(entry, above):
                     run = writer.write(entry)
                     tracked = {"digest": entry.digest, "place": place.identity, "run": run, "sweep": entry.sweep}
-                    write_json(entry.directory / TRACKED, {**tracked, "parent": above})
+                    write_json(entry.directory / TRACKED, {**tracked, "parent": above, "inputs": inputs})
                 if entry is parent:
                     above = (read_json(entry.directory / TRACKED) or {}).get("run")
         finally:
@@ -100,6 +109,13 @@ class Place:
         if tracked.get("digest") != entry.digest or tracked.get("place") != self.identity:
             return False
         if parent is not None and tracked.get("parent") != parent:
+            return False
+        return self.database is None or _alive(self.database, tracked["run"])
+
+    def holds_inputs(self, directory: Path, inputs: str) -> bool:
+        """Say whether what was made from the same records, manifests and code stands there."""
+        tracked = read_json(directory / TRACKED) or {}
+        if tracked.get("inputs") != inputs or tracked.get("place") != self.identity:
             return False
         return self.database is None or _alive(self.database, tracked["run"])
 

@@ -1,0 +1,74 @@
+"""The end of a run: a report is made when what it is made from has changed, and not otherwise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from safetax.run import finish
+from safetax.store.manifest import MANIFEST
+from tests.conftest import run_lab
+
+
+def no_collecting(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("safetax.results.collect.collect", lambda *_: pytest.fail("nothing has changed"))
+
+
+def table(printed: str) -> str:
+    return printed.partition("reused.")[2]
+
+
+@pytest.fixture
+def reported(copied_lab: Path) -> Path:
+    """Outputs whose last report was made where they lie."""
+    run_lab(copied_lab)
+    return copied_lab
+
+
+def test_an_unchanged_run_is_told_from_its_report(reported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = table(run_lab(reported))
+    no_collecting(monkeypatch)
+    assert "harmful" in before.lower() and table(run_lab(reported)) == before
+
+
+@pytest.mark.parametrize("name", ["results.json", "provenance.json", "report.html", "report.json"])
+def test_a_report_that_is_damaged_is_made_again(reported: Path, name: str) -> None:
+    (path,) = reported.glob(f"runs/*/{name}")
+    before = path.read_bytes()
+    if name == "report.html":
+        path.unlink()
+    else:
+        path.write_text(json.dumps({"digest": "", "inputs": ""}), encoding="utf-8")
+    run_lab(reported)
+    assert path.read_bytes() == before
+
+
+def test_what_results_are_made_from_is_looked_at(reported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collected: list[Path] = []
+    collect = __import__("safetax.results.collect", fromlist=["collect"]).collect
+
+    def counted(folders: list[Path]) -> object:
+        collected.extend(folders)
+        return collect(folders)
+
+    monkeypatch.setattr("safetax.results.collect.collect", counted)
+    run_lab(reported)
+    assert not collected
+    manifest = next(reported.glob(f"score/*/{MANIFEST}"))
+    manifest.write_text(manifest.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    run_lab(reported)
+    assert len(collected) == 1
+
+
+def test_our_own_code_is_looked_at(reported: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (record,) = reported.glob("runs/*/run.json")
+    before = finish._inputs([record], reported)
+    package = tmp_path / "safetax"
+    (package / "results").mkdir(parents=True)
+    (package / "run").mkdir()
+    monkeypatch.setattr(finish, "__file__", str(package / "run" / "finish.py"))
+    empty = finish._inputs([record], reported)
+    (package / "results" / "scores.py").write_text("x = 1")
+    assert len({before, empty, finish._inputs([record], reported)}) == 3
