@@ -43,8 +43,8 @@ class World:
     def sweep(self) -> Path:
         return next(iter((self.outputs / "sweeps").iterdir()))
 
-    def track(self, sweep: Path | None = None) -> None:
-        tracking.track(self.runs, self.outputs, sweep, self.results)
+    def track(self, sweep: Path | None = None, inputs: str | None = None) -> None:
+        tracking.track(self.runs, self.outputs, sweep, self.results, inputs)
 
     def start(self, sweep: Path | None = None, then: str = "") -> subprocess.Popen[str]:
         """Track in a process of its own: mlflow keeps a database open for as long as its process lives."""
@@ -164,6 +164,25 @@ def test_an_unchanged_run_is_not_written_again_and_mlflow_not_imported(world: Wo
     before = [(path, path.read_bytes()) for path in world.outputs.glob("*.db")]
     world.track_apart(then="assert not {'mlflow', 'torch', 'sqlalchemy'} & set(sys.modules)")
     assert [(path, path.read_bytes()) for path in world.outputs.glob("*.db")] == before
+
+
+def test_what_was_written_from_the_same_inputs_is_not_even_compared(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.track(world.sweep, "one")
+    read = tracking.read_run
+    monkeypatch.setattr(tracking, "read_run", lambda *_: pytest.fail("nothing has changed"))
+    world.track(world.sweep, "one")
+    seen: list[Path] = []
+    monkeypatch.setattr(tracking, "read_run", lambda *rest: seen.append(rest[0]) or read(*rest))
+    world.track(world.sweep, "two")
+    assert seen == world.runs, "other inputs are looked at"
+    world.track(world.sweep, "two")
+    assert seen == world.runs
+    run = next(run for run in world.logged() if "safetax.run" in run.data.tags)
+    connect(world.outputs).delete_run(run.info.run_id)
+    world.track(world.sweep, "two")
+    assert seen == 2 * world.runs, "and so is what the database has lost"
 
 
 def test_writing_again_by_force_changes_nothing(world: World) -> None:
