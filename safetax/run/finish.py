@@ -103,7 +103,7 @@ def _inputs(records: Sequence[Path], outputs: Path) -> str:
     steps = {step for record in records for step in (read_json(record) or {}).get("steps", [])}
     manifests = [outputs / step / MANIFEST for step in sorted(steps)]
     found = hashlib.sha256()
-    for path in [*records, *manifests, *sorted(path for path in code if path.suffix != ".pyc")]:
+    for path in [*records, *manifests, *sorted(path for path in code if path.suffix != ".pyc" and path.is_file())]:
         found.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
     return found.hexdigest()[:16]
 
@@ -113,12 +113,12 @@ def _reported(target: Path, inputs: str) -> Results | None:
     from safetax.results.document import Results, from_json
 
     record = read_json(target / REPORT) or {}
-    if record.get("inputs") != inputs or not _is_whole(target, record["digest"]):
+    if record.get("inputs") != inputs or not _is_whole(target, record.get("digest")):
         return None
     return from_json(Results, read_json(target / "results.json"))
 
 
-def _is_whole(target: Path, digest: str) -> bool:
+def _is_whole(target: Path, digest: str | None) -> bool:
     """Whether the page is there, and what it shows as it was written."""
     results, provenance = (read_json(target / name) for name in ("results.json", "provenance.json"))
     return (target / "report.html").is_file() and digest_of([REPORT_VERSION, results, provenance]) == digest

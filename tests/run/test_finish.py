@@ -39,10 +39,13 @@ def test_a_report_that_is_damaged_is_made_again(reported: Path, name: str) -> No
     before = path.read_bytes()
     if name == "report.html":
         path.unlink()
-    else:
-        path.write_text(json.dumps({"digest": "", "inputs": ""}), encoding="utf-8")
-    run_lab(reported)
-    assert path.read_bytes() == before
+        run_lab(reported)
+        assert path.read_bytes() == before
+        return
+    for damage in (b"", before[: len(before) // 2], b"[]", json.dumps({"inputs": ""}).encode()):
+        path.write_bytes(damage)
+        run_lab(reported)
+        assert path.read_bytes() == before, damage
 
 
 def test_what_results_are_made_from_is_looked_at(reported: Path, monkeypatch: pytest.MonkeyPatch) -> None:

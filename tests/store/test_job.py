@@ -14,18 +14,6 @@ from safetax.store.step import Step
 from tests.support.tiny_steps import answered, judged, make, prompts, put_responses, silent
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "outputs")
-
-
-@pytest.fixture
-def step(store: Store) -> Step:
-    made = prompts()
-    make(store, made)
-    return made
-
-
 def examples(store: Store, step: Step) -> Path:
     return store.directory(step) / "examples.jsonl"
 

@@ -14,19 +14,7 @@ from safetax.store.locks import locked
 from safetax.store.manifest import clear, read_json, write_json
 from safetax.store.status import Store
 from safetax.store.step import Step
-from tests.support.tiny_steps import chats, make, prompts
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "outputs")
-
-
-@pytest.fixture
-def step(store: Store) -> Step:
-    made = prompts()
-    make(store, made)
-    return made
+from tests.support.tiny_steps import chats
 
 
 def examples(store: Store, step: Step) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,19 +17,7 @@ from safetax.store.status import Store
 from safetax.store.step import Step
 from safetax.store.work_loop import work_on
 from safetax.workers import prepare
-from tests.support.tiny_steps import make, prompts, silent
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "outputs")
-
-
-@pytest.fixture
-def step(store: Store) -> Step:
-    made = prompts()
-    make(store, made)
-    return made
+from tests.support.tiny_steps import prompts, silent
 
 
 def test_manifest_of_a_killed_finish_is_complete_and_its_scratch_goes(store: Store, step: Step) -> None:

@@ -6,27 +6,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from safetax.evaluation.engines.hf import Config as HfConfig
 from safetax.evaluation.engines.hf import HfEngine
 from safetax.evaluation.engines.hf import start as start_hf
 from tests.support.tiny_engines import (
     RUNTIME,
     asked,
-    build_model,
     by_hf,
     loaded_from,
     markers,
     set_defaults,
     several_tokens,
 )
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any]:
-    directory = tmp_path_factory.mktemp("tiny") / "model"
-    return (directory, *build_model(directory))
 
 
 def test_texts_of_several_tokens_end_thinking_and_answer(tiny: tuple[Path, Any, Any]) -> None:

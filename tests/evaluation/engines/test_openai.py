@@ -14,16 +14,9 @@ from tests.support.llm_server import serving
 from tests.support.tiny_engines import (
     RUNTIME,
     asked,
-    build_model,
     markers,
     served,
 )
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any]:
-    directory = tmp_path_factory.mktemp("tiny") / "model"
-    return (directory, *build_model(directory))
 
 
 def test_only_vllms_servers_are_told_to_leave_the_models_own_settings_alone(tiny: tuple[Path, Any, Any]) -> None:

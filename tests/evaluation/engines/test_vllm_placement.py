@@ -10,16 +10,6 @@ import pytest
 from safetax.errors import UserError
 from safetax.evaluation.engines._vllm_placement import Placement, Size, place, size_of
 from safetax.models.gpus import Gpu
-from tests.support.tiny_engines import (
-    build_model,
-)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any]:
-    directory = tmp_path_factory.mktemp("tiny") / "model"
-    return (directory, *build_model(directory))
-
 
 H200 = [Gpu(str(index), "NVIDIA H200", 143771 * 2**20) for index in range(4)]
 
