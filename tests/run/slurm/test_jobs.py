@@ -23,12 +23,13 @@ from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
 from safetax.plan.status import status_of
 from safetax.plan.table import rows_of
-from safetax.run.retention import release_weights
+from safetax.run.finish import release_weights
 from safetax.run.slurm.executor import leave_requeue_to_script
 from safetax.run.slurm.jobs import Job, cluster_jobs, jobs_of
 from safetax.run.slurm.record import Submission, Submitted, load, save, state_path
 from safetax.run.slurm.submit import submit
-from safetax.run.slurm.watch import SILENT, JobStatus, job_statuses, remaining, tail
+from safetax.run.slurm.watch import SILENT, JobStatus, job_statuses, remaining
+from safetax.run.terminal import tail
 from safetax.store import slurm as slurm_commands
 from safetax.store.manifest import release, write_json
 from safetax.store.slurm import Queued
@@ -156,7 +157,7 @@ def test_dependants_of_a_failed_job_name_its_log(submission: Submission) -> None
     assert states(seen)[:3] == ["failed", "cancelled", "cancelled"]
     assert seen[0].why == "no room" and seen[0].log == log
     assert seen[2].why == f"since job 11 (align) failed: {log}"
-    assert tail(log, 2) == "line\nthe reason"
+    assert tail(log, 2) == ["line", "the reason"]
 
 
 def test_how_slurm_ended_a_job_is_said_in_words(submission: Submission) -> None:
