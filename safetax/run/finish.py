@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from safetax.errors import StepError
+from safetax.errors import StepError, explained, is_full
 from safetax.plan.graph import Plan
 from safetax.plan.record import write_record, write_sweep
 from safetax.report.hub.push import push
@@ -58,6 +58,8 @@ def finish(plan: Plan, sweep: bool, outputs: Path, outcome: RunOutcome, console:
                 _report(target, folders, outputs, plan, sweep, console)
     except (OSError, ValueError, LookupError, TypeError) as error:
         outcome.check()
+        if is_full(error):
+            raise StepError(explained(error, target)) from None
         raise StepError(
             f"the report could not be written ({type(error).__name__}: {error}). All steps are kept; "
             f"make it again: python -m safetax.report {shown(target or outputs)}"

@@ -53,7 +53,7 @@ def read_owner(descriptor: int) -> Owner | None:
     """Return the owner that an open lock file names, or None."""
     try:
         return Owner(**json.loads(os.pread(descriptor, 1000, 0)))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
 
 

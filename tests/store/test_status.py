@@ -71,7 +71,7 @@ def test_removed_output_is_found(store: Store, step: Step) -> None:
 def test_broken_manifest_is_damage_and_no_crash(store: Store, step: Step, content: str) -> None:
     (store.directory(step) / MANIFEST).write_bytes(content.encode("latin-1"))
     status = store.status(step)
-    assert (status.state, status.reason) == ("damaged", "its manifest cannot be read")
+    assert (status.state, status.reason) == ("damaged", "its manifest cannot be read, or was changed")
     assert list(store.finished()) == []
 
 
