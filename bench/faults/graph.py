@@ -119,8 +119,8 @@ def finished(outputs: Path) -> dict[str, str]:
 
 
 def results(outputs: Path) -> dict[str, bytes]:
-    """Return what a reader takes for results: the files of a run, but for times and drawings."""
-    names = ("results.json", "table.csv", "table.md", "table.tex", "report.html")
+    """Return the results of a run as files; the page says also when and how long steps were made."""
+    names = ("results.json", "table.csv", "table.md", "table.tex")
     return {path.name: path.read_bytes() for path in outputs.glob("runs/*/*") if path.name in names and path.is_file()}
 
 

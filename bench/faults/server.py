@@ -14,7 +14,7 @@ from bench.faults.case import Case
 from bench.faults.graph import SERVED, Ended, end, finished, results, start
 from tests.support.llm_server import Answer, Server, serving
 
-WORDS = ("i can not help with that .", "um", "take the saw and go to the mill .", "the answer is 7 .")
+WORDS = ("i can not help with that .", "hmm", "take the rope and go to the mill .", "the answer is 7 .")
 
 
 def right(body: dict[str, Any]) -> Answer:
