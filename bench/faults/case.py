@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.faults.graph import Ended, arguments, copied, end, finished, results, start
+from bench.faults.graph import Ended, arguments, copied, end, finished, report, results, start
 
 REMEDIES = 3
 """How many messages in a row may each name something to remove."""
@@ -93,4 +93,6 @@ class Case:
         self.lost += [key for key, made in sound.items() if after.get(key) != made]
         self.wrong += [f"{key} is missing" for key in finished(self.reference).keys() - after.keys()]
         now = results(self.outputs)
+        if after == finished(self.reference):
+            expected, now = report(self.reference), report(self.outputs)
         self.wrong += [f"{name} differs" for name, content in expected.items() if now.get(name) != content]

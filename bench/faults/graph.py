@@ -124,6 +124,12 @@ def results(outputs: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in outputs.glob("runs/*/*") if path.name in names and path.is_file()}
 
 
+def report(outputs: Path) -> dict[str, bytes]:
+    """Return the whole report of a run as files: the same wherever the same steps lie."""
+    paths = [path for path in outputs.glob("runs/*/**/*") if path.is_file() and "hydra" not in path.parts]
+    return {path.relative_to(outputs).as_posix(): path.read_bytes() for path in paths}
+
+
 def copied(source: Path, target: Path) -> Path:
     """Copy an outputs folder with its times, and return the copy."""
     shutil.rmtree(target, ignore_errors=True)
