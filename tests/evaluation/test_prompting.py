@@ -50,7 +50,7 @@ def test_a_seed_comes_from_the_step_the_prompt_and_the_repeat_alone() -> None:
 
 def test_a_prompt_that_cannot_be_tokenised_is_named() -> None:
     class Refuses(ChatRenderer):
-        def prompt(self, *values: Any) -> list[int]:
+        def prompt(self, messages: Any, thinking: bool = True, assistant_header: bool = True) -> list[int]:
             raise ValueError("no turn of the user")
 
     with pytest.raises(UserError, match=r"Prompt row-1 cannot be asked: no turn of the user"):
