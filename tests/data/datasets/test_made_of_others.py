@@ -123,9 +123,9 @@ def test_more_rows_than_there_are(tmp_path: Path, overrides: list[str], said: st
 
 def test_a_total_below_the_limit_is_refused_before_anything_runs() -> None:
     for limit, total in ((10, 10), (10, None), (None, 5)):
-        subset.Config("subset", "few", NONE, limit=limit, total=total)
+        subset.Config(kind="subset", name="few", source=NONE, limit=limit, total=total)
     with pytest.raises(ConfigError, match="total=5 is less than limit=10; allowed is at least that number, or null"):
-        subset.Config("subset", "few", NONE, limit=10, total=5)
+        subset.Config(kind="subset", name="few", source=NONE, limit=10, total=5)
 
 
 # Mixtures

@@ -43,7 +43,7 @@ CHAINS = [
 
 
 def config(folder: Path, rows: list[dict[str, Any]], **settings: Any) -> traces.Config:
-    return traces.Config("traces", "set", file.Config("file", str(rows_file(folder, rows))), **settings)
+    return traces.Config(kind="traces", name="set", rows=file.Config("file", str(rows_file(folder, rows))), **settings)
 
 
 def row(response: Any, question: Any = "May I?") -> dict[str, Any]:
