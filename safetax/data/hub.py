@@ -13,6 +13,7 @@ from safetax.store.hashes import cached_sha256
 
 MODEL_FILES = (".safetensors", ".json", ".jinja", ".txt", ".model")
 """What of a local model's folder decides what it does: weights, configuration, tokenizer."""
+GATED = "id={}: access is gated; accept its terms on the hub and set HF_TOKEN in the environment."
 UNKNOWN = "unknown"
 """Stands for the commit of a repository that could not be asked; such a plan can be shown and never run."""
 
@@ -76,34 +77,26 @@ def hub_commit(repository: str, revision: str | None, repository_type: str = "mo
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    try:
-        if not constants.HF_HUB_OFFLINE:
+    why, remedy = "HF_HUB_OFFLINE is set", "unset it, or name a local folder"
+    if not constants.HF_HUB_OFFLINE:
+        try:
             info = HfApi().repo_info(repository, revision=revision, repo_type=repository_type, timeout=10)
             if info.sha:
                 return info.sha
-    except GatedRepoError:
-        raise UnreachableError(
-            f"id={repository}: access is gated; accept its terms on the hub and set HF_TOKEN in the environment."
-        ) from None
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise ConfigError(
-            f"id={repository}, revision={revision or 'main'}: the hub has none such ({type(error).__name__}); check "
-            "the name, or set HF_TOKEN if it is private."
-        ) from None
-    except Exception as error:
-        cached = _cached_commit(repository, revision, repository_type)
-        if cached:
-            return cached
-        raise UnreachableError(
-            f"id={repository}: the hub cannot be reached ({type(error).__name__}) and the local cache lacks it; "
-            "connect once, name a local folder, or set revision to a full commit id to plan without the hub."
-        ) from None
+        except GatedRepoError:
+            raise UnreachableError(GATED.format(repository)) from None
+        except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+            raise ConfigError(
+                f"id={repository}, revision={revision or 'main'}: the hub has none such ({type(error).__name__}); "
+                "check the name, or set HF_TOKEN if it is private."
+            ) from None
+        except Exception as error:
+            why = f"the hub cannot be reached ({type(error).__name__})"
+            remedy = "connect once, name a local folder, or set revision to a full commit id to plan without the hub"
     cached = _cached_commit(repository, revision, repository_type)
-    if cached:
-        return cached
-    raise UnreachableError(
-        f"id={repository}: HF_HUB_OFFLINE is set and the local cache lacks it; unset it, or name a local folder."
-    )
+    if cached is None:
+        raise UnreachableError(f"id={repository}: {why} and the local cache lacks it; {remedy}.")
+    return cached
 
 
 def refuses(repository: str, kind: RepositoryType) -> bool:
@@ -136,9 +129,7 @@ def download(repository: str, commit: str | None) -> Path:
     try:
         return Path(snapshot_download(repository, revision=commit, allow_patterns=patterns))
     except GatedRepoError:
-        raise UserError(
-            f"id={repository}: access is gated; accept its terms on the hub and set HF_TOKEN in the environment."
-        ) from None
+        raise UserError(GATED.format(repository)) from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -86,12 +86,18 @@ def chosen(
             if count == limit:
                 return
     if rows and not count:
-        column, wanted = next(iter(where.items()))
-        there = ", ".join(sorted({str(each) for row in rows for each in each_of(row[column])})[:8])
-        raise UserError(
-            f"dataset {name}: where.{column}={wanted} lets none of {len(rows)} rows through; {column} is "
-            f"{there or 'in none of them'}."
-        )
+        raise none_let_through(name, rows, where)
+
+
+def none_let_through(name: str, rows: Sequence[Row], where: Mapping[str, Any]) -> UserError:
+    """Return the error that says which values there are, where no row has those asked for."""
+    column, wanted = next(iter(where.items()))
+    there = ", ".join(sorted({str(each) for row in rows if column in row for each in each_of(row[column])})[:12])
+    names = ", ".join(sorted({name for row in rows for name in row})) or "nothing"
+    return UserError(
+        f"dataset {name}: where.{column}={wanted} lets none of {len(rows)} rows through; {column} is "
+        f"{there or f'in none of them (they have {names})'}."
+    )
 
 
 def meets(row: Row, where: Mapping[str, Any]) -> bool:

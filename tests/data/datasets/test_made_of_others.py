@@ -92,7 +92,7 @@ def test_rows_of_one_category(tmp_path: Path) -> None:
     told = failure(tmp_path, "dataset=subset", *SMALL, *kept, "dataset.where={verb: sing}")
     assert "where.verb=sing lets none of 400 rows through" in told and "steal" in told
     told = failure(tmp_path, "dataset=subset", *SMALL, "dataset.where={verb: steal}")
-    assert "in none of them (their meta has nothing)" in told
+    assert "in none of them (they have nothing)" in told
 
 
 def test_of_several_categories_one_is_enough(tmp_path: Path) -> None:
