@@ -143,7 +143,7 @@ def outcomes(
     rows = {row.id: row for row in source}
     found = {name: Outcome(None, "it was not sampled") for name in rows}
     first: set[str] = set()
-    for response, verdict in _samples(inputs):
+    for response, verdict in samples_of(inputs):
         if response.id not in rows or found[response.id].row is not None:
             continue
         reason = _flaw(checks, rows[response.id], response, verdict)
@@ -158,7 +158,7 @@ def outcomes(
     return found
 
 
-def _samples(inputs: Mapping[str, Path]) -> Iterator[tuple[Response, Verdict]]:
+def samples_of(inputs: Mapping[str, Path]) -> Iterator[tuple[Response, Verdict]]:
     """Yield the samples with their verdicts: each round's first samples, then its second ones, then the next round."""
     number = 1
     while (suffix := "" if number == 1 else f"-{number}", f"responses{suffix}" in inputs)[1]:
