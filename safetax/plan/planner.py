@@ -12,10 +12,10 @@ from typing import Any
 
 from safetax.config.components import component_module
 from safetax.config.identity import identity
+from safetax.config.needs import component_datasets, is_sampled, on_policy
 from safetax.config.schema import Benchmark, Format, Sampling
 from safetax.config.training import Training
 from safetax.plan.graph import Evaluated, Plan, PlannedCheckpoint, PlannedRun, Resolved, Role
-from safetax.plan.sections import component_datasets, is_sampled, on_policy
 from safetax.store.step import Step, StepKind
 
 PLAIN = Format(name="plain")

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from safetax.config.annotations import FieldType, describe, fields_of, split_marks, union_options
+from safetax.config.annotations import FieldType, fields_of
 from safetax.config.build import build
 from safetax.config.components import CALLED, component_kinds, component_module
 from safetax.config.compose import Composer
-from safetax.config.fields import Between, Kind, Label
+from safetax.config.fields import Between, Label
 from safetax.config.messages import show
 from safetax.config.references import first_missing, origin
 from safetax.config.schema import Config
@@ -63,24 +63,6 @@ class Spot:
     item: FieldType
     value: Any
 
-    @property
-    def marks(self) -> tuple[Any, ...]:
-        inner = [mark for option in union_options(self.item.annotation) for mark in split_marks(option)[1]]
-        return (*self.item.marks, *inner)
-
-    @property
-    def optional(self) -> bool:
-        return type(None) in union_options(self.item.annotation)
-
-    @property
-    def bare(self) -> Any:
-        options = [option for option in union_options(self.item.annotation) if option is not type(None)]
-        return split_marks(options[0])[0] if options else self.item.annotation
-
-    @property
-    def kind(self) -> Kind | None:
-        return next((mark for mark in self.marks if isinstance(mark, Kind)), None)
-
 
 def spots(node: Any, path: str = "") -> Iterator[Spot]:
     """Every field below a node, also those of components and of named entries."""
@@ -95,22 +77,22 @@ def spots(node: Any, path: str = "") -> Iterator[Spot]:
 
 def wrong_values(spot: Spot) -> Iterator[tuple[Any, list[str]]]:
     """Values that a field must refuse, each with what the message must say beside key and value."""
-    allowed = describe(spot.item.annotation, spot.item.marks)
-    bare, origin_type = spot.bare, typing.get_origin(spot.bare)
-    if (bare is Any and spot.kind is None) or spot.item.name == "kind":
+    type_ = spot.item.type
+    allowed, bare = type_.describe(), type_.bare
+    if (bare is Any and type_.kind is None) or spot.item.name == "kind":
         return
-    if not spot.optional:
+    if not type_.optional:
         yield None, [allowed]
-    if spot.kind is not None:
-        yield 5, component_kinds(spot.kind.package)
-        yield "text", component_kinds(spot.kind.package)
-        yield {"kind": ["x"]}, component_kinds(spot.kind.package)
-    elif dataclasses.is_dataclass(bare) or origin_type is dict:
-        yield "text", [describe(bare)]
-    elif origin_type is list:
-        yield 5, [describe(bare)]
-        yield "text", [describe(bare)]
-    elif origin_type is typing.Literal:
+    if type_.kind is not None:
+        yield 5, component_kinds(type_.kind.package)
+        yield "text", component_kinds(type_.kind.package)
+        yield {"kind": ["x"]}, component_kinds(type_.kind.package)
+    elif type_.is_node or type_.origin is dict:
+        yield "text", [allowed]
+    elif type_.origin is list:
+        yield 5, [allowed]
+        yield "text", [allowed]
+    elif type_.origin is typing.Literal:
         choices = [str(choice) for choice in typing.get_args(bare)]
         yield from ((value, [allowed]) for value in (5, True, "", ["x"], "nosuch"))
         for choice in choices:
@@ -123,7 +105,7 @@ def wrong_values(spot: Spot) -> Iterator[tuple[Any, list[str]]]:
             bool: ["yes", 1, 0, "true"],
         }
         yield from ((value, [allowed]) for value in [*wrong[bare], {"x": 1}])
-    for mark in spot.marks:
+    for mark in type_.marks:
         if isinstance(mark, Between) and mark.low is not None:
             yield (mark.low if mark.open_low else mark.low - 1), [mark.describe()]
         if isinstance(mark, Between) and mark.high is not None:
@@ -230,7 +212,7 @@ def test_a_missing_value_is_named_with_what_it_takes(configs: list[Config]) -> N
             if spot.item.required and spot.item.name != "kind":
                 found += 1
                 text = complaint(put(values, spot.path, "???"))
-                assert f"{spot.path} is missing: set it to {describe(spot.item.annotation, spot.item.marks)}" in text
+                assert f"{spot.path} is missing: set it to {spot.item.type.describe()}" in text
     assert found > 60
 
 

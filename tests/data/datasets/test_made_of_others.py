@@ -12,11 +12,11 @@ import pytest
 
 from safetax.config.compose import Composer
 from safetax.config.identity import identity
+from safetax.config.needs import on_policy
 from safetax.data.datasets import DatasetContext, refined, subset, unmet
 from safetax.data.datasets.refined import Checks, copied
 from safetax.data.datasets.subset import original_of
 from safetax.errors import ConfigError, UserError
-from safetax.plan.sections import on_policy
 from safetax.records import EndOfAnswer, EndOfThinking, Example, Response, Verdict, write_records
 from safetax.store.step import in_order
 from tests.support.prepared import composer, failure, planned, prepared
