@@ -103,9 +103,9 @@ def generation_estimate(works: list[EstimatedStep], store: Store, done: Sequence
     config, shape, runtime = first.config, first.shape, first.config.runtime
     engine, model = first.step.identity["engine"]["kind"], _model(first.step)
     budgets = [_budget(work.step) for work in works]
-    longest = min(PROMPT_TOKENS + max(budgets), config.model.context or 10**9)
+    longest = _longest(config, max(budgets))
     limit = gpu_memory(runtime)
-    served = _served(model, shape, longest, runtime, limit)
+    served = _served(model, shape, longest, runtime)
     tokens = 0
     for work, budget in zip(works, budgets, strict=True):
         count = prompts_of(work.step, store, work.size)
@@ -131,7 +131,7 @@ def generation_estimate(works: list[EstimatedStep], store: Store, done: Sequence
         hours=tokens / rate * served.gpus / 3600,
         time=f"at most {tokens / 1e6:,.1f} million tokens, every budget used up, at {rate:,.0f} a second ({known})",
         disk=tokens * 4.0,
-        remedies=() if served.fits else tuple(_more_gpus(model, shape, longest, runtime, limit)),
+        remedies=() if served.fits else tuple(_more_gpus(model, shape, longest, runtime)),
     )
 
 
@@ -147,35 +147,39 @@ def _model(step: Step) -> ServedModel:
     return model
 
 
-def _served(model: ServedModel, shape: Shape, longest: int, runtime: Runtime, limit: float) -> Serving:
+def _served(
+    model: ServedModel, shape: Shape, longest: int, runtime: Runtime, gpus: int | None = None, width: int | None = None
+) -> Serving:
+    """Return how a model is served by so many GPUs, ``width`` of them for each copy, or as the runtime says."""
     if not model.sharded:
-        return serving(shape, model.dtype, longest, 1, limit, 1.0, 1)
-    gpus = runtime.gpus or len(visible_gpus()) or runtime.devices
-    return serving(shape, model.dtype, longest, gpus, limit, runtime.engine_memory, runtime.tensor_parallel)
+        return serving(shape, model.dtype, longest, 1, gpu_memory(runtime), 1.0, 1)
+    there = gpus or runtime.gpus or len(visible_gpus()) or runtime.devices
+    share, width = runtime.engine_memory, width or runtime.tensor_parallel
+    return serving(shape, model.dtype, longest, there, gpu_memory(runtime), share, width)
 
 
 def gpus_of_a_copy(step: Step, config: Config) -> int:
     """Return how many GPUs hold one copy of the model that a step generates with; 1 where its shape is not known."""
     shape = shape_of(config.model) if config.model.start == "pretrained" else None
-    model, runtime = _model(step), config.runtime
-    if shape is None or not model.sharded:
+    if shape is None:
         return 1
-    longest = min(PROMPT_TOKENS + _budget(step), config.model.context or 10**9)
-    gpus, share = runtime.slurm.gpus_per_node, runtime.engine_memory
-    served = serving(shape, model.dtype, longest, gpus, gpu_memory(runtime), share, runtime.tensor_parallel)
-    return served.tensor_parallel
+    longest, runtime = _longest(config, _budget(step)), config.runtime
+    return _served(_model(step), shape, longest, runtime, runtime.slurm.gpus_per_node).tensor_parallel
 
 
-def _more_gpus(model: ServedModel, shape: Shape, longest: int, runtime: Runtime, limit: float) -> list[str]:
+def _more_gpus(model: ServedModel, shape: Shape, longest: int, runtime: Runtime) -> list[str]:
     """Return the settings with which a copy fits."""
     if not model.sharded:
         return ["engine=vllm, which spreads a copy over several GPUs"]
-    share = runtime.engine_memory
     for width in (1, 2, 4, 8, 16):
-        if shape.heads % width == 0 and serving(shape, model.dtype, longest, width, limit, share, width).fits:
+        if shape.heads % width == 0 and _served(model, shape, longest, runtime, width, width).fits:
             gpus = f" runtime.gpus={width}" if runtime.gpus and width > runtime.gpus else ""
             return [f"runtime.tensor_parallel={width}{gpus}"]
     return []
+
+
+def _longest(config: Config, budget: int) -> int:
+    return min(PROMPT_TOKENS + budget, config.model.context or 10**9)
 
 
 def _budget(step: Step) -> int:
