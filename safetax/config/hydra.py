@@ -5,6 +5,7 @@ What Hydra does not offer in public is named here and nowhere else.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -46,12 +47,14 @@ class Loader:
     """
 
     def __init__(self, config_dir: str | None, config_name: str) -> None:
+        import omegaconf.base
         from hydra import version
         from hydra._internal.config_loader_impl import ConfigLoaderImpl
         from hydra._internal.utils import create_config_search_path
         from hydra.core.config_search_path import SearchPathQuery
         from hydra.core.utils import setup_globals
 
+        omegaconf.base.parse = _parse_reference
         version.setbase(VERSION_BASE)
         setup_globals()
         self.config_name = config_name
@@ -135,6 +138,14 @@ class Loader:
         settings.overrides.task = [each.input_line for each in task]
         settings.job.override_dirname = get_overrides_dirname(task, **settings.job.config.override_dirname)
         return config
+
+
+@functools.cache
+def _parse_reference(text: str) -> Any:
+    """Parse a reference as OmegaConf does, but once: it would for every job of a sweep, for half of the time."""
+    from omegaconf.grammar_parser import parse
+
+    return parse(text)
 
 
 def argument_parser() -> ArgumentParser:

@@ -47,8 +47,7 @@ def identity(node: Any, facts: Mapping[str, Any] | None = None, path: str = "") 
 
 def restore(package: str, values: Mapping[str, Any]) -> Any:
     """Return the component that an identity was taken of; its kind stands for its labels."""
-    schema = component_module(package, values["kind"]).Config
-    return build(schema, _with_left_out(schema, values))
+    return restore_node(component_module(package, values["kind"]).Config, values)
 
 
 def restore_node(schema: type, values: Mapping[str, Any]) -> Any:

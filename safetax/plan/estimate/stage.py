@@ -38,7 +38,6 @@ class Estimate:
     """What is there while one of them is at work."""
     remedies: tuple[str, ...] = ()
     """Settings with which it fits, each checked by the same arithmetic."""
-    host: float = 0.0
 
     @property
     def fits(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -97,7 +97,6 @@ def training_estimate(works: list[EstimatedStep], store: Store, done: Sequence[M
         # The newest checkpoint is there until the next one is whole.
         scratch=2 * unfinished,
         remedies=() if fits else tuple(remedies(shape, training, placement, limit, _key(first.stage))),
-        host=memory.host,
     )
 
 
@@ -191,15 +190,6 @@ def _span(values: Sequence[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-@dataclass(frozen=True)
-class _Change:
-    """One setting to change, as a user writes it."""
-
-    text: str
-    placement: Mapping[str, object]
-    lora: bool = False
-
-
 def remedies(shape: Shape, training: Training, placement: Placement, limit: float, key: str) -> list[str]:
     """Return up to three ways to make a training fit, the ones with the fewest changes first.
 
@@ -211,60 +201,47 @@ def remedies(shape: Shape, training: Training, placement: Placement, limit: floa
         key: key of the training's hyper-parameters.
     """
     changes = list(_changes(training, placement, key))
-    found: list[tuple[frozenset[int], str]] = []
+    found: list[tuple[set[str], str]] = []
     for number in range(1, len(changes) + 1):
-        for chosen in combinations(range(len(changes)), number):
-            picked = frozenset(chosen)
-            if any(smaller <= picked for smaller, _ in found) or not _together([changes[at] for at in chosen]):
-                continue
-            tried, place = _changed(training, placement, [changes[at] for at in chosen])
-            memory = training_memory(shape, tried, place)
+        for chosen in combinations(changes, number):
+            texts = {text for text, _ in chosen}
+            names = [name for _, settings in chosen for name in settings]
+            if len(names) > len(set(names)) or any(smaller <= texts for smaller, _ in found):
+                continue  # two set the same thing, or fewer will do
+            settings = {name: value for _, changed in chosen for name, value in changed.items()}
+            tried = replace(training, lora=settings.pop("lora", training.lora))
+            memory = training_memory(shape, tried, replace(placement, **settings))
             if memory.total <= limit:
                 host = f" (with {memory.host / GIB:,.0f} GiB of each node's memory)" if memory.host else ""
-                text = " ".join(changes[at].text for at in chosen)
-                found.append((picked, f"{text}: {memory.total / GIB:.1f} GiB{host}"))
+                found.append((texts, f"{' '.join(text for text, _ in chosen)}: {memory.total / GIB:.1f} GiB{host}"))
                 if len(found) == MOST:
                     return [text for _, text in found]
     return [text for _, text in found]
 
 
-def _changes(training: Training, placement: Placement, key: str) -> Iterator[_Change]:
-    """Yield what can be changed, the least costly first."""
+def _changes(training: Training, placement: Placement, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what can be changed, the least costly first: as a user writes it, and what it sets."""
     tokens = placement.micro_batch * training.max_tokens
     if not placement.gradient_checkpointing:
-        yield _Change("runtime.gradient_checkpointing=true", {"gradient_checkpointing": True})
+        yield "runtime.gradient_checkpointing=true", {"gradient_checkpointing": True}
     if placement.micro_batch > 1:
-        yield _Change("runtime.micro_batch=1", {"micro_batch": 1})
+        yield "runtime.micro_batch=1", {"micro_batch": 1}
     if min(placement.loss_chunk or tokens, tokens) > CHUNK:
-        yield _Change(f"runtime.loss_chunk={CHUNK}", {"loss_chunk": CHUNK})
+        yield f"runtime.loss_chunk={CHUNK}", {"loss_chunk": CHUNK}
     sharded = training.optimizer == "adamw"
     if placement.zero < 3 and placement.devices > 1 and sharded:
-        yield _Change("runtime.zero=3", {"zero": 3})
+        yield "runtime.zero=3", {"zero": 3}
     more = [devices for devices in (2, 4, 8, 16, 32, 64) if devices > placement.devices]
     for devices in (devices for devices in more if training.global_batch % devices == 0):
         zero = "" if placement.zero == 3 else " runtime.zero=3"
         if sharded:
             fewer = min(placement.micro_batch, training.global_batch // devices)
-            setting = {"devices": devices, "zero": 3, "micro_batch": fewer}
-            yield _Change(f"runtime.devices={devices}{zero}", setting)
+            yield f"runtime.devices={devices}{zero}", {"devices": devices, "zero": 3, "micro_batch": fewer}
     if placement.offload == "none" and sharded:
         zero = "" if placement.zero else " runtime.zero=2"
-        yield _Change(f"runtime.offload=optimizer{zero}", {"offload": "optimizer", "zero": placement.zero or 2})
+        yield f"runtime.offload=optimizer{zero}", {"offload": "optimizer", "zero": placement.zero or 2}
     if placement.offload != "all" and sharded:
         zero = "" if placement.zero == 3 else " runtime.zero=3"
-        yield _Change(f"runtime.offload=all{zero}", {"offload": "all", "zero": 3})
+        yield f"runtime.offload=all{zero}", {"offload": "all", "zero": 3}
     if training.lora is None:
-        yield _Change(f"{key}.lora={{rank:16}} (another training)", {}, lora=True)
-
-
-def _together(changes: list[_Change]) -> bool:
-    """Whether no two of the changes set the same thing."""
-    names = [name for change in changes for name in change.placement]
-    return len(names) == len(set(names))
-
-
-def _changed(training: Training, placement: Placement, changes: list[_Change]) -> tuple[Training, Placement]:
-    for change in changes:
-        placement = replace(placement, **change.placement)  # type: ignore[arg-type]
-        training = replace(training, lora=Lora()) if change.lora else training
-    return training, placement
+        yield f"{key}.lora={{rank:16}} (another training)", {"lora": Lora()}
