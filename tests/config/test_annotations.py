@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safetax.config.component_nodes import component_nodes
+from safetax.config.annotations import component_nodes
 from safetax.config.compose import Composer
 
 
@@ -11,7 +11,6 @@ def test_every_component_is_found_where_it_stands() -> None:
     overrides = composer.force(["+experiment=lab_quick", "method=kl", "dataset=dgr", "dataset.source=safechain"])
     found = {(path, package) for path, _, package in component_nodes(composer.job(overrides).config)}
     assert {
-        ("model", "model"),
         ("model.pretraining.dataset", "datasets"),
         ("reasoning.dataset", "datasets"),
         ("dataset", "datasets"),
@@ -24,4 +23,4 @@ def test_every_component_is_found_where_it_stands() -> None:
         ("benchmark.lab_harmful.prompts", "datasets"),
         ("benchmark.lab_reasoning.grader", "judges"),
     } <= found
-    assert all(package in ("model", "datasets", "rows", "judges", "engines", "objectives") for _, package in found)
+    assert all(package in ("datasets", "rows", "judges", "engines", "objectives") for _, package in found)

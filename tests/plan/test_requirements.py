@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from safetax.config.compose import Composer
+from safetax.plan.requirements import libraries, needs_of_step, repositories, servers
+from safetax.plan.resolve import Resolver
+from safetax.run.session import Session
 from tests.support.places import ROOT
 
 FILES = {
@@ -168,3 +175,37 @@ def test_a_data_set_is_one_file_and_one_yaml(found: dict[str, Any]) -> None:
     assert "'scraper'" in the_one(found["problems"], "dataset.kind=scraped needs the library")
     assert "is gated" in the_one(found["problems"], "origin=nobody/scraped: nobody/scraped")
     assert "123,456 rows of 77 tokens (assumed)" in the_one(found["stages"], "alignment: ")[3]
+
+
+def test_each_step_says_which_modules_and_servers_it_needs() -> None:
+    session = Session(Console(file=io.StringIO()))
+    overrides = [
+        "alignment.lora={rank:4}",
+        "runtime.zero=2",
+        "engine=openai",
+        "engine.model=served",
+        "judge=strongreject",
+    ]
+    plan = session.plan(Composer().jobs(overrides, multirun=False))
+    needed: dict[str, set[tuple[str, str]]] = {}
+    for step in plan.steps:
+        needed.setdefault(step.kind, set()).update([*libraries(step), *servers(step)])
+    assert {("deepspeed", "runtime.zero=2"), ("peft", "lora.rank=4")} <= needed["train"]
+    assert ("default", "engine.endpoint=default") in needed["generate"]
+    assert ("default", "endpoint=default of judge rubric") in needed["score"]
+    assert ("lm_eval", "dataset.kind=lm_eval_task") in needed["prepare"], needed["prepare"]
+    assert all(needs_of_step(step).served_model is None for step in plan.steps), "a server holds the model"
+
+
+def test_a_repository_is_gated_where_the_model_says_so_and_none_where_it_is_a_folder(tmp_path: Path) -> None:
+    session = Session(Console(file=io.StringIO()), Resolver(lenient=True))
+
+    def named(model: str) -> set[tuple[str, bool, str]]:
+        overrides = ["model=qwen3-0.6b", "model.gated=true", f"model.id={model}", "model.revision=" + "0" * 40]
+        plan = session.plan(Composer().jobs(overrides, multirun=False))
+        asked = {each for run in plan.runs for step in run.steps for each in repositories(step, run.config)}
+        return {(each.id, each.gated, each.setting) for each in asked if each.kind == "model"}
+
+    assert named("nobody/gated") == {("nobody/gated", True, "model.id=nobody/gated")}
+    (tmp_path / "config.json").write_text("{}")
+    assert named(str(tmp_path)) == set()
