@@ -31,8 +31,7 @@ class Layout:
     @staticmethod
     def of(runtime: dict[str, Any]) -> Layout:
         """Return the layout that runtime settings ask for."""
-        offload = "none" if runtime["offload"] == "auto" or not runtime["zero"] else runtime["offload"]
-        return Layout(runtime["devices"], runtime["zero"], offload)
+        return Layout(runtime["devices"], runtime["zero"], runtime["offload"] if runtime["zero"] else "none")
 
     def settings(self) -> dict[str, Any]:
         """Return the runtime settings that ask for it."""

@@ -16,7 +16,6 @@ from safetax.records import Example, read_records
 from safetax.store.job import StepJob
 from safetax.training.arguments import training_arguments
 from safetax.training.batches import Collator
-from safetax.training.deepspeed_settings import check_zero
 from safetax.training.objectives import Objective, objective_of
 from safetax.training.progress import ProgressCallback, over_ranks, peak_memory
 from safetax.training.resume import Layout, last_checkpoint
@@ -41,7 +40,6 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
     """
     training = restore_node(Training, job.identity["training"])
     layout = Layout.of(job.runtime)
-    check_zero(training, job.runtime)
     resumed = last_checkpoint(job.scratch, layout)
     tokenizer = load_tokenizer(job.identity, job.inputs)
     renderer = ChatRenderer(tokenizer, restore_node(Format, job.identity["format"]))
