@@ -49,13 +49,16 @@ class Objective(Protocol):
     @property
     def name(self) -> str:
         """What the term's value is called in ``history.jsonl`` and in the summary."""
+        ...
 
     @property
     def weight(self) -> float:
         """What the term counts, in units of the cross-entropy."""
+        ...
 
     def in_objective(self, example: Example) -> bool:
         """Whether the term is made of an example's supervised tokens."""
+        ...
 
     def values(self, logits: torch.Tensor, labels: torch.Tensor, reference: torch.Tensor | None) -> torch.Tensor:
         """Return the term's value of each token, shape [tokens]; it must be differentiable by the logits.
@@ -65,6 +68,7 @@ class Objective(Protocol):
             labels: the tokens that are to be predicted, shape [tokens].
             reference: logits of the reference model, as ``logits``; None for an objective without NEEDS_REFERENCE.
         """
+        ...
 
 
 def objective_of(config: ObjectiveConfig) -> Objective:
