@@ -8,9 +8,9 @@ from typing import Any
 
 from safetax.formatting import epochs_text
 from safetax.report.table_files import write_csv
-from safetax.results.costs import COLUMNS
 from safetax.results.document import Results
 from safetax.results.metrics import OF_REFINEMENT
+from safetax.results.provenance import COLUMNS
 from safetax.results.refinement import refinement_effects
 
 REFINEMENT = "refinement.csv"

@@ -21,9 +21,9 @@ from safetax.report.plots import crowded_figures
 from safetax.report.samples import collect_samples
 from safetax.results import metrics
 from safetax.results.collect import Collected
-from safetax.results.costs import mean_costs, training_costs
 from safetax.results.document import Results
 from safetax.results.method_rows import last_rows, method_rows
+from safetax.results.provenance import mean_costs, training_costs
 from safetax.results.reader import read_json
 from safetax.results.record import shared_and_own, steps_of
 from safetax.results.refinement import refinement_effects

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from safetax.config.flat import leaves
-from safetax.results.alignment_data import perplexity_texts
-from safetax.results.document import Checkpoint, CountedEstimate, DataSet, Results, Score
+from safetax.results.alignment_data import DataSet, perplexity_texts
+from safetax.results.document import Checkpoint, CountedEstimate, Results, Score
 from safetax.results.metrics import (
     ACCURACY,
     HARMFUL_OR_REPEATED,

@@ -1,20 +1,45 @@
-"""Evaluates the checkpoints that runs recorded: what every judge measured, as it goes into the results document."""
+"""Evaluates the checkpoints that runs recorded: what every judge measured, as it goes into the results document.
+
+The same weights may be evaluated in several ways, such as the published one and a sounder one: what that changes.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
+from safetax.results.agreement import Judged
 from safetax.results.categories import by_category
-from safetax.results.document import Benchmark, CountedEstimate, EvaluationSteps, JudgeScores, Score
-from safetax.results.metrics import HARMFUL_SCORE, STRONGREJECT, THINKING
+from safetax.results.document import (
+    Benchmark,
+    Checkpoint,
+    CountedEstimate,
+    EvaluatedAs,
+    EvaluationPair,
+    EvaluationSteps,
+    JudgeScores,
+    Score,
+)
+from safetax.results.metrics import HARMFUL_SCORE, SHARES, STRONGREJECT, THINKING
 from safetax.results.reader import RecordedRun, StepReader
 from safetax.results.record import made_by
-from safetax.results.reliability import Judged
-from safetax.results.scores import REPEATED, Measured, benchmark_scores, differences, headline_scores, measure
+from safetax.results.scores import (
+    REPEATED,
+    Measured,
+    benchmark_scores,
+    difference,
+    differences,
+    headline_scores,
+    measure,
+)
+
+FIRST = "paper"
+"""The evaluation that the others are compared with, where it is among them."""
 
 
 @dataclass(frozen=True)
@@ -171,3 +196,30 @@ class Evaluator:
 def _headline_judge(judges: Sequence[str], measured: Mapping[str, Measured]) -> str:
     """Return the first judge that says anything of what the benchmark measures; a judge of harm says no refusals."""
     return next((judge for judge in judges if measured[judge].values), judges[0])
+
+
+def compare_evaluations(
+    checkpoints: Iterable[Checkpoint], measured: Mapping[str, Mapping[str, Measured]]
+) -> tuple[EvaluationPair, ...]:
+    """Return for each checkpoint that was evaluated in several ways the difference that the way makes, by pair of ways.
+
+    Args:
+        checkpoints: the checkpoints of a results document; ``weights`` says which are the same model.
+        measured: what the headline judges measured, by checkpoint id and benchmark.
+
+    Returns:
+        pairs, whose ``differences`` leave out metrics of which the two have other benchmarks.
+    """
+    same: dict[tuple[Any, ...], dict[str, str]] = defaultdict(dict)
+    for checkpoint in checkpoints:
+        if checkpoint.evaluation is not None:
+            key = (checkpoint.weights, checkpoint.role, checkpoint.lrm_seed, checkpoint.seed)
+            same[key].setdefault(checkpoint.evaluation, checkpoint.id)
+    pairs = []
+    for by_name in same.values():
+        for first, second in combinations(sorted(by_name, key=lambda name: (name != FIRST, name)), 2):
+            before, after = by_name[first], by_name[second]
+            found = {metric: difference(measured[after], measured[before], metric) for metric in SHARES}
+            differences = {metric: score for metric, score in found.items() if score is not None}
+            pairs.append(EvaluationPair(EvaluatedAs(first, before), EvaluatedAs(second, after), differences))
+    return tuple(pairs)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from safetax.results.document import Curve, CurvePoint, Fallback, PointScore, Results
+from safetax.results.alignment_data import Fallback
+from safetax.results.document import Curve, CurvePoint, PointScore, Results
 from safetax.results.metrics import OF_METHODS, SAFETY_TAX
 from safetax.results.pareto import fronts
 from safetax.results.sample_counts import without_fewer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 
 from safetax.errors import UserError
 from safetax.records import Example, Response, Verdict
-from safetax.results.scores import repeated_prompts
 
 RUN = ("name", "model", "dataset", "epochs", "seed", "lrm_seed", "config", "checkpoints")
 """What the report reads of a run record, besides the schema."""
@@ -198,7 +198,7 @@ class StepReader:
         return [row["id"] for row in self._lines(step, "examples.jsonl", run, _EXAMPLE)]
 
     def repeated_prompts(self, fingerprint: str, run: RecordedRun) -> dict[str, str]:
-        """Return which rows of a prompt set hold the same prompt (see ``repeated_prompts`` of the scores)."""
+        """Return which rows of a prompt set hold the same prompt (see the function ``repeated_prompts``)."""
         if fingerprint not in self._repeated:
             self._repeated[fingerprint] = repeated_prompts(self.examples(fingerprint, run))
         return self._repeated[fingerprint]
@@ -241,6 +241,18 @@ class StepReader:
                 f"{file} of the run {run.name} is missing or damaged ({error}). Remove {file.parent} and make it "
                 f"again: {run.command}"
             ) from error
+
+
+def repeated_prompts(examples: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return for each row of a prompt set whose prompt stands in several rows the id of the first of them.
+
+    Prompts are the same where their ``meta["prompt_key"]`` is or, without one, their messages.
+    """
+    ids: dict[str, list[str]] = defaultdict(list)
+    for example in examples:
+        key = example["meta"].get("prompt_key")
+        ids[json.dumps(example["messages"] if key is None else [key], sort_keys=True)].append(example["id"])
+    return {name: same[0] for same in ids.values() if len(same) > 1 for name in same}
 
 
 def _objects(file: Path, needed: Collection[str]) -> list[dict[str, Any]]:

@@ -21,8 +21,9 @@ import pytest
 
 from safetax.errors import UserError
 from safetax.report.mlflow import tracking
+from safetax.results.codec import to_json
 from safetax.results.collect import collect
-from safetax.results.document import Results, to_json
+from safetax.results.document import Results
 from tests.support.documents import checkpoint_of, edited
 from tests.support.places import ROOT
 from tests.support.synthetic import make_outputs
