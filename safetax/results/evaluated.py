@@ -126,7 +126,8 @@ class Evaluator:
     def _benchmark(
         self, evaluation: Mapping[str, Any], model: str, run: RecordedRun, readers: Sequence[str]
     ) -> EvaluatedBenchmark:
-        measured = self._measure(evaluation, run)
+        summary = self.steps.manifest(f"generate/{evaluation['generate']}", run)["summary"]
+        measured = self._measure(evaluation, summary["truncated"], run)
         # Thinking is judged less reliably than answers, so that a judge of it is never the headline's.
         answers = [judge for judge in measured if judge not in readers]
         thinking = [each for judge, each in measured.items() if judge in readers]
@@ -146,9 +147,8 @@ class Evaluator:
             )
             for judge, each in measured.items()
         }
-        document = self._document(evaluation, run, judges, first, headline)
         return EvaluatedBenchmark(
-            document,
+            _document(evaluation, summary, judges, first, headline),
             headline,
             replace(marked[0], headline=asked) if marked else None,
             thinking[0] if thinking else None,
@@ -156,9 +156,8 @@ class Evaluator:
             categories,
         )
 
-    def _measure(self, evaluation: Mapping[str, Any], run: RecordedRun) -> dict[str, Measured]:
+    def _measure(self, evaluation: Mapping[str, Any], truncated: int, run: RecordedRun) -> dict[str, Measured]:
         """Return what each judge measured."""
-        truncated = self.steps.manifest(f"generate/{evaluation['generate']}", run)["summary"]["truncated"]
         groups = self.steps.repeated_prompts(evaluation["prompts"], run)
         measured = {}
         for judge, fingerprint in evaluation["scores"].items():
@@ -167,30 +166,30 @@ class Evaluator:
             measured[judge] = measure(evaluation, verdicts, truncated, groups, repetition)
         return measured
 
-    def _document(
-        self,
-        evaluation: Mapping[str, Any],
-        run: RecordedRun,
-        judges: Mapping[str, JudgeScores],
-        first: str,
-        headline: Measured,
-    ) -> Benchmark:
-        summary = self.steps.manifest(f"generate/{evaluation['generate']}", run)["summary"]
-        responses, truncated, groups = summary["responses"], summary["truncated"], headline.groups
-        return Benchmark(
-            measures=evaluation["measures"],
-            headline=headline.headline,
-            thinking=evaluation["thinking"],
-            judge=first,
-            judges=judges,
-            n=headline.prompts,
-            responses=responses,
-            truncated=truncated,
-            truncation_rate=100 * truncated / responses if responses else 0.0,
-            mean_tokens=summary["tokens"] / responses if responses else 0.0,
-            steps=EvaluationSteps(evaluation["prompts"], evaluation["generate"], evaluation["scores"]),
-            n_unique=headline.prompts - len(groups) + len(set(groups.values())) if groups else None,
-        )
+
+def _document(
+    evaluation: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    judges: Mapping[str, JudgeScores],
+    first: str,
+    of: Measured,
+) -> Benchmark:
+    """Return a benchmark of the document, of which the judge ``first`` measured the headline."""
+    responses, truncated = summary["responses"], summary["truncated"]
+    return Benchmark(
+        measures=evaluation["measures"],
+        headline=of.headline,
+        thinking=evaluation["thinking"],
+        judge=first,
+        judges=judges,
+        n=of.prompts,
+        responses=responses,
+        truncated=truncated,
+        truncation_rate=100 * truncated / responses if responses else 0.0,
+        mean_tokens=summary["tokens"] / responses if responses else 0.0,
+        steps=EvaluationSteps(evaluation["prompts"], evaluation["generate"], evaluation["scores"]),
+        n_unique=of.prompts - len(of.groups) + len(set(of.groups.values())) if of.groups else None,
+    )
 
 
 def _headline_judge(judges: Sequence[str], measured: Mapping[str, Measured]) -> str:
