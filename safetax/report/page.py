@@ -121,15 +121,8 @@ def _of_samples(collected: Collected) -> dict[str, Any]:
     """Return the samples, and what the page says of them."""
     samples = collect_samples(collected)
     checkpoints = [
-        {
-            "label": checkpoint.name,
-            "role": checkpoint.role,
-            "model": checkpoint.model,
-            "epochs": checkpoint.epochs,
-            "seed": checkpoint.seed,
-            "lrm_seed": checkpoint.lrm_seed,
-        }
-        for checkpoint in collected.results.checkpoints
+        {"label": each.name, **{key: getattr(each, key) for key in ("role", "model", "epochs", "seed", "lrm_seed")}}
+        for each in collected.results.checkpoints
     ]
     told = {"most": samples["most"], "longest": samples["longest"], "shown": len(samples["samples"])}
     return {**told, "data": embed({**samples, "checkpoints": checkpoints})}

@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from safetax.config.overrides import quoted
 from safetax.errors import UserError
 from safetax.records import Example, Response, Verdict
 
@@ -50,16 +51,9 @@ class RecordedRun:
         """The command that makes the run's steps again, in the folder in which they are missing."""
         overrides = [each for each in self.record.get("overrides", []) if not _OUTPUTS.match(each)]
         if self.outputs.resolve() != Path("outputs").resolve():
-            overrides.append(f"runtime.outputs={_quoted(self.outputs)}")
+            plain = re.fullmatch(r"[\w./+-]+", str(self.outputs), re.ASCII)
+            overrides.append(f"runtime.outputs={self.outputs if plain else quoted(self.outputs)}")
         return shlex.join(["python", "-m", "safetax", *overrides])
-
-
-def _quoted(path: Path) -> str:
-    """Return a path as a value of Hydra's override grammar, quoted where it must be."""
-    text = str(path)
-    if re.fullmatch(r"[\w./+-]+", text, re.ASCII):
-        return text
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def find_runs(directories: Sequence[Path]) -> list[RecordedRun]:

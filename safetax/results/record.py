@@ -14,12 +14,14 @@ from typing import Any
 from safetax.config.flat import flatten
 from safetax.results.reader import RecordedRun, StepReader
 
+Settings = list[tuple[str, str]]
+
 _ELSEWHERE = ("runtime", "tracking", "plan", "hub")
 """Settings that change no result."""
 
 
-def shared_and_own(records: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, str]], list[dict[str, Any]]]:
-    """Return the settings that all runs share, and for each run ``{"name", "overrides", "own"}``."""
+def shared_and_own(records: Sequence[Mapping[str, Any]]) -> tuple[Settings, list[tuple[str, Settings]]]:
+    """Return the settings that all runs share, and for each run its name and its own settings, as keys and values."""
     flat = [flatten(record["config"]) for record in records]
     shared = {
         key: value
@@ -27,11 +29,7 @@ def shared_and_own(records: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str
         if all(other.get(key) == value for other in flat[1:])
     }
     runs = [
-        {
-            "name": record["name"],
-            "overrides": record.get("overrides", []),
-            "own": sorted((key, value) for key, value in settings.items() if key not in shared),
-        }
+        (record["name"], sorted((key, value) for key, value in settings.items() if key not in shared))
         for record, settings in zip(records, flat, strict=True)
     ]
     return sorted(shared.items()), runs

@@ -70,7 +70,6 @@ class Session:
 
     def check_ready(self, status: PlanStatus, launcher: str) -> None:
         """Raise UserError with all that is missing, before anything is run or made on disk."""
-        from safetax.plan.preflight import problems
         from safetax.report.hub.push import check
 
         runs = status.plan.runs
@@ -80,7 +79,11 @@ class Session:
 
             load(name)
         here = launcher != SLURM and runs[0].config.stage.name != "prefetch"
-        missing = list(dict.fromkeys([*self.resolver.unknown, *problems(status, here=here)]))
+        missing = list(self.resolver.unknown)
+        if status.waiting:  # what is finished needs nothing
+            from safetax.plan.preflight import problems
+
+            missing = list(dict.fromkeys([*missing, *problems(status, here=here)]))
         if len(missing) == 1:
             raise UserError(missing[0])
         if missing:

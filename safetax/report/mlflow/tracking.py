@@ -11,7 +11,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,9 +58,11 @@ def track(
         for entry in everything:
             write_json(entry.directory / TRACKED, {**(read_json(entry.directory / TRACKED) or {}), "inputs": inputs})
         return
-    with _only_writer(outputs / "mlflow.lock"):
-        from safetax.report.mlflow.writer import Writer
+    with _only_writer(outputs / "mlflow.lock"), ExitStack() as held:
+        from safetax.report.mlflow.writer import Writer, unsynced
 
+        if place.database is not None and not place.database.exists():
+            held.enter_context(unsynced())
         writer = Writer(place.uri, place.artifacts, EXPERIMENT)
         above = None
         gc.freeze()  # mlflow's own many objects stay; looking through them took a sixth of the time of a large sweep

@@ -6,7 +6,8 @@ import logging
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import isfinite
 from typing import Any
 
@@ -113,8 +114,9 @@ class Writer:
         changed = {key: value for key, value in tags.items() if run.data.tags.get(key) != value}
         fresh = not run.data.metrics and not run.data.params and all(isfinite(value) for _, value, _, _ in points)
         if self._database and fresh:
-            _insert(self._database, identity, points, new)
-            points, new = [], {}
+            self._log(identity, [], {}, changed)
+            _insert(self._database, identity, points, new, entry.end)
+            return
         self._log(identity, points, new, changed)
         self.client.set_terminated(identity, "FINISHED", end_time=entry.end)
 
@@ -158,13 +160,32 @@ def _client(uri: str) -> Any:
     return MlflowClient(tracking_uri=uri)
 
 
-def _insert(database: Any, run: str, points: Sequence[Point], params: Mapping[str, str]) -> None:
-    """Insert metrics and parameters of a run that has none as rows, in one transaction.
+@contextmanager
+def unsynced() -> Iterator[None]:
+    """Let SQLite not wait for the disk, for a database that is made anew and can be made again from the records.
+
+    Its several hundred transactions, most of them MLflow's own migrations, wait for the disk once each.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def relax(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", relax)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", relax)
+
+
+def _insert(database: Any, run: str, points: Sequence[Point], params: Mapping[str, str], end: int) -> None:
+    """Insert metrics and parameters of a run that has none as rows, and end it, in one transaction.
 
     MLflow itself makes an object of each, which takes most of the time of a large sweep.
     """
-    from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam
-    from sqlalchemy import insert
+    from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun
+    from sqlalchemy import insert, update
 
     columns = ("key", "value", "timestamp", "step")
     rows = [{**dict(zip(columns, point, strict=True)), "run_uuid": run, "is_nan": False} for point in points]
@@ -175,6 +196,7 @@ def _insert(database: Any, run: str, points: Sequence[Point], params: Mapping[st
         for table, held in tables:
             if held:
                 connection.execute(insert(table), held)
+        connection.execute(update(SqlRun).where(SqlRun.run_uuid == run).values(status="FINISHED", end_time=end))
 
 
 def _engine(uri: str) -> Any:

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
+from functools import partial
+from multiprocessing import Process
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from safetax.report.plots.epochs import draw_panels
 from safetax.report.plots.paths import paths
 from safetax.report.plots.samples import describe_samples, draw_samples, samples_text
 from safetax.report.plots.shift import describe_shift, draw_shift, shift_text
-from safetax.report.plots.style import CROWDED, Draw, save
+from safetax.report.plots.style import CROWDED, Draw, file_names, save
 from safetax.report.plots.tradeoff import describe_tradeoff, draw_tradeoff, tradeoff_text
 from safetax.results.codec import to_json
 from safetax.results.document import Curve, Results
@@ -48,12 +51,40 @@ def draw_plots(results: Results, directory: Path) -> list[dict[str, Any]]:
     for name in NAMES:
         for file in [*directory.glob(f"{name}.*"), directory / f"{name}-dark.svg"]:
             file.unlink(missing_ok=True)
-    figures = []
-    for name, title, caption, alt, draw in wanted_plots(results):
-        files = save(draw, directory, name)
-        figures.append({"name": name, "title": title, "caption": caption, "alt": alt, "files": files})
+    wanted = wanted_plots(results)
+    written = _save_all({name: draw for name, *_, draw in wanted}, directory)
+    figures = [
+        {"name": name, "title": title, "caption": caption, "alt": alt, "files": written[name]}
+        for name, title, caption, alt, _ in wanted
+    ]
     record.write_text(json.dumps({"digest": digest, "figures": figures}, indent=1) + "\n", encoding="utf-8")
     return figures
+
+
+def _save_all(drawings: Mapping[str, Draw], directory: Path) -> dict[str, list[str]]:
+    """Draw the figures of these names side by side, a process for each, and return the files of each.
+
+    What a process did not finish is drawn again here, so that its error is told like any other.
+    """
+    others = {
+        name: Process(target=_save_quietly, args=(draw, directory, name), daemon=True)
+        for name, draw in list(drawings.items())[1:]
+    }
+    for process in others.values():
+        process.start()
+    files = {name: save(draw, directory, name) for name, draw in drawings.items() if name not in others}
+    for name, process in others.items():
+        process.join()
+        files[name] = save(drawings[name], directory, name) if process.exitcode else file_names(name)
+    return files
+
+
+def _save_quietly(draw: Draw, directory: Path, name: str) -> None:
+    """Draw a figure in a process of its own, which ends without a word if it cannot."""
+    try:
+        save(draw, directory, name)
+    except BaseException:
+        os._exit(1)
 
 
 Wanted = tuple[str, str, str, str, Draw]
@@ -67,7 +98,7 @@ def wanted_plots(every: Results) -> list[Wanted]:
 
     def panels(name: str, title: str, metrics: Mapping[str, str], same_scale: bool = False) -> None:
         caption, alt = footnote_text(results, list(metrics)), describe(results, title, metrics)
-        wanted.append((name, title, caption, alt, lambda theme: draw_panels(results, metrics, theme, same_scale)))
+        wanted.append((name, title, caption, alt, partial(draw_panels, results, metrics, same_scale=same_scale)))
 
     outcome, benign = (_measured(results, metrics) for metrics in (OUTCOME, BENIGN))
     if outcome:
@@ -75,7 +106,7 @@ def wanted_plots(every: Results) -> list[Wanted]:
     if any(OUTCOME.keys() <= checkpoint.scores.keys() for checkpoint in results.checkpoints):
         title = "Trade-off between safety and reasoning"
         alt = describe_tradeoff(results, title, OUTCOME)
-        wanted.append(("tradeoff", title, tradeoff_text(results), alt, lambda theme: draw_tradeoff(results, theme)))
+        wanted.append(("tradeoff", title, tradeoff_text(results), alt, partial(draw_tradeoff, results)))
     if benign:
         panels("refusal", "Over-refusal and correct help over safety alignment epochs", benign)
     parts = sorted({key for curve in results.curves for p in curve.points for key in p.scores if "/" in key})
@@ -89,21 +120,13 @@ def wanted_plots(every: Results) -> list[Wanted]:
     if shifts.points:
         title = "Safety tax against the distribution shift of the alignment data"
         alt = describe_shift(shifts, title, line_labels(results.curves))
-        draw: Draw = lambda theme: draw_shift(results, shifts, theme)  # noqa: E731
-        wanted.append(("shift", title, shift_text(results, shifts), alt, draw))
+        wanted.append(("shift", title, shift_text(results, shifts), alt, partial(draw_shift, results, shifts)))
     series = find_series(every)
     if series and (shown := _measured(every, OUTCOME)):
         title = "Harmful score and reasoning accuracy over the number of samples"
         alt = describe_samples(series, title, shown)
-        wanted.append(
-            (
-                "samples",
-                title,
-                samples_text(every, series, shown),
-                alt,
-                lambda theme: draw_samples(every, series, shown, theme),
-            )
-        )
+        drawing = partial(draw_samples, every, series, shown)
+        wanted.append(("samples", title, samples_text(every, series, shown), alt, drawing))
     return wanted
 
 

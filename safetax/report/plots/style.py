@@ -132,20 +132,28 @@ def footnote(figure: Figure, text: str, theme: Theme) -> None:
     figure.supxlabel(wrapped, x=0.012, ha="left", fontsize=7.5, color=theme.faint, linespacing=1.35)
 
 
+NO_DATE: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+"""The formats of a figure, and what is left out of each so that the same figure is the same file."""
+
+
+def file_names(name: str) -> list[str]:
+    """Return the names of the files that a figure is written to."""
+    return [*(f"{name}.{suffix}" for suffix in NO_DATE), f"{name}-dark.svg"]
+
+
 def save(draw: Draw, directory: Path, name: str) -> list[str]:
     """Draw a figure in both themes, write it as SVG, PDF, PNG and as SVG for dark pages, and return the file names."""
-    no_date: dict[str, dict[str, Any]] = {
-        "svg": {"Date": None, "Creator": None},
-        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-        "png": {"Software": None},
-    }
     with themed(LIGHT):
         figure = _laid_out(draw(LIGHT))
-        for suffix, metadata in no_date.items():
+        for suffix, metadata in NO_DATE.items():
             figure.savefig(directory / f"{name}.{suffix}", metadata=metadata)
     with themed(DARK):
-        _laid_out(draw(DARK)).savefig(directory / f"{name}-dark.svg", metadata=no_date["svg"], transparent=True)
-    return [*(f"{name}.{suffix}" for suffix in no_date), f"{name}-dark.svg"]
+        _laid_out(draw(DARK)).savefig(directory / f"{name}-dark.svg", metadata=NO_DATE["svg"], transparent=True)
+    return file_names(name)
 
 
 def _laid_out(figure: Figure) -> Figure:

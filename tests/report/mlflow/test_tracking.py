@@ -1,4 +1,4 @@
-"""Tracking with a real MLflow: what stands there, that it is written once, and that the dashboard shows it."""
+"""Tracking in MLflow, read back through MLflow's own client."""
 
 from __future__ import annotations
 
@@ -11,113 +11,17 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from safetax.errors import UserError
 from safetax.report.mlflow import tracking
-from safetax.results.codec import to_json
-from safetax.results.collect import collect
-from safetax.results.document import Results
-from tests.support.documents import checkpoint_of, edited
-from tests.support.places import ROOT
-from tests.support.synthetic import make_outputs
+from tests.support.documents import checkpoint_of
+from tests.support.tracked import World, change, connect, finish, record
 
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
-
-
-@dataclass
-class World:
-    outputs: Path
-    results: Results
-
-    @property
-    def runs(self) -> list[Path]:
-        return sorted((self.outputs / "runs").iterdir())
-
-    @property
-    def sweep(self) -> Path:
-        return next(iter((self.outputs / "sweeps").iterdir()))
-
-    def track(self, sweep: Path | None = None, inputs: str | None = None) -> None:
-        tracking.track(self.runs, self.outputs, sweep, self.results, inputs)
-
-    def start(self, sweep: Path | None = None, then: str = "") -> subprocess.Popen[str]:
-        """Track in a process of its own: mlflow keeps a database open for as long as its process lives."""
-        code = (
-            "import json, sys; from pathlib import Path; from safetax.report.mlflow.tracking import track; "
-            "outputs = Path(sys.argv[1]); sweep = Path(sys.argv[2]) if sys.argv[2] else None; "
-            "from safetax.results.document import Results, from_json; "
-            "results = from_json(Results, json.loads(sys.argv[3])); "
-            f"track(sorted((outputs / 'runs').iterdir()), outputs, sweep, results); {then}"
-        )
-        command = [sys.executable, "-c", code, str(self.outputs), str(sweep or ""), json.dumps(to_json(self.results))]
-        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def track_apart(self, sweep: Path | None = None, then: str = "") -> None:
-        finish(self.start(sweep, then))
-
-    def logged(self, **only: str) -> list[Any]:
-        """The active runs that MLflow has, those with the given tags."""
-        client = connect(self.outputs)
-        found = client.search_runs([client.get_experiment_by_name("safetax").experiment_id])
-        wanted = {f"safetax.{key}": value for key, value in only.items()}
-        return [run for run in found if wanted.items() <= run.data.tags.items()]
-
-
-def finish(process: subprocess.Popen[str]) -> None:
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    assert out + err == "", "mlflow and alembic are quiet"
-
-
-def connect(outputs: Path) -> Any:
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=f"sqlite:///{outputs / 'mlflow.db'}")
-
-
-def record(directory: Path) -> dict[str, Any]:
-    return json.loads((directory / "run.json").read_text())
-
-
-def scores_of_aligned(document: dict[str, Any]) -> dict[str, Any]:
-    return next(entry for entry in document["checkpoints"] if entry["role"] == "aligned")["scores"]
-
-
-def change(directory: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
-    values = record(directory)
-    edit(values)
-    (directory / "run.json").write_text(json.dumps(values))
-
-
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables and nothing in them: making them takes seconds, copying them none."""
-    outputs = tmp_path_factory.mktemp("tables")
-    connect(outputs).search_experiments()
-    return outputs / "mlflow.db"
-
-
-@pytest.fixture
-def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """Two runs in a sweep, and no database."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    outputs = make_outputs(tmp_path / "outputs", ["safechain"], [0.0, 1.0], [0], prompts=10)
-    for run in (outputs / "runs").iterdir():
-        (run / "report.html").write_text(f"<h1>{run.name}</h1>")
-    return World(outputs, collect([outputs]).results)
-
-
-@pytest.fixture
-def world(fresh: World, tables: Path) -> World:
-    shutil.copy(tables, fresh.outputs / "mlflow.db")
-    return fresh
 
 
 def test_a_run_has_its_settings_curves_scores_and_report(world: World) -> None:
@@ -145,21 +49,6 @@ def test_a_run_has_its_settings_curves_scores_and_report(world: World) -> None:
     assert next((world.outputs / "mlartifacts").rglob("report.html")).read_text().startswith("<h1>")
 
 
-def test_a_long_curve_is_given_in_points_spread_over_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("safetax.report.mlflow.entry.CURVE_POINTS", 4)
-    world.track()
-    aligned = checkpoint_of(world.results, role="aligned")
-    history = [json.loads(line) for line in (world.outputs / "train" / aligned.id / "history.jsonl").open()]
-    (run,) = world.logged(run=record(next(path for path in world.runs if record(path)["epochs"]))["id"])
-    curve = connect(world.outputs).get_metric_history(run.info.run_id, "train/aligned/loss")
-    rows = [next(row for row in range(len(history)) if history[row]["step"] == point.step) for point in curve]
-    assert len(rows) == 4 < len(history)
-    assert (rows[0], rows[-1]) == (0, len(history) - 1)
-    gaps = [after - before for before, after in pairwise(rows)]
-    assert max(gaps) - min(gaps) <= 1
-    assert [point.value for point in curve] == [history[row]["loss"] for row in rows]
-
-
 def test_an_unchanged_run_is_not_written_again_and_mlflow_not_imported(world: World) -> None:
     world.track()
     before = [(path, path.read_bytes()) for path in world.outputs.glob("*.db")]
@@ -184,63 +73,6 @@ def test_what_was_written_from_the_same_inputs_is_not_even_compared(
     connect(world.outputs).delete_run(run.info.run_id)
     world.track(world.sweep, "two")
     assert seen == 2 * world.runs, "and so is what the database has lost"
-
-
-def test_writing_again_by_force_changes_nothing(world: World) -> None:
-    world.track()
-    points = {run.info.run_id: sizes(world, run) for run in world.logged()}
-    for directory in world.runs:
-        (directory / "tracked.json").unlink()
-    world.track()
-    assert {run.info.run_id: sizes(world, run) for run in world.logged()} == points
-
-
-def sizes(world: World, run: Any) -> dict[str, int]:
-    client = connect(world.outputs)
-    return {key: len(client.get_metric_history(run.info.run_id, key)) for key in run.data.metrics}
-
-
-def test_a_changed_result_updates_its_run(world: World) -> None:
-    world.track()
-    before = {run.data.tags["safetax.run"]: run.info.run_id for run in world.logged()}
-    lower = checkpoint_of(world.results, role="aligned").scores["accuracy"].value - 1.5
-
-    def lower_it(document: dict[str, Any]) -> None:
-        scores_of_aligned(document)["accuracy"]["value"] = lower
-
-    world.results = edited(world.results, lower_it)
-    (directory,) = (path for path in world.runs if record(path)["epochs"])
-    (directory / "report.html").write_text("<h1>changed</h1>")
-    world.track()
-    after = {run.data.tags["safetax.run"]: run for run in world.logged()}
-    assert {key: run.info.run_id for key, run in after.items()} == before
-    run = after[record(directory)["id"]]
-    assert run.data.metrics["accuracy"] == lower, "a lower score, too, replaces the one before"
-    assert run.data.metrics["aligned/accuracy"] == lower
-    shown = next((world.outputs / "mlartifacts").glob(f"**/{run.info.run_id}/**/report.html"))
-    assert shown.read_text() == "<h1>changed</h1>"
-
-
-def test_a_changed_setting_or_a_score_that_is_gone_replaces_the_run(world: World) -> None:
-    world.track()
-    (directory,) = (path for path in world.runs if record(path)["epochs"])
-    identity = record(directory)["id"]
-    client = connect(world.outputs)
-    (old,) = world.logged(run=identity)
-    client.set_tag(old.info.run_id, "mlflow.note.content", "a note of mine")
-    change(directory, lambda values: values["config"]["runtime"].update(micro_batch=4))
-    world.track()
-    (new,) = world.logged(run=identity)
-    assert new.data.params["runtime.micro_batch"] == "4"
-    assert new.data.tags["mlflow.note.content"] == "a note of mine"
-    assert client.list_artifacts(new.info.run_id)
-    assert client.get_run(old.info.run_id).info.lifecycle_stage == "deleted"
-
-    world.results = edited(world.results, lambda document: scores_of_aligned(document).pop("help"))
-    world.track()
-    (newest,) = world.logged(run=identity)
-    assert "help" not in newest.data.metrics
-    assert len(world.logged()) == len(world.runs)
 
 
 def test_a_sweep_is_the_parent_of_its_runs(world: World) -> None:
@@ -302,24 +134,6 @@ def test_a_moved_folder_is_not_written_to_its_old_place_and_a_removed_database_i
     moved.track_apart()
     assert len(moved.logged()) == 2
     assert len(list((moved.outputs / "mlartifacts").rglob("report.html"))) == 2
-
-
-def test_long_and_odd_settings_are_fitted_to_what_mlflow_takes(world: World) -> None:
-    odd = {
-        "text": "x" * 7000,
-        "k" * 300: 1,
-        "a:b#c[0]": "ü",
-        "nothing": None,
-        "empty": {},
-        **dict.fromkeys(map(str, range(150)), 0),
-    }
-    change(world.runs[0], lambda values: values["config"].update(odd=odd))
-    world.track()
-    (run,) = world.logged(run=record(world.runs[0])["id"])
-    assert len(run.data.params["odd.text"]) == 6000
-    assert run.data.params["odd.a_b_c_0_"] == "ü"
-    assert run.data.params["odd.nothing"] == "null"
-    assert run.data.params["odd.149"] == "0"
 
 
 def test_the_environment_names_another_place_and_its_address_is_not_kept(
