@@ -112,7 +112,8 @@ def _inputs(records: Sequence[Path], outputs: Path) -> str:
 
 def _reported(target: Path, inputs: str) -> Results | None:
     """Return the results of a report that was made from the same inputs and is still whole, or None."""
-    from safetax.results.document import Results, from_json
+    from safetax.results.codec import from_json
+    from safetax.results.document import Results
 
     record = read_json(target / REPORT) or {}
     if record.get("inputs") != inputs or not _is_whole(target, record.get("digest")):
@@ -128,8 +129,8 @@ def _is_whole(target: Path, digest: str | None) -> bool:
 
 def _collect(target: Path, inputs: str, sweep: bool) -> Results:
     """Collect the results, bring the report up to date and return them."""
+    from safetax.results.codec import to_json
     from safetax.results.collect import collect
-    from safetax.results.document import to_json
 
     collected = collect([target])
     digest = digest_of([REPORT_VERSION, to_json(collected.results), collected.provenance])

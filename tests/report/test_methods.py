@@ -17,9 +17,9 @@ from matplotlib.text import Text
 from safetax.config.compose import Composer
 from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
-from safetax.report.category_tables import category_tables
-from safetax.report.csv_tables import REFINEMENT, write_refinement
-from safetax.report.headline import sentences
+
+from safetax.report.method_table import REFINEMENT, write_refinement
+from safetax.report.sections import category_tables, sentences
 from safetax.report.method_table import write_method_tables
 from safetax.report.page import write_page
 from safetax.report.plots import wanted_plots

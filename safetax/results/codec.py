@@ -1,11 +1,13 @@
-"""How records of the document are written as JSON and read again.
+"""How the records of a results document are written as JSON and read again.
 
 A field that has a default is left out of the JSON where it has it, so that documents of earlier versions read as well.
+Its metadata may hold its ``key`` in the JSON, and ``written``: called with the record, whether the default is written
+all the same, or None for a field that is never written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -13,12 +15,16 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 DIGITS = 6
 """Decimal places of every number in the document."""
+ALWAYS = {"written": lambda record: True}
+"""Metadata of a field that is written with its default too."""
+UNWRITTEN = {"written": None}
+"""Metadata of a field that is not written."""
 
 Record = TypeVar("Record")
 
 
 def to_json(value: Any) -> Any:
-    """Return a record of this module as plain JSON values; floats have ``DIGITS`` decimal places."""
+    """Return a record as plain JSON values; floats have ``DIGITS`` decimal places."""
     if isinstance(value, float):
         return round(value, DIGITS) + 0.0  # adding 0 turns -0.0 into 0.0
     if isinstance(value, Mapping):
@@ -36,27 +42,26 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(record: type[Record], value: Any) -> Record:
-    """Return the record that ``to_json`` gave the value for. Raises KeyError where it lacks something."""
+    """Return the record that ``to_json`` gave the value for.
+
+    Raises:
+        KeyError: it lacks something.
+    """
     return _read(record, value)
 
 
 @cache
-def _written_fields(record: type) -> list[tuple[str, str, Any, Callable[[Any], bool]]]:
+def _written_fields(record: type) -> list[tuple[str, str, Any, Any]]:
     """Return name, key in the JSON and default of each field, and when the default is written all the same."""
     found = []
     for each in fields(record):
         default = each.default_factory() if each.default_factory is not MISSING else each.default
-        found.append((each.name, each.metadata.get("key", each.name), default, each.metadata.get("always", _never)))
+        if (written := each.metadata.get("written", lambda record: False)) is not None:
+            found.append((each.name, each.metadata.get("key", each.name), default, written))
     return found
 
 
-def _never(record: Any) -> bool:
-    return False
-
-
-@cache
-def _hints(record: type) -> dict[str, Any]:
-    return get_type_hints(record)
+_hints = cache(get_type_hints)
 
 
 def _read(hint: Any, value: Any) -> Any:
