@@ -118,7 +118,8 @@ def _inputs(records: Sequence[Path], outputs: Path) -> str:
 
 def _reported(target: Path, inputs: str) -> Results | None:
     """Return the results of a report that was made from the same inputs and is still whole, or None."""
-    from safetax.results.document import Results, from_json
+    from safetax.results.codec import from_json
+    from safetax.results.document import Results
 
     record = read_json(target / REPORT, REPORT_SHAPE)
     if record is None or record["inputs"] != inputs or record["files"] != _files(target):
@@ -134,8 +135,8 @@ def _files(target: Path) -> dict[str, str]:
 
 def _collect(target: Path, inputs: str, sweep: bool) -> Results:
     """Collect the results, bring the report up to date and return them."""
+    from safetax.results.codec import to_json
     from safetax.results.collect import collect
-    from safetax.results.document import to_json
 
     collected = collect([target])
     digest = digest_of([REPORT_VERSION, to_json(collected.results), collected.provenance])

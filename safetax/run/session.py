@@ -15,7 +15,6 @@ from safetax.plan.graph import Plan
 from safetax.plan.planner import plan
 from safetax.plan.record import outputs_folder
 from safetax.plan.resolve import Resolver
-from safetax.plan.sections import unused_sections
 from safetax.plan.status import PlanStatus
 from safetax.run.runner import GraphRunner
 from safetax.run.terminal import say, shown
@@ -51,7 +50,7 @@ class Session:
                     "a sweep is one graph in one folder; give all its jobs the same, or start several sweeps."
                 )
         configs = [with_offload(job.config) for job in jobs]
-        resolved = [self.resolver.resolve(config, unused_sections(config)) for config in configs]
+        resolved = [self.resolver.resolve(config) for config in configs]
         return plan([(config, job.overrides) for config, job in zip(resolved, jobs, strict=True)])
 
     def show(self, status: PlanStatus, launcher: str) -> None:
