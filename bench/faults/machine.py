@@ -27,6 +27,7 @@ def full(case: Case) -> None:
     """Let the disk run full somewhere in a run, and make room for the next."""
     case.begin(keep=0.5)
     kept = case.folder / "kept"
+    shutil.rmtree(kept, ignore_errors=True)
     case.outputs.rename(kept)
     case.outputs.mkdir()
     used = sum(path.stat().st_size + 4096 for path in kept.rglob("*")) + 100_000
