@@ -39,6 +39,7 @@ def full(case: Case) -> None:
         taken = used + 4_000_000 - shutil.disk_usage(case.outputs).free
         subprocess.run(["mount", "-o", f"remount,size={taken + spare}", str(case.outputs)], check=True)
         ended = case.command(name="full")
+        case.what += f", exit code {ended.code}"
         if ended.code and "disk is full" not in ended.err:
             case.wrong.append(f"it does not say that the disk is full: {ended.err[-500:]}")
         if ended.code not in (0, 1):
