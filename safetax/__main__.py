@@ -12,7 +12,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetax.errors import StepError, UserError
+from safetax.errors import StepError, UserError, complain
 
 
 def main() -> None:
@@ -20,10 +20,10 @@ def main() -> None:
     try:
         code = command(sys.argv[1:])
     except UserError as error:
-        complain(str(error))
+        complain(error)
         code = 2
     except StepError as error:
-        complain(str(error))
+        complain(error)
         code = 1
     except KeyboardInterrupt:
         complain("interrupted. Finished steps are kept; run the same command again to go on.")
@@ -32,12 +32,6 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     sys.exit(code)
-
-
-def complain(text: str) -> None:
-    """Print an error for the user."""
-    sys.stdout.flush()
-    print(f"Error: {text}", file=sys.stderr)
 
 
 def command(arguments: Sequence[str]) -> int:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
+from safetax.formatting import visible
+
 PACKAGES = {
     "deepspeed": "safetax[deepspeed]",
     "lm_eval": "lm-eval",
@@ -22,7 +26,13 @@ class ConfigError(UserError):
 
 
 class StepError(Exception):
-    """A step that failed; its message names the step and its log."""
+    """A step that failed, by no mistake in the configuration; its message says why, with exit code 1."""
+
+
+def complain(error: Exception | str) -> None:
+    """Print an error for the user, on standard error; nothing in it works on a terminal."""
+    sys.stdout.flush()
+    print(f"Error: {visible(str(error))}", file=sys.stderr, flush=True)
 
 
 def require(module: str) -> UserError:

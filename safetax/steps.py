@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from safetax.errors import UserError
+from safetax.errors import UserError, complain
 from safetax.run.inspection import list_steps, show, why
 from safetax.run.prune import prune
 from safetax.run.step_index import StepIndex
@@ -64,10 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return chosen.function(StepIndex(chosen.outputs), chosen, standard_console())
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except KeyboardInterrupt:
-        print("Error: interrupted.", file=sys.stderr)
+        complain("interrupted.")
         return 130
     except BrokenPipeError:
         sys.stderr.close()

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetax.errors import StepError, UserError
+from safetax.errors import StepError, UserError, complain
 from safetax.formatting import clock
 from safetax.run.slurm.record import Submission, load, load_plan
 from safetax.run.slurm.watch import JobStatus, job_statuses, remaining, tail
@@ -210,10 +210,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(chosen, standard_console())
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except StepError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        complain(error)
         return 1
     except KeyboardInterrupt:
         return 130

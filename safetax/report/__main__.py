@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetax.errors import UserError
+from safetax.errors import UserError, complain
 from safetax.results.collect import collect
 
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         page = build_report(collected, out)
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     print(f"Report: {page}")
     return 0

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetax.formatting import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -25,7 +27,7 @@ def standard_console() -> Console:
 
 def say(console: Console, text: str, style: str | None = None) -> None:
     """Print text as it is: no markup, no highlights, and no line broken."""
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    console.print(visible(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def shown(path: Path) -> str:
@@ -48,4 +50,4 @@ def add_row(table: Table, *cells: Any) -> None:
     """Add a row to a table; text in it is taken as it is."""
     from rich.text import Text
 
-    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+    table.add_row(*(Text(visible(cell)) if isinstance(cell, str) else cell for cell in cells))

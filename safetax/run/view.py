@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from safetax.formatting import clock
+from safetax.run.terminal import say
 from safetax.store.step import Step
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class PlainView:
 
     def note(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, text)
 
     def started(self, step: Step) -> None:
         """Show that a worker has begun a step."""

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from safetax.errors import UserError
+from safetax.errors import StepError, UserError
 from safetax.store.events import Events
 from safetax.store.job import StepJob
 from safetax.store.locks import locked
@@ -76,6 +76,9 @@ def work_on(
         except UserError as error:
             code = code or 2
             events.send("failed", steps=keys, message=str(error), user=True)
+        except StepError as error:
+            code = 1
+            events.send("failed", steps=keys, message=str(error), user=False)
         except (Exception, SystemExit) as error:
             code = 1
             with contextlib.suppress(OSError):

@@ -24,7 +24,7 @@ from safetax.config.components import component_module
 from safetax.config.identity import restore, restore_node
 from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer
-from safetax.errors import UserError
+from safetax.errors import UserError, complain
 from safetax.evaluation.engines import ALONE, Engine, Generated, Markers, PromptSharing, Source
 from safetax.evaluation.prompting import make_prompt, markers_of, split
 from safetax.evaluation.shared_prompts import SharedPrompts
@@ -264,7 +264,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         join(shared)
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     rest = [each for each in directories if each not in shared]
     return work_on(rest, work, events, TOGETHER) if rest else 0

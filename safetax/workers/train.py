@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from safetax.errors import UserError
+from safetax.errors import UserError, complain
 from safetax.store.events import Events
 from safetax.store.job import StepJob
 from safetax.store.locks import is_locked
@@ -108,7 +108,7 @@ def join(directory: Path) -> int:
     try:
         code = start_ranks(job).wait()
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     keep_builds(native_folder(job))
     return code
