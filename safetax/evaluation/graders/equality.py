@@ -219,7 +219,8 @@ def _lists(brackets: str, right: Sequence[str], others: str, tried: Sequence[str
 
 def _all(answers: Iterable[Equality]) -> Equality:
     """Return the first answer that says anything but equal."""
-    return next((answer for answer in answers if answer != "equal"), "equal")
+    same: Equality = "equal"
+    return next((answer for answer in answers if answer != "equal"), same)
 
 
 def _both_signs(elements: Sequence[str]) -> list[str]:
