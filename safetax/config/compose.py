@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetax.config.build import build
-from safetax.config.composition_errors import DATASET, PART, composition_errors
-from safetax.config.hydra import Loader, is_change, split_sweep, write_record
+from safetax.config.hydra import DATASET, PART, Loader, composition_errors, split_sweep, write_record
 from safetax.config.messages import nearest, show
 from safetax.config.overrides import advice, checked, names_values, plain, quoted
 from safetax.config.references import first_missing, origin, resolved, unresolved
@@ -85,7 +84,7 @@ class Composer:
                     f"{text}: there is no config group {group}.{nearest(group, groups)} "
                     f"Allowed are {', '.join(groups)}."
                 )
-            forced.append(f"++{text}" if assignment and is_change(parsed) else text)
+            forced.append(text if not assignment or text.startswith(("+", "~")) else f"++{text}")
         return forced
 
     def _choosing(self, text: str) -> str:

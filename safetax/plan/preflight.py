@@ -21,6 +21,7 @@ from safetax.config.messages import nearest, show
 from safetax.config.runtime import Endpoint
 from safetax.config.schema import Config
 from safetax.data.hub import is_cached, page, refuses
+from safetax.errors import PACKAGES
 from safetax.models.gpus import visible_gpus
 from safetax.plan.estimate import Estimates, estimates
 from safetax.plan.estimate.memory import GIB
@@ -82,12 +83,9 @@ def _interpreters(pairs: Iterable[tuple[Step, Config]]) -> list[str]:
 def _libraries(pairs: Iterable[tuple[Step, Config]]) -> list[str]:
     """Look for each library in the interpreter that will import it."""
     wanted: dict[str, dict[str, str]] = {}
-    packages: dict[str, str] = {}
     for step, config in pairs:
-        for library in libraries(step):
-            interpreter = config.runtime.python.get(step.kind, sys.executable)
-            wanted.setdefault(interpreter, {}).setdefault(library.module, library.setting)
-            packages[library.module] = library.package
+        for module, setting in libraries(step):
+            wanted.setdefault(config.runtime.python.get(step.kind, sys.executable), {}).setdefault(module, setting)
     lines = []
     for interpreter, settings in wanted.items():
         if shutil.which(interpreter) is None:
@@ -95,7 +93,7 @@ def _libraries(pairs: Iterable[tuple[Step, Config]]) -> list[str]:
         other = "" if interpreter == sys.executable else f" of {interpreter}"
         lines += [
             f"{settings[module]} needs the library '{module}', which the Python{other} lacks. Install it: "
-            f"{interpreter if other else 'python'} -m pip install '{packages[module]}'"
+            f"{interpreter if other else 'python'} -m pip install '{PACKAGES.get(module, module)}'"
             for module in _missing(interpreter, list(settings))
         ]
     return lines
@@ -212,10 +210,10 @@ def _asked(pairs: Iterable[tuple[Step, Config]]) -> list[tuple[str, str, Endpoin
     """Return the servers that steps ask: setting, name, what is configured of it, and all that are configured."""
     found = {}
     for step, config in pairs:
-        for server in servers(step):
+        for name, setting in servers(step):
             known = config.runtime.endpoints
-            default = Endpoint() if server.name == "default" else None
-            found[server.setting] = (server.setting, server.name, known.get(server.name, default), list(known))
+            default = Endpoint() if name == "default" else None
+            found[setting] = (setting, name, known.get(name, default), list(known))
     return list(found.values())
 
 
@@ -256,9 +254,14 @@ def why_unreachable(address: str, environment: Mapping[str, str]) -> str | None:
     host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
     if host is None:
         return "this is no address, such as http://host:8000/v1"
-    name = f"{parts.scheme}_proxy"
-    proxy = environment.get(name) or environment.get(name.upper()) or ""
-    if proxy and not _direct(host, environment):
+    from urllib.request import proxy_bypass_environment
+
+    proxies = {
+        name: environment.get(f"{name}_proxy") or environment.get(f"{name.upper()}_PROXY") or ""
+        for name in (parts.scheme, "no")
+    }
+    proxy = proxies[parts.scheme]
+    if proxy and not proxy_bypass_environment(host, proxies):
         behind = urlsplit(proxy if "//" in proxy else f"//{proxy}")
         host, port = behind.hostname or host, behind.port or 80
     try:
@@ -266,10 +269,3 @@ def why_unreachable(address: str, environment: Mapping[str, str]) -> str | None:
             return None
     except OSError as error:
         return f"{host}:{port} cannot be reached ({error.strerror or error or type(error).__name__})"
-
-
-def _direct(host: str, environment: Mapping[str, str]) -> bool:
-    """Whether a host is reached without the proxy."""
-    names = (environment.get("no_proxy") or environment.get("NO_PROXY") or "").split(",")
-    exempt = [name.strip().lstrip(".") for name in names if name.strip()]
-    return any(name == "*" or host == name or host.endswith(f".{name}") for name in exempt)

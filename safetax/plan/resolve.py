@@ -7,13 +7,13 @@ found becomes part of the identity of the steps that use it, so that nothing sta
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from safetax.config.component_nodes import component_nodes
+from safetax.config.annotations import component_nodes
 from safetax.config.components import component_module
 from safetax.config.messages import join
+from safetax.config.needs import on_policy
 from safetax.config.schema import Config
 from safetax.data.hub import UNKNOWN, UnreachableError, model_facts
 from safetax.data.references import module_facts
@@ -34,26 +34,18 @@ class Resolver:
         self.unknown: list[str] = []
         self._known: dict[str, Any] = {}
 
-    def resolve(self, config: Config, unused: Sequence[str] = ()) -> Resolved:
-        """Find out what the configuration's names and paths stand for.
-
-        Args:
-            config: the configuration.
-            unused: key paths of parts that nobody needs to know about.
+    def resolve(self, config: Config) -> Resolved:
+        """Find out what the configuration's names and paths stand for, as far as its steps depend on them.
 
         Raises:
             ConfigError: something named is not there; names the key and the remedy.
         """
         facts: dict[str, Any] = {}
-        for path, node, package in component_nodes(config):
-            if package == "rows" and path.startswith("world."):
-                continue  # data sets hold the rows that they use themselves
-            if any(path == part or path.startswith(f"{part}.") for part in unused):
-                continue
-            found = self._ask(path, node, package)
-            if found:
-                facts[path] = found
-        return Resolved(config, facts)
+        unused = ("world", *unused_sections(config))  # data sets hold the rows of the world that they use themselves
+        for path, node, package in [("model", config.model, "model"), *component_nodes(config)]:
+            if not any(path == part or path.startswith(f"{part}.") for part in unused):
+                facts[path] = self._ask(path, node, package)
+        return Resolved(config, {path: found for path, found in facts.items() if found})
 
     def _ask(self, path: str, node: Any, package: str) -> Any:
         key = f"{package} {node!r}"
@@ -75,3 +67,16 @@ class Resolver:
                 self.unknown.append(told)
                 self._known[key] = {"commit": UNKNOWN}
         return self._known[key]
+
+
+def unused_sections(config: Config) -> list[str]:
+    """Return the parts of a configuration, as key paths, that no step of the run depends on."""
+    stage = config.stage.name
+    parts = [] if not config.model.reasoning and stage != "original" else ["reasoning"]
+    if not (stage == "prepare" or config.stage.whole) or (config.epochs == 0 and config.stage.whole):
+        parts.append("dataset")
+    if stage == "prepare":
+        parts += ["benchmark"] if on_policy(config.dataset) or config.shift else ["benchmark", "model"]
+    if all(benchmark.measures == "accuracy" for benchmark in config.benchmark.values()) or stage == "prepare":
+        parts.append("judge")
+    return parts

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from safetax.config.identity import identity
+from safetax.config.needs import on_policy
 from safetax.data.datasets import DatasetContext, refined, unmet
 from safetax.data.datasets.refined import Checks, copied
 from safetax.errors import UserError
-from safetax.plan.sections import on_policy
 from safetax.records import EndOfAnswer, EndOfThinking, Example, Response, Verdict, write_records
 from safetax.store.step import in_order
 from tests.support.prepared import composer, planned
