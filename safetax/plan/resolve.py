@@ -6,6 +6,7 @@ found becomes part of the identity of the steps that use it, so that nothing sta
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from safetax.config.messages import join
 from safetax.config.needs import on_policy
 from safetax.config.schema import Config
 from safetax.data.hub import UNKNOWN, UnreachableError, model_facts
+from safetax.data.references import module_facts
 from safetax.errors import ConfigError
 from safetax.plan.graph import Resolved
-from safetax.store.manifest import sha256_of
 
 
 class Resolver:
@@ -57,7 +58,7 @@ class Resolver:
                     module = component_module(package, node.kind)
                     self._known[key] = module.resolve(node) if hasattr(module, "resolve") else None
                     if "." in node.kind and module.__file__:  # its author has no version to raise, as ours have
-                        code = {"code": sha256_of(Path(module.__file__))}
+                        code = module_facts(Path(module.__file__), dataclasses.asdict(node))
                         self._known[key] = {**(self._known[key] or {}), **code}
             except ConfigError as error:
                 told = join(path, str(error))
