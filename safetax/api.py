@@ -18,8 +18,7 @@ from safetax.data.sources import load_rows
 from safetax.errors import ConfigError, UserError
 from safetax.evaluation.engines import ALONE, Engine, Generated, Markers, Prompt, PromptSharing, Source
 from safetax.evaluation.engines._two_phase import TwoPhaseResponse
-from safetax.evaluation.judging.cases import Case, Part, Reader, judge_cases
-from safetax.evaluation.judging.context import JudgeContext
+from safetax.evaluation.judging.cases import Case, JudgeContext, Part, Reader, judge_cases
 from safetax.models.checkpoint import load_model
 from safetax.plan import planner
 from safetax.plan.graph import Plan

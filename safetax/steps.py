@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from safetax.errors import UserError
-from safetax.run.inspection import list_steps, show, why
+from safetax.run.inspection import list_steps, show, verify, why
 from safetax.run.prune import prune
 from safetax.run.step_index import StepIndex
 from safetax.run.terminal import standard_console
-from safetax.run.verify import verify
 from safetax.store.step import VERSIONS
 
 STATES = ("complete", "running", "unfinished", "damaged", "stale", "absent")

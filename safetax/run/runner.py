@@ -13,7 +13,7 @@ from typing import Any
 from safetax.config.runtime import Runtime
 from safetax.errors import UserError
 from safetax.run.outcome import RunOutcome
-from safetax.run.view import View
+from safetax.run.view import PlainView
 from safetax.run.worker_process import WorkerProcess
 from safetax.store.manifest import LOG
 from safetax.store.status import Status, Store, wanted
@@ -52,7 +52,7 @@ class GraphRunner:
             workers at a time, and interpreters of their own.
     """
 
-    def __init__(self, store: Store, view: View, runtime: Runtime) -> None:
+    def __init__(self, store: Store, view: PlainView, runtime: Runtime) -> None:
         self.store = store
         self.view = view
         self.runtime = runtime

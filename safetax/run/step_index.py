@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from safetax.config.messages import nearest
 from safetax.errors import UserError
 from safetax.run.slurm.record import FOLDER, JOBS
 from safetax.store.locks import owner
-from safetax.store.manifest import MANIFEST, STEP, read_json, read_manifest
+from safetax.store.manifest import STEP, read_json, read_manifest
 from safetax.store.status import Store
 from safetax.store.step import VERSIONS
 
@@ -56,8 +56,7 @@ class StepIndex:
         if len(found) == 1:
             return found[0]
         if found:
-            named = ", ".join(found[:MOST_NAMED]) + (", ..." if len(found) > MOST_NAMED else "")
-            raise UserError(f"{text}: {len(found)} steps begin so ({named}); write more of it.")
+            raise UserError(f"{text}: {len(found)} steps begin so ({named(found)}); write more of it.")
         names = [*self.known, *(key.split("/")[1] for key in self.known)]
         raise UserError(f"{text}: there is no such step in {self.outputs}.{nearest(wanted, names)}")
 
@@ -65,6 +64,10 @@ class StepIndex:
         """Return a step's manifest or, where it is not finished, its description; empty where it has neither."""
         directory = self.store.directory(key)
         return read_manifest(directory) or read_json(directory / STEP) or {}
+
+    def title(self, key: str) -> str:
+        """Return what a step is in words, as far as its folder says."""
+        return str(self.frozen(key).get("title", "?"))
 
     def state(self, key: str) -> str:
         """Return the state of a step; a step that is not complete and has its lock held is running."""
@@ -107,10 +110,9 @@ def submissions(outputs: Path) -> dict[Path, dict[str, Any]]:
     return {path: record for path, record in found.items() if record is not None}
 
 
-def title_of(directory: Path) -> str:
-    """Return what a step is in words, as far as its folder says."""
-    frozen: dict[str, Any] = read_json(directory / STEP) or read_json(directory / MANIFEST) or {}
-    return str(frozen.get("title", "?"))
+def named(names: Sequence[str]) -> str:
+    """Return some of the names, for a message."""
+    return ", ".join(names[:MOST_NAMED]) + ", ..." * (len(names) > MOST_NAMED)
 
 
 def size_of(directory: Path) -> int:

@@ -27,11 +27,11 @@ ATTEMPT = "--- "
 """Prefix of the log's line that an attempt begins with."""
 KEPT = {STEP, RUNTIME, LOG}
 """Files that stay when a step is made again; a worker has its log open by then."""
-NOT_OUTPUTS = {MANIFEST, *KEPT}
-RELEASED = "released"
-"""Key of a manifest: names of outputs that were removed when nothing needed them any more."""
 SCRATCH = "scratch"
 """Folder in a step for files that only an unfinished step needs, such as training checkpoints."""
+NOT_OUTPUTS = {MANIFEST, SCRATCH, *KEPT}
+RELEASED = "released"
+"""Key of a manifest: names of outputs that were removed when nothing needed them any more."""
 
 
 def write_json(path: Path, values: Any, sort_keys: bool = True) -> None:
@@ -74,32 +74,30 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     return manifest
 
 
+def sources(frozen: Mapping[str, Any]) -> dict[str, str]:
+    """Return the keys of a step's inputs by their names, from its description or its manifest."""
+    inputs = frozen.get("inputs", {})
+    return {name: entry if isinstance(entry, str) else entry["step"] for name, entry in sorted(inputs.items())}
+
+
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def output_files(directory: Path) -> list[Path]:
-    """Return the files below a step's folder that are its outputs, sorted."""
-    found = []
-    for path in sorted(directory.rglob("*")):
-        parts = path.relative_to(directory).parts
-        if path.is_file() and parts[0] not in NOT_OUTPUTS and parts[0] != SCRATCH and not parts[0].startswith("."):
-            found.append(path)
-    return found
-
-
 def describe_outputs(directory: Path) -> dict[str, dict[str, Any]]:
     """Return the size in bytes, mtime in ns and sha256 of every output of a step, by its relative path."""
     described = {}
-    for path in output_files(directory):
-        status = path.stat()
-        described[path.relative_to(directory).as_posix()] = {
-            "size": status.st_size,
-            "mtime_ns": status.st_mtime_ns,
-            "sha256": sha256_of(path),
-        }
+    for path in sorted(directory.rglob("*")):
+        relative = path.relative_to(directory)
+        if path.is_file() and relative.parts[0] not in NOT_OUTPUTS and not relative.parts[0].startswith("."):
+            status = path.stat()
+            described[relative.as_posix()] = {
+                "size": status.st_size,
+                "mtime_ns": status.st_mtime_ns,
+                "sha256": sha256_of(path),
+            }
     return described
 
 

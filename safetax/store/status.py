@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from safetax.config.flat import flatten
-from safetax.store.manifest import MANIFEST, RELEASED, RUNTIME, STEP, damage, outputs_digest, read_manifest, write_json
+from safetax.store.manifest import (
+    MANIFEST,
+    RELEASED,
+    RUNTIME,
+    STEP,
+    damage,
+    outputs_digest,
+    read_manifest,
+    sources,
+    write_json,
+)
 from safetax.store.step import Step
 
 Described = tuple[dict[str, Any], Mapping[str, str]]
@@ -185,11 +195,8 @@ def most_similar(
 
 def described(frozen: Mapping[str, Any]) -> dict[str, str]:
     """Return identity, version and inputs of a step's description as one flat mapping."""
-    inputs = {
-        name: entry if isinstance(entry, str) else entry["step"] for name, entry in sorted(frozen["inputs"].items())
-    }
     return {
         **flatten(frozen["identity"]),
         "version": str(frozen["version"]),
-        **{f"input {name}": key for name, key in inputs.items()},
+        **{f"input {name}": key for name, key in sources(frozen).items()},
     }

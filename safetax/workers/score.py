@@ -15,8 +15,7 @@ from typing import Any
 
 from safetax.config.components import component_module
 from safetax.config.identity import restore
-from safetax.evaluation.judging.cases import part_of
-from safetax.evaluation.judging.context import JudgeContext
+from safetax.evaluation.judging.cases import JudgeContext, part_of
 from safetax.evaluation.judging.repetition import repeated_words
 from safetax.records import Example, Response, Verdict, read_records, write_records
 from safetax.store.job import StepJob

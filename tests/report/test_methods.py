@@ -17,14 +17,12 @@ from matplotlib.text import Text
 from safetax.config.compose import Composer
 from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
-from safetax.report.category_tables import category_tables
-from safetax.report.csv_tables import REFINEMENT, write_refinement
-from safetax.report.headline import sentences
-from safetax.report.method_table import write_method_tables
+from safetax.report.method_table import REFINEMENT, write_method_tables, write_refinement
 from safetax.report.page import write_page
 from safetax.report.plots import wanted_plots
 from safetax.report.plots.paths import paths
 from safetax.report.plots.style import DARK, LIGHT, themed
+from safetax.report.sections import category_tables, sentences
 from safetax.results.categories import by_category, trained_on
 from safetax.results.collect import Collected, collect, write_results
 from safetax.results.document import Checkpoint, Curve, CurvePoint, PointScore, Results

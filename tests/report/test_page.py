@@ -17,9 +17,9 @@ from safetax.config.flat import leaves
 from safetax.errors import UserError
 from safetax.formatting import interval, number
 from safetax.report import samples
-from safetax.report.headline import verdict
 from safetax.report.page import embed, write_page
 from safetax.report.plots import draw_plots
+from safetax.report.sections import verdict
 from safetax.results.collect import Collected, collect
 from safetax.results.record import shared_and_own
 from safetax.statistics import Estimate

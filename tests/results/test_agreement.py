@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from safetax.results.agreement import agreement, alpha, kappa
-from safetax.results.document import PairAgreement
+from safetax.results.agreement import PairAgreement, agreement, alpha, kappa
 
 RELIABILITY = (
     (1, 1, None, 1),

@@ -16,9 +16,9 @@ from safetax.plan.resolve import Resolver
 from safetax.plan.status import status_of
 from safetax.plan.table import stage_lines
 from safetax.records import Example, write_records
-from safetax.results.alignment_data import data_of, perplexity_texts
+from safetax.results.alignment_data import AlignmentData, data_of, perplexity_texts
 from safetax.results.collect import collect
-from safetax.results.document import AlignmentData, Checkpoint
+from safetax.results.document import Checkpoint
 from safetax.results.reader import RecordedRun, StepReader
 from safetax.run.slurm.jobs import jobs_of
 from safetax.store.manifest import MANIFEST

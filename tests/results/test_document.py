@@ -3,8 +3,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from safetax.results.codec import from_json, to_json
 from safetax.results.collect import collect, write_results
-from safetax.results.document import Results, Score, from_json, to_json
+from safetax.results.document import Results, Score
 from tests.support.synthetic_methods import category_outputs
 from tests.support.synthetic_paper import make_paper_outputs
 

@@ -18,7 +18,8 @@ from safetax.report.tables import latex_table, markdown_table, terminal_table, w
 from safetax.results.collect import collect
 from safetax.results.document import Results
 from safetax.results.published import load, match_published, names
-from safetax.results.scores import measure, repeated_prompts
+from safetax.results.reader import repeated_prompts
+from safetax.results.scores import measure
 from safetax.results.variants import variants
 from safetax.statistics import mean_of_benchmarks
 from tests.support.documents import checkpoint_of, edited

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from safetax.results.document import Checkpoint, Results, from_json, to_json
+from safetax.results.codec import from_json, to_json
+from safetax.results.document import Checkpoint, Results
 
 
 def checkpoint_of(results: Results, **wanted: Any) -> Checkpoint:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from safetax.report.mlflow import tracking
-from safetax.results.document import Results, to_json
+from safetax.results.codec import to_json
+from safetax.results.document import Results
 from tests.support.places import ROOT
 
 

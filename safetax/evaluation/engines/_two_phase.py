@@ -29,6 +29,16 @@ class CompletionRequest:
     top_p: float
     seed: int
 
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """How it is sampled, in the words of vLLM and of OpenAI's interface."""
+        return {
+            "max_tokens": self.limit,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "seed": self.seed if self.temperature > 0 else None,
+        }
+
 
 class TwoPhaseResponse:
     """One response in the making.
@@ -72,6 +82,31 @@ class TwoPhaseResponse:
             self._finish(written, finish)
         else:
             self._thought(written, finish, self.request.marker)
+
+    def endings(self) -> tuple[list[int], list[str]]:
+        """Return the tokens and the texts that end the completion that is asked for; its marker is the last of them."""
+        tokens, texts = list(self.markers.end_tokens), list(self.markers.end_texts)
+        marker = self.request.marker if self.request is not None else None
+        if marker is not None and len(encoded := self.encode(marker)) == 1:
+            tokens += encoded
+        elif marker is not None:
+            texts.append(marker)
+        return tokens, texts
+
+    def feed_stopped(self, tokens: Sequence[int], at_limit: bool, stopped_at: int | str | None) -> None:
+        """Take a completion in as vLLM gives it.
+
+        Args:
+            tokens: what was generated, an end token included.
+            at_limit: whether it was cut at its limit.
+            stopped_at: the token or the text of :meth:`endings` that it ended at.
+        """
+        if at_limit:
+            self.feed(tokens, "length")
+        elif stopped_at in self.markers.end_tokens:
+            self.feed(tokens[:-1], "end")
+        else:
+            self.feed(tokens, "end" if stopped_at in self.markers.end_texts else "marker")
 
     def _thought(self, written: list[int], finish: Finish, marker: str) -> None:
         prompt, markers = self.prompt, self.markers

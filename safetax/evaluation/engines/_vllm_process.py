@@ -15,6 +15,8 @@ from typing import Any
 from safetax.store.child_process import clean_environment
 from safetax.store.threads import usable_cores
 
+Events = queue.Queue[tuple["Replica", dict[str, Any]]]
+
 LOG_LINES = 30
 """How much of a replica's log an error shows."""
 
@@ -31,12 +33,7 @@ class Replica:
     """
 
     def __init__(
-        self,
-        number: int,
-        devices: Sequence[str],
-        beside: int,
-        settings: Mapping[str, Any],
-        events: queue.Queue[tuple[Replica, dict[str, Any]]],
+        self, number: int, devices: Sequence[str], beside: int, settings: Mapping[str, Any], events: Events
     ) -> None:
         self.number = number
         self.ready = False

@@ -30,7 +30,9 @@ def main() -> int:
     requests: Requests = queue.Queue()
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
     try:
-        engine = _start(settings)
+        from vllm import EngineArgs, LLMEngine  # pyright: ignore
+
+        engine = LLMEngine.from_engine_args(EngineArgs(**settings))
         serve(engine, requests, events)
         engine.engine_core.shutdown()
     except Exception:
@@ -46,12 +48,6 @@ def _read(requests: Requests) -> None:
     if requests.unfinished_tasks:
         os._exit(1)  # nobody hears the answers any more
     requests.put(None)
-
-
-def _start(settings: dict[str, Any]) -> Any:
-    from vllm import EngineArgs, LLMEngine  # pyright: ignore
-
-    return LLMEngine.from_engine_args(EngineArgs(**settings))
 
 
 def serve(engine: Any, requests: Requests, events: TextIO) -> None:

@@ -70,6 +70,7 @@ class HfEngine:
     def __init__(self, model: Any, tokenizer: Any, batch: int) -> None:
         from importlib.metadata import version
 
+        import torch
         from transformers import GenerationConfig
 
         self.model: Any = model.eval()
@@ -80,7 +81,7 @@ class HfEngine:
         self.facts: dict[str, Any] = {
             "library": "transformers",
             "version": version("transformers"),
-            "device": _device_name(model.device),
+            "device": torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else model.device.type,
             "dtype": str(model.dtype).removeprefix("torch."),
         }
 
@@ -170,23 +171,14 @@ class HfEngine:
         import torch
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-        pad = self.tokenizer.pad_token_id
-        longest_prompt = max(len(row.request.tokens) for row in rows)
-        ids = torch.full((len(rows), longest_prompt), pad)
-        mask = torch.zeros((len(rows), longest_prompt), dtype=torch.long)
-        for index, row in enumerate(rows):
-            ids[index, longest_prompt - len(row.request.tokens) :] = torch.tensor(row.request.tokens)
-            mask[index, longest_prompt - len(row.request.tokens) :] = 1
-        device = self.model.device
         requests = [row.request for row in rows]
-        marker, behind = requests[0].marker, rows[0].behind
-        texts = list(markers.end_texts)
-        token: int | None = None
-        if marker is not None:
-            encoded = self.tokenizer.encode(marker, add_special_tokens=False)
-            token = encoded[0] if len(encoded) == 1 else None
-            texts += [] if token is not None else [marker]
-        stopping: list[Any] = [_BudgetEnds(token, [request.limit for request in requests], behind, longest_prompt)]
+        pad = self.tokenizer.pad_token_id
+        ids, mask = padded([request.tokens for request in requests], pad, "left", self.model.device)
+        longest_prompt = ids.shape[1]
+        tokens, texts = rows[0].response.endings()
+        behind = rows[0].behind
+        closing = tokens[len(markers.end_tokens) :]
+        stopping: list[Any] = [_BudgetEnds(closing, [request.limit for request in requests], behind, longest_prompt)]
         if texts:
             stopping.append(_TextEnds(self.tokenizer, texts, longest_prompt))
         sampling: list[Any] = [_SeededSampling(requests)] if requests[0].temperature > 0 else []
@@ -199,8 +191,8 @@ class HfEngine:
         )
         with torch.inference_mode():
             output = self.model.generate(
-                input_ids=ids.to(device),
-                attention_mask=mask.to(device),
+                input_ids=ids,
+                attention_mask=mask,
                 generation_config=config,
                 stopping_criteria=StoppingCriteriaList(stopping),
                 logits_processor=LogitsProcessorList(sampling),
@@ -208,11 +200,18 @@ class HfEngine:
         return output[:, longest_prompt:].tolist()
 
 
-def _device_name(device: torch.device) -> str:
-    """Return the name of the GPU, or ``cpu``."""
+def padded(rows: Sequence[Sequence[int]], pad: int, side: Literal["left", "right"], device: Any) -> tuple[Any, Any]:
+    """Return token ids and attention mask, each of shape (rows, longest), on a device."""
     import torch
 
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    longest = max(len(row) for row in rows)
+    ids = torch.full((len(rows), longest), pad, dtype=torch.long)
+    mask = torch.zeros((len(rows), longest), dtype=torch.long)
+    for index, row in enumerate(rows):
+        place = slice(longest - len(row), longest) if side == "left" else slice(0, len(row))
+        ids[index, place] = torch.tensor(row, dtype=torch.long)
+        mask[index, place] = 1
+    return ids.to(device), mask.to(device)
 
 
 class _TextEnds:
@@ -236,8 +235,8 @@ class _TextEnds:
 class _BudgetEnds:
     """Ends a row at its limit or at the token that closes its thinking, in one pass at its answer's limit behind it."""
 
-    def __init__(self, marker: int | None, limits: Sequence[int], answer: int | None, prompt_length: int) -> None:
-        self.marker = -1 if marker is None else marker
+    def __init__(self, closing: Sequence[int], limits: Sequence[int], answer: int | None, prompt_length: int) -> None:
+        self.marker = closing[0] if closing else -1
         self.limits = list(limits)
         self.answer = answer
         self.prompt_length = prompt_length

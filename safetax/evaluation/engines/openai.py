@@ -9,14 +9,14 @@ it was.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from safetax.config.needs import Library, Needs
 from safetax.errors import UserError
+from safetax.evaluation.concurrency import as_they_finish
 from safetax.evaluation.engines import ALONE, Generated, Markers, Prompt, PromptSharing, Source
-from safetax.evaluation.engines._two_phase import CompletionRequest, Finish, TwoPhaseResponse
+from safetax.evaluation.engines._two_phase import CompletionRequest, TwoPhaseResponse
 from safetax.evaluation.llm.client import Client, connect
 from safetax.evaluation.llm.replies import Reply
 
@@ -77,23 +77,16 @@ class OpenAIEngine:
             UserError: the server refused requests or could not be reached; raised when the others are done.
         """
         failed: list[tuple[int, str]] = []
-        pool = ThreadPoolExecutor(self.client.requests, thread_name_prefix="response")
-        try:
-            order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].tokens), reverse=True)
-            under_way: dict[Future[Generated | str | None], int] = {
-                pool.submit(
-                    self._respond, index, TwoPhaseResponse(prompts[index], markers, self.tokenizer), sharing
-                ): index
-                for index in order
-            }
-            for future in as_completed(under_way):
-                index, result = under_way[future], future.result()
-                if isinstance(result, Generated):
-                    yield index, result
-                elif result is not None:
-                    failed.append((index, result))
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+
+        def respond(index: int) -> Generated | str | None:
+            return self._respond(index, TwoPhaseResponse(prompts[index], markers, self.tokenizer), sharing)
+
+        order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].tokens), reverse=True)
+        for index, result in as_they_finish(respond, order, self.client.requests, "response"):
+            if isinstance(result, Generated):
+                yield index, result
+            elif result is not None:
+                failed.append((index, result))
         if failed:
             index, error = min(failed)
             raise UserError(
@@ -109,31 +102,25 @@ class OpenAIEngine:
             ((_, reply),) = self.client.complete([self._sent(response, response.request)])
             if reply.text is None:
                 return reply.error or "no text"
-            response.feed(*self._read(response, response.request, reply))
+            self._feed(response, response.request, reply)
         assert response.result is not None
         return response.result
 
     def _sent(self, response: TwoPhaseResponse, request: CompletionRequest) -> dict[str, Any]:
-        tokens, texts = list(response.markers.end_tokens), list(response.markers.end_texts)
-        common = {
-            "max_tokens": request.limit,
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            "seed": request.seed if request.temperature > 0 else None,
-        }
         if self.config.server == "other":
             ends = [
                 *([request.marker] if request.marker else []),
-                *texts,
-                *(response.decode([token]) for token in tokens),
+                *response.markers.end_texts,
+                *(response.decode([token]) for token in response.markers.end_tokens),
             ]
-            return {**common, "prompt": self._prompt_text(response, request), "stop": list(dict.fromkeys(ends))}
-        if request.marker is not None:
-            marker = response.encode(request.marker)
-            tokens += marker if len(marker) == 1 else []
-            texts += [] if len(marker) == 1 else [request.marker]
+            return {
+                **request.sampling,
+                "prompt": self._prompt_text(response, request),
+                "stop": list(dict.fromkeys(ends)),
+            }
+        tokens, texts = response.endings()
         return {
-            **common,
+            **request.sampling,
             **NEUTRAL,
             "prompt": request.tokens,
             "stop": texts,
@@ -152,16 +139,12 @@ class OpenAIEngine:
             return text.removeprefix(begin)
         return text
 
-    def _read(self, response: TwoPhaseResponse, request: CompletionRequest, reply: Reply) -> tuple[list[int], Finish]:
-        """Return the tokens of a completion, without an end token, and why it ended."""
+    def _feed(self, response: TwoPhaseResponse, request: CompletionRequest, reply: Reply) -> None:
+        """Give a response the completion that the server replied with."""
         tokens = response.encode(reply.text or "") if reply.tokens is None else reply.tokens
-        if reply.finish_reason == "length":
-            return tokens[: request.limit], "length"
-        if self.config.server == "other":
-            return (
-                tokens,
-                "end" if request.marker is None or reply.stop_reason in response.markers.end_texts else "marker",
-            )
-        if reply.stop_reason in {str(token) for token in response.markers.end_tokens}:
-            return tokens[:-1], "end"
-        return tokens, "end" if reply.stop_reason in response.markers.end_texts else "marker"
+        at_limit = reply.finish_reason == "length"
+        if at_limit or self.config.server == "vllm":
+            response.feed_stopped(tokens[: request.limit] if at_limit else tokens, at_limit, reply.stop_reason)
+        else:
+            ended = request.marker is None or reply.stop_reason in response.markers.end_texts
+            response.feed(tokens, "end" if ended else "marker")

@@ -12,16 +12,16 @@ import queue
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from safetax.config.needs import Library, Needs, ServedModel
 from safetax.errors import UserError, require
 from safetax.evaluation.engines import ALONE, Generated, Markers, Prompt, PromptSharing, Source
-from safetax.evaluation.engines._two_phase import CompletionRequest, Finish, TwoPhaseResponse, longest
+from safetax.evaluation.engines._two_phase import TwoPhaseResponse, longest
 from safetax.evaluation.engines._vllm_placement import Placement, Size, place, size_of
-from safetax.evaluation.engines._vllm_process import Replica
+from safetax.evaluation.engines._vllm_process import Events, Replica
 from safetax.models.gpus import visible_gpus
 
 END_TIMEOUT = 30.0
@@ -86,6 +86,7 @@ def installed_version() -> str:
     raise require("vllm")
 
 
+@dataclass
 class VllmEngine:
     """Generates with replicas of vLLM.
 
@@ -98,32 +99,27 @@ class VllmEngine:
         runtime: ``generate_batch``, prompts that a replica has under way; ``engine_memory``, its share of a GPU.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        settings: Mapping[str, Any],
-        tokenizer: Any,
-        size: Size,
-        placement: Placement,
-        runtime: Mapping[str, Any],
-    ) -> None:
-        self.settings = dict(settings)
-        self.config = config
-        self.tokenizer = tokenizer
-        self.size = size
-        self.placement = placement
-        self.batch: int = runtime["generate_batch"]
-        self.memory: float = runtime["engine_memory"]
-        self.replicas: list[Replica] = []
-        self.room = 0
-        self.events: queue.Queue[tuple[Replica, dict[str, Any]]] = queue.Queue()
+    config: Config
+    settings: Mapping[str, Any]
+    tokenizer: Any
+    size: Size
+    placement: Placement
+    runtime: Mapping[str, Any]
+    replicas: list[Replica] = field(default_factory=list)
+    room: int = 0
+    events: Events = field(default_factory=queue.Queue)
+
+    def __post_init__(self) -> None:
+        """Take what the responses depend on from the placement."""
+        self.batch: int = self.runtime["generate_batch"]
+        self.memory: float = self.runtime["engine_memory"]
         self.facts: dict[str, Any] = {
             "library": "vllm",
             "version": installed_version(),
-            "device": placement.device,
-            "dtype": config.dtype,
-            "tensor_parallel": placement.tensor_parallel,
-            "replicas": len(placement.replicas),
+            "device": self.placement.device,
+            "dtype": self.config.dtype,
+            "tensor_parallel": self.placement.tensor_parallel,
+            "replicas": len(self.placement.replicas),
         }
 
     def respond(
@@ -157,12 +153,11 @@ class VllmEngine:
                 replica.under_way.discard(event["id"])
                 if event["event"] == "refused":
                     raise UserError(f"Prompt {response.prompt.name or event['id']} cannot be asked: {event['message']}")
-                assert response.request is not None
-                response.feed(*self._read(response.request, event, markers))
+                response.feed_stopped(event["tokens"], event["finish"] == "length", event["reason"])
                 if response.result is not None:
                     yield event["id"], response.result
                 else:
-                    replica.ask(event["id"], response.request.tokens, self._sampling(response))
+                    self._ask(replica, event["id"], response)
 
     def _start_replicas(self, needed: int) -> None:
         """Start the replicas, unless they run already with room for sequences as long as needed."""
@@ -214,36 +209,14 @@ class VllmEngine:
             while waiting and replica.ready and len(replica.under_way) < share:
                 index = waiting.popleft()
                 if sharing.claim(index):
-                    request = responses[index].request
-                    assert request is not None
-                    replica.ask(index, request.tokens, self._sampling(responses[index]))
+                    self._ask(replica, index, responses[index])
 
-    def _sampling(self, response: TwoPhaseResponse) -> dict[str, Any]:
-        """Return what a response's completion is sampled with, in vLLM's words."""
-        request, markers = response.request, response.markers
-        assert request is not None
-        tokens, texts = list(markers.end_tokens), list(markers.end_texts)
-        if request.marker is not None:
-            marker = response.encode(request.marker)
-            tokens += marker if len(marker) == 1 else []
-            texts += [] if len(marker) == 1 else [request.marker]
-        return {
-            "max_tokens": request.limit,
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            "seed": request.seed if request.temperature > 0 else None,
-            "stop": texts,
-            "stop_token_ids": tokens,
-        }
-
-    def _read(self, request: CompletionRequest, event: Mapping[str, Any], markers: Markers) -> tuple[list[int], Finish]:
-        """Return the tokens of a completion, without an end token, and why it ended."""
-        tokens, reason = event["tokens"], event["reason"]
-        if event["finish"] == "length":
-            return tokens, "length"
-        if reason in markers.end_tokens:
-            return tokens[:-1], "end"
-        return tokens, "end" if reason in markers.end_texts else "marker"
+    def _ask(self, replica: Replica, index: int, response: TwoPhaseResponse) -> None:
+        """Ask a replica for a response's next completion."""
+        assert response.request is not None
+        tokens, texts = response.endings()
+        sampling = {**response.request.sampling, "stop": texts, "stop_token_ids": tokens}
+        replica.ask(index, response.request.tokens, sampling)
 
     def _give_back(
         self, replica: Replica, waiting: deque[int], given_back: set[int], prompts: Sequence[Prompt]

@@ -15,9 +15,9 @@ from safetax.config.fields import AtLeast, Between
 from safetax.config.needs import Needs
 from safetax.data.hub import model_facts
 from safetax.errors import UserError
-from safetax.evaluation.judging.cases import Case, Reader, judge_cases
-from safetax.evaluation.judging.context import JudgeContext
-from safetax.evaluation.judging.models import JudgeModel, JudgeModelConfig, needs_of_model, padded
+from safetax.evaluation.engines.hf import padded
+from safetax.evaluation.judging.cases import Case, JudgeContext, Reader, judge_cases
+from safetax.evaluation.judging.models import JudgeModel, JudgeModelConfig, needs_of_model
 from safetax.records import Example, Response, Verdict
 
 LABELS = (

@@ -9,12 +9,10 @@ from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast
 from safetax.config.needs import Needs
-from safetax.data.hub import model_facts
 from safetax.errors import ConfigError
-from safetax.evaluation.judging.cases import Case, judge_cases
-from safetax.evaluation.judging.context import JudgeContext
-from safetax.evaluation.judging.guards import Guard, GuardReader, chat, defused, needs_of_guard
-from safetax.evaluation.judging.instructions import CHAT, digest, filled, read_instruction
+from safetax.evaluation.judging.cases import Case, JudgeContext
+from safetax.evaluation.judging.guards import Guard, chat, judge_by_guard, with_instruction
+from safetax.evaluation.judging.instructions import CHAT, read_instruction
 from safetax.records import Example, Response, Verdict
 
 PLACES = ("behavior", "generation")
@@ -35,11 +33,16 @@ class Config(Guard):
 
 def needs(config: Config) -> Needs:
     """Return the classifier, which is loaded here."""
-    return needs_of_guard(config, 13.0)
+    return config.needs(13.0)
 
 
 def resolve(config: Config) -> dict[str, Any]:
-    """Return the commit of the model, and the hash of its instruction.
+    """Return the commit of the model, and the hash of its instruction."""
+    return config.facts(instruction(config))
+
+
+def instruction(config: Config) -> str | None:
+    """Return the instruction with its places; None where the model's chat template holds it.
 
     Raises:
         ConfigError: no instruction is named.
@@ -49,19 +52,14 @@ def resolve(config: Config) -> dict[str, Any]:
             "template=null: the classifier knows only its published instruction; put that from the model's page into "
             "a text file with the places {behavior} and {generation}, and name the file."
         )
-    if config.template == CHAT:
-        return model_facts(config.id, config.revision)
-    return {**model_facts(config.id, config.revision), "template": digest(read_instruction(config.template, PLACES))}
+    return None if config.template == CHAT else read_instruction(config.template, PLACES)
 
 
 def judge(
     config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Judge each response against the behaviour in its prompt's meta (``behavior``), else the prompt itself."""
-    published = config.template is not None and config.template != CHAT
-    template = read_instruction(str(config.template), PLACES) if published else None
-    render = partial(prompt, template)
-    return judge_cases(config.part, examples, responses, context, partial(GuardReader, config, context, render, parse))
+    return judge_by_guard(config, examples, responses, context, partial(prompt, instruction(config)), parse)
 
 
 def prompt(template: str | None, tokenizer: Any, config: Guard, case: Case, text: str) -> str:
@@ -69,8 +67,7 @@ def prompt(template: str | None, tokenizer: Any, config: Guard, case: Case, text
     behavior = str(case.meta.get("behavior") or case.question)
     if template is None:
         return chat(tokenizer, config, replace(case, messages=[{"role": "user", "content": behavior}]), text)
-    values = {"behavior": behavior, "generation": text}
-    return filled(template, {place: defused(tokenizer, value) for place, value in values.items()})
+    return with_instruction(tokenizer, template, {"behavior": behavior, "generation": text})
 
 
 def parse(case: Case, reply: str) -> Verdict:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from safetax.config.needs import Needs
-from safetax.data.hub import model_facts
-from safetax.evaluation.judging.cases import Case, judge_cases
-from safetax.evaluation.judging.context import JudgeContext
-from safetax.evaluation.judging.guards import Guard, GuardReader, chat, needs_of_guard
+from safetax.evaluation.judging.cases import Case, JudgeContext
+from safetax.evaluation.judging.guards import Guard, chat, judge_by_guard
 from safetax.records import Example, Response, Verdict
 
 
@@ -25,19 +22,19 @@ class Config(Guard):
 
 def needs(config: Config) -> Needs:
     """Return the guard, which is loaded here and gated."""
-    return needs_of_guard(config, 8.0, gated=True)
+    return config.needs(8.0, gated=True)
 
 
 def resolve(config: Config) -> dict[str, Any]:
     """Return the commit of the model, or the hashes of a local folder."""
-    return model_facts(config.id, config.revision)
+    return config.facts()
 
 
 def judge(
     config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Judge each response; ``detail`` has the categories that an unsafe one falls under."""
-    return judge_cases(config.part, examples, responses, context, partial(GuardReader, config, context, chat, parse))
+    return judge_by_guard(config, examples, responses, context, chat, parse)
 
 
 def parse(case: Case, reply: str) -> Verdict:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from safetax.config.needs import Library, Needs
-from safetax.evaluation.judging.context import JudgeContext
+from safetax.evaluation.judging.cases import JudgeContext
 from safetax.records import Example, Response, Verdict
 
 

@@ -7,11 +7,10 @@ of them an attempt is. The wording of that question is ours. A choice that stays
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from safetax.config.fields import AtLeast
@@ -22,8 +21,9 @@ from safetax.evaluation.graders.algebra import Algebra
 from safetax.evaluation.graders.equality import equal
 from safetax.evaluation.graders.paper import extract, letter, plain_number, same_integer
 from safetax.evaluation.graders.sound import checked
-from safetax.evaluation.judging.context import JudgeContext
-from safetax.evaluation.llm.client import Client, Reply, connect
+from safetax.evaluation.judging.cases import JudgeContext
+from safetax.evaluation.judging.instructions import digest, filled, own_instruction
+from safetax.evaluation.llm.client import Client, connect
 from safetax.records import Example, Response, Verdict
 
 VERSION = 2
@@ -33,19 +33,7 @@ LETTERS = "ABCD"
 LONGEST = 2000
 """Characters of an extracted text beyond which it is no expression that algebra is asked about."""
 
-QUESTION = """\
-Below are known answers to one problem, each with its number, and a new answer. Find the known answer that says the same
-as the new one. Answers are the same if they stand for the same value or the same choice, however they are written:
-units, LaTeX commands, spacing, and words around the value make no difference. Do not solve the problem, and do not
-judge which answer is right.
-
-Known answers:
-{options}
-
-New answer:
-{attempt}
-
-Reply with the number of the matching known answer and nothing else. Reply with -1 if none matches."""
+PLACES = ("options", "attempt")
 
 
 @dataclass(frozen=True)
@@ -63,17 +51,15 @@ class Config:
     max_tokens: Annotated[int, AtLeast(1)] = 1024
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Attempt:
-    """One response on its way to a verdict."""
+    """One response on its way to a verdict; ``options`` is what the matcher chooses from."""
 
     response: Response
     kind: str
     gold: str
-    choices: Sequence[str]
     extracted: str
-    options: list[str] = field(default_factory=list)
-    """What the matcher chooses from."""
+    options: Sequence[str]
 
     def settled(self) -> str | None:
         """Return the answer that it is by digits or letters alone, or None."""
@@ -81,6 +67,24 @@ class _Attempt:
             return letter(self.extracted)
         same = same_integer(self.gold, self.extracted)
         return None if same is None else plain_number(self.extracted)
+
+    def chosen(self, number: int) -> str | None:
+        """Return the answer that a number stands for; a new one is itself, a choice that is none is unresolved."""
+        if self.kind == "choice":
+            return None if number == -1 else LETTERS[number - 1]
+        return self.extracted if number == -1 else self.options[number - 1]
+
+    def error(self, reason: str) -> Verdict:
+        """Return a verdict that counts in no score, and why."""
+        detail = {"extracted": self.extracted[:LONGEST], "by": "llm"}
+        return Verdict(self.response.id, self.response.repeat, "error", error=reason, detail=detail)
+
+    def verdict(self, answer: str | None, by: str) -> Verdict:
+        """Return the verdict on the answer that it is."""
+        correct = _taken(answer) == self.gold
+        label = "unresolved" if answer is None else "correct" if correct else "wrong"
+        detail = {"extracted": self.extracted[:LONGEST], "by": by}
+        return Verdict(self.response.id, self.response.repeat, label, correct=correct, detail=detail)
 
 
 def needs(config: Config) -> Needs:
@@ -92,7 +96,7 @@ def needs(config: Config) -> Needs:
 
 def resolve(config: Config) -> dict[str, Any]:
     """Return the version of the rules, and the hash of the question that a model is asked."""
-    asked = {"question": hashlib.sha256(QUESTION.encode()).hexdigest()[:12]} if config.matcher == "llm" else {}
+    asked = {"question": digest(instruction())[:12]} if config.matcher == "llm" else {}
     return {"rule": VERSION, **asked}
 
 
@@ -114,7 +118,7 @@ def judge(
             "allowed are llm (needs runtime.endpoints and a key) and math_verify (computer algebra, a rule of our own)."
         )
     client = connect(context.runtime, config.endpoint, config.model, context.cache) if config.matcher == "llm" else None
-    matcher = _Matcher(config, client)
+    algebra = Algebra()
     rounds: dict[int, list[Response]] = defaultdict(list)
     for response in responses:
         rounds[response.repeat].append(response)
@@ -123,13 +127,13 @@ def judge(
     try:
         for _, answered in sorted(rounds.items()):
             attempts = [_attempt(response, documents[response.id], earlier[response.id]) for response in answered]
-            for attempt, verdict, answer in matcher.verdicts(attempts):
+            for attempt, verdict, answer in _graded(config, client, algebra, attempts):
                 verdicts.append(verdict)
                 if answer is not None:
                     earlier[attempt.response.id].append(answer)
                 context.progress(len(verdicts), len(responses))
     finally:
-        matcher.algebra.close()
+        algebra.close()
     if client is not None:
         context.summary["usage"] = {"model": config.model, **client.usage()}
     context.summary["counted_as_A"] = sum(verdict.label == "unresolved" for verdict in verdicts)
@@ -139,66 +143,54 @@ def judge(
 def _attempt(response: Response, document: Mapping[str, Any], earlier: Sequence[str]) -> _Attempt:
     kind, gold, choices = checked(document)
     gold = gold if kind == "choice" else plain_number(gold)
-    options = list(choices) if kind == "choice" else list(dict.fromkeys([gold, *earlier]))
-    return _Attempt(response, kind, gold, choices, extract(response.text), options)
+    options = choices if kind == "choice" else list(dict.fromkeys([gold, *earlier]))
+    return _Attempt(response, kind, gold, extract(response.text), options)
 
 
-class _Matcher:
-    """Says which known answer an attempt is."""
-
-    def __init__(self, config: Config, client: Client | None) -> None:
-        self.config = config
-        self.client = client
-        self.algebra = Algebra()
-
-    def verdicts(self, attempts: Sequence[_Attempt]) -> Iterator[tuple[_Attempt, Verdict, str | None]]:
-        """Yield each attempt with its verdict and the answer that it was taken for (None where that failed)."""
-        open_ones = []
-        for attempt in attempts:
-            settled = attempt.settled()
-            if settled is None:
-                open_ones.append(attempt)
-            else:
-                yield attempt, _verdict(attempt, settled, "direct"), settled
-        if self.client is not None:
-            yield from self._asked(self.client, open_ones)
-            return
+def _graded(
+    config: Config, client: Client | None, algebra: Algebra, attempts: Sequence[_Attempt]
+) -> Iterator[tuple[_Attempt, Verdict, str | None]]:
+    """Yield each attempt with its verdict and the answer that it was taken for (None where that failed)."""
+    open_ones = []
+    for attempt in attempts:
+        settled = attempt.settled()
+        if settled is None:
+            open_ones.append(attempt)
+        else:
+            yield attempt, attempt.verdict(settled, "direct"), settled
+    if client is None:
         for attempt in open_ones:
-            answer = self._matched(attempt)
-            yield attempt, _verdict(attempt, answer, self.config.matcher), _taken(answer)
-
-    def _matched(self, attempt: _Attempt) -> str | None:
-        """Return the known answer, or the letter, that an attempt is without a model; None: unresolved."""
-        if self.config.matcher == "math_verify" and len(attempt.extracted) <= LONGEST:
-            for index, option in enumerate(attempt.options):
-                if equal(option, attempt.extracted, self.algebra) == "equal":
-                    return _chosen(attempt, index + 1)
-        return _chosen(attempt, -1)
-
-    def _asked(self, client: Client, attempts: Sequence[_Attempt]) -> Iterator[tuple[_Attempt, Verdict, str | None]]:
-        requests = [
-            {
-                "messages": [{"role": "user", "content": question(attempt.options, attempt.extracted)}],
-                "temperature": self.config.temperature,
-                "max_tokens": self.config.max_tokens,
-                "repeat": 0,  # who asks the same again gets the same answer, whatever the temperature
-            }
-            for attempt in attempts
-        ]
-        for index, reply in client.chat(requests):
-            attempt = attempts[index]
-            number = None if reply.text is None else number_in(reply.text, len(attempt.options))
-            if number is None:
-                yield attempt, _failed(attempt, reply), None
-            else:
-                answer = _chosen(attempt, number)
-                yield attempt, _verdict(attempt, answer, "llm"), _taken(answer)
+            answer = attempt.chosen(_matched(attempt, algebra) if config.matcher == "math_verify" else -1)
+            yield attempt, attempt.verdict(answer, config.matcher), _taken(answer)
+        return
+    for index, reply in client.chat([_request(config, attempt) for attempt in open_ones]):
+        attempt = open_ones[index]
+        number = None if reply.text is None else number_in(reply.text, len(attempt.options))
+        if number is None:
+            error = reply.error or f"no number of an answer in the reply: {(reply.text or '')[:200]}"
+            yield attempt, attempt.error(error), None
+        else:
+            answer = attempt.chosen(number)
+            yield attempt, attempt.verdict(answer, "llm"), _taken(answer)
 
 
-def question(options: Sequence[str], attempt: str) -> str:
-    """Return what the model is asked."""
-    listed = "\n".join(f"{number}. {option}" for number, option in enumerate(options, 1))
-    return QUESTION.format(options=listed, attempt=attempt)
+def _matched(attempt: _Attempt, algebra: Algebra) -> int:
+    """Return the number of the option that an attempt equals by computer algebra, or -1."""
+    options = attempt.options if len(attempt.extracted) <= LONGEST else ()
+    return next((n for n, option in enumerate(options, 1) if equal(option, attempt.extracted, algebra) == "equal"), -1)
+
+
+def _request(config: Config, attempt: _Attempt) -> dict[str, Any]:
+    listed = "\n".join(f"{number}. {option}" for number, option in enumerate(attempt.options, 1))
+    text = filled(instruction(), {"options": listed, "attempt": attempt.extracted})
+    # Who asks the same again gets the same answer, whatever the temperature.
+    settings = {"temperature": config.temperature, "max_tokens": config.max_tokens, "repeat": 0}
+    return {"messages": [{"role": "user", "content": text}], **settings}
+
+
+def instruction() -> str:
+    """Return the question that the model is asked, with its places."""
+    return own_instruction("same_answer", PLACES).rstrip()
 
 
 def number_in(text: str, options: int) -> int | None:
@@ -208,26 +200,6 @@ def number_in(text: str, options: int) -> int | None:
     return number if number == -1 or 1 <= number <= options else None
 
 
-def _chosen(attempt: _Attempt, number: int) -> str | None:
-    """Return the answer that a number stands for; a new answer is itself, and a choice that is none is unresolved."""
-    if attempt.kind == "choice":
-        return None if number == -1 else LETTERS[number - 1]
-    return attempt.extracted if number == -1 else attempt.options[number - 1]
-
-
 def _taken(answer: str | None) -> str:
     """Return the answer that an attempt counts as: an unresolved choice as A, and nothing extracted as itself."""
     return "A" if answer is None else answer
-
-
-def _verdict(attempt: _Attempt, answer: str | None, by: str) -> Verdict:
-    correct = _taken(answer) == attempt.gold
-    label = "unresolved" if answer is None else "correct" if correct else "wrong"
-    detail = {"extracted": attempt.extracted[:LONGEST], "by": by}
-    return Verdict(attempt.response.id, attempt.response.repeat, label, correct=correct, detail=detail)
-
-
-def _failed(attempt: _Attempt, reply: Reply) -> Verdict:
-    error = reply.error or f"no number of an answer in the reply: {(reply.text or '')[:200]}"
-    detail = {"extracted": attempt.extracted[:LONGEST], "by": "llm"}
-    return Verdict(attempt.response.id, attempt.response.repeat, "error", error=error, detail=detail)

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from safetax.evaluation.judging.cases import Case, Part, Reader, judge_cases
-from safetax.evaluation.judging.context import JudgeContext
+from safetax.evaluation.judging.cases import Case, JudgeContext, Part, Reader, judge_cases
 from safetax.evaluation.judging.refusals import Reading, read
 from safetax.records import Example, Response, Verdict
 

@@ -15,7 +15,7 @@ from safetax.config.fields import MoreThan
 from safetax.config.needs import Library, Needs
 from safetax.evaluation.graders.algebra import Algebra
 from safetax.evaluation.graders.sound import grade
-from safetax.evaluation.judging.context import JudgeContext
+from safetax.evaluation.judging.cases import JudgeContext
 from safetax.records import Example, Response, Verdict
 
 VERSION = 3
@@ -59,15 +59,9 @@ def judge(
             detail = {"extracted": found.extracted, "how": found.how, "reason": found.reason}
             if found.reason:
                 reasons[found.reason] += 1
-            verdicts.append(
-                Verdict(
-                    id=response.id,
-                    repeat=response.repeat,
-                    label=found.label,
-                    correct=found.label == "correct",
-                    detail={key: value for key, value in detail.items() if value is not None},
-                )
-            )
+            detail = {key: value for key, value in detail.items() if value is not None}
+            correct = found.label == "correct"
+            verdicts.append(Verdict(response.id, response.repeat, found.label, correct=correct, detail=detail))
             context.progress(len(verdicts), len(responses))
     finally:
         algebra.close()

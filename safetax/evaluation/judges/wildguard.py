@@ -9,12 +9,10 @@ from functools import partial
 from typing import Any
 
 from safetax.config.needs import Needs
-from safetax.data.hub import model_facts
 from safetax.errors import ConfigError
-from safetax.evaluation.judging.cases import Case, judge_cases
-from safetax.evaluation.judging.context import JudgeContext
-from safetax.evaluation.judging.guards import Guard, GuardReader, chat, defused, needs_of_guard
-from safetax.evaluation.judging.instructions import CHAT, digest, filled, packaged_instruction, read_instruction
+from safetax.evaluation.judging.cases import Case, JudgeContext
+from safetax.evaluation.judging.guards import Guard, chat, judge_by_guard, with_instruction
+from safetax.evaluation.judging.instructions import CHAT, packaged_instruction, read_instruction
 from safetax.records import Example, Response, Verdict
 
 PLACES = ("prompt", "response")
@@ -33,21 +31,22 @@ class Config(Guard):
 
 def needs(config: Config) -> Needs:
     """Return the guard, which is loaded here and gated."""
-    return needs_of_guard(config, 7.2, gated=True)
+    return config.needs(7.2, gated=True)
 
 
 def resolve(config: Config) -> dict[str, Any]:
     """Return the commit of the model, and the hash of its instruction."""
-    facts = model_facts(config.id, config.revision)
-    return facts if config.template == CHAT else {**facts, "template": digest(instruction(config))}
+    return config.facts(instruction(config))
 
 
-def instruction(config: Config) -> str:
-    """Return the instruction with its places.
+def instruction(config: Config) -> str | None:
+    """Return the instruction with its places; None where the model's chat template holds it.
 
     Raises:
         ConfigError: neither a file nor the package has it.
     """
+    if config.template == CHAT:
+        return None
     if config.template is not None:
         return read_instruction(config.template, PLACES)
     found = packaged_instruction("wildguard", "utils", "WILDGUARD_INPUT_FORMAT")
@@ -63,14 +62,14 @@ def judge(
     config: Config, examples: Sequence[Example], responses: Sequence[Response], context: JudgeContext
 ) -> list[Verdict]:
     """Judge each response; ``detail`` says whether the guard takes the request for harmful."""
-    render = chat if config.template == CHAT else partial(prompt, instruction(config))
-    return judge_cases(config.part, examples, responses, context, partial(GuardReader, config, context, render, parse))
+    return judge_by_guard(config, examples, responses, context, partial(prompt, instruction(config)), parse)
 
 
-def prompt(template: str, tokenizer: Any, config: Guard, case: Case, text: str) -> str:
-    """Return what the guard reads: the instruction with prompt and response in it."""
-    values = {"prompt": case.question, "response": text}
-    return filled(template, {place: defused(tokenizer, value) for place, value in values.items()})
+def prompt(template: str | None, tokenizer: Any, config: Guard, case: Case, text: str) -> str:
+    """Return what the guard reads: the instruction, or the chat template, with prompt and response in it."""
+    if template is None:
+        return chat(tokenizer, config, case, text)
+    return with_instruction(tokenizer, template, {"prompt": case.question, "response": text})
 
 
 def parse(case: Case, reply: str) -> Verdict:

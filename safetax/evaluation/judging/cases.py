@@ -7,11 +7,11 @@ interrupted judging goes on with the cases that have no verdict yet; a verdict t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from safetax.evaluation.judging.context import JudgeContext
 from safetax.records import Example, Message, Response, Verdict
 from safetax.store.append_log import AppendLog, read_log
 
@@ -22,6 +22,24 @@ NOTHING = "none"
 """Label of a response that has no such part; it says nothing, and counts in no score."""
 
 PARTIAL = "verdicts.jsonl"
+
+
+@dataclass(frozen=True)
+class JudgeContext:
+    """What a judge works with besides its configuration."""
+
+    facts: Mapping[str, Any]
+    """What its names were resolved to, such as the commit of its model."""
+    runtime: Mapping[str, Any]
+    """Batch sizes, requests at a time: no part of any identity."""
+    scratch: Path
+    """Folder for verdicts that an interrupted step has already."""
+    cache: Path
+    """Folder of answers from servers, shared by all steps."""
+    progress: Callable[[int, int], None]
+    """Called with the responses judged and all of them."""
+    summary: dict[str, Any] = field(default_factory=dict)
+    """What the judge adds to the step's summary, such as the tokens that it used."""
 
 
 @dataclass(frozen=True)

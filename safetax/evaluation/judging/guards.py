@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from safetax.config.fields import AtLeast, HashedUnless
 from safetax.config.needs import Library, Needs
+from safetax.data.hub import model_facts
 from safetax.errors import UserError
-from safetax.evaluation.judging.backends import BackendName, start_backend
-from safetax.evaluation.judging.cases import Case, Reader
-from safetax.evaluation.judging.context import JudgeContext
-from safetax.evaluation.judging.models import JudgeModelConfig, needs_of_model
-from safetax.records import Verdict
+from safetax.evaluation.engines.hf import padded
+from safetax.evaluation.judging.cases import Case, JudgeContext, Reader, judge_cases
+from safetax.evaluation.judging.instructions import digest, filled
+from safetax.evaluation.judging.models import JudgeModel, JudgeModelConfig, load_tokenizer, needs_of_model, source_of
+from safetax.models.checkpoint import ends_of, generation_ends
+from safetax.records import Example, Response, Verdict
 
 
 @dataclass(frozen=True)
 class Guard(JudgeModelConfig):
     """A guard model, what writes its replies, and how much of a text it reads."""
 
-    engine: Annotated[BackendName, HashedUnless("transformers")] = "transformers"
+    engine: Annotated[Literal["transformers", "vllm"], HashedUnless("transformers")] = "transformers"
     """``vllm`` is faster where there are many texts; its arithmetic differs in the last digits."""
     max_text_tokens: Annotated[int, AtLeast(1)] = 4096
     """Tokens of the judged text; what is longer loses its end, and is counted."""
     max_reply_tokens: Annotated[int, AtLeast(1)] = 32
+
+    def needs(self, parameters: float, gated: bool = False) -> Needs:
+        """Return what the guard needs; see :func:`safetax.evaluation.judging.models.needs_of_model`."""
+        needs = needs_of_model(self, parameters, self.max_text_tokens, gated)
+        return (
+            replace(needs, libraries=(*needs.libraries, Library("vllm", "engine"))) if self.engine == "vllm" else needs
+        )
+
+    def facts(self, template: str | None = None) -> dict[str, Any]:
+        """Return the commit of the model or the hashes of its folder, and the hash of its instruction if it has one."""
+        told = {} if template is None else {"template": digest(template)}
+        return {**model_facts(self.id, self.revision), **told}
 
 
 Render = Callable[[Any, Guard, Case, str], str]
 """Tokenizer, configuration, case and its (perhaps cut) text -> the text that the guard goes on from."""
 Parse = Callable[[Case, str], Verdict]
 """Case and reply -> verdict; an unreadable reply is an error."""
-
-
-def needs_of_guard(config: Guard, parameters: float, gated: bool = False) -> Needs:
-    """Return what a guard needs; see :func:`safetax.evaluation.judging.models.needs_of_model`."""
-    needs = needs_of_model(config, parameters, config.max_text_tokens, gated)
-    engine = (Library("vllm", "engine"),) if config.engine == "vllm" else ()
-    return replace(needs, libraries=(*needs.libraries, *engine))
 
 
 class GuardReader(Reader[tuple[list[int], bool], str]):
@@ -50,7 +57,8 @@ class GuardReader(Reader[tuple[list[int], bool], str]):
         self.config = config
         self.render = render
         self.parse = parse
-        self.backend = start_backend(config.engine, config, context.facts, context.runtime)
+        start = VllmReplicas if config.engine == "vllm" else TransformersCopies
+        self.backend = start(config, context.facts, context.runtime)
 
     def prompt(self, case: Case) -> tuple[list[int], bool] | Verdict:
         """Return the token ids of a case, and whether its text was cut."""
@@ -80,6 +88,23 @@ class GuardReader(Reader[tuple[list[int], bool], str]):
     def close(self) -> None:
         """Give the guard's memory back."""
         self.backend.close()
+
+
+def judge_by_guard(
+    config: Guard,
+    examples: Sequence[Example],
+    responses: Sequence[Response],
+    context: JudgeContext,
+    render: Render,
+    parse: Parse,
+) -> list[Verdict]:
+    """Judge each response by a guard model; the other arguments are those of its judge, and of :class:`GuardReader`."""
+    return judge_cases(config.part, examples, responses, context, lambda: GuardReader(config, context, render, parse))
+
+
+def with_instruction(tokenizer: Any, template: str, values: Mapping[str, str]) -> str:
+    """Return an instruction with prompt and response in it, which cannot speak to the guard as its template does."""
+    return filled(template, {place: defused(tokenizer, value) for place, value in values.items()})
 
 
 def chat(tokenizer: Any, config: Guard, case: Case, text: str) -> str:
@@ -121,3 +146,68 @@ def encode(tokenizer: Any, text: str) -> list[int]:
     """Return the token ids of a rendered prompt; a beginning token that it has already is not put there twice."""
     begins = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token)
     return tokenizer.encode(text, add_special_tokens=not begins)
+
+
+class TransformersCopies(JudgeModel):
+    """A guard model in transformers: batches of like length, on a copy of the model for each GPU."""
+
+    def __init__(self, model: JudgeModelConfig, facts: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
+        from transformers import GenerationConfig
+
+        super().__init__(model, "AutoModelForCausalLM", facts, runtime)
+        self.ends = _ends(ends_of(self.copies[0].generation_config), self.tokenizer)
+        self.pad = self.ends[0] if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
+        for copy in self.copies:
+            # What a request leaves open would come from the model's own settings, a repetition penalty above all.
+            copy.generation_config = GenerationConfig()
+
+    def replies(self, rows: Sequence[Sequence[int]], limit: int) -> Iterator[tuple[int, str]]:
+        """Yield the index of each prompt's token ids with the greedy reply of at most ``limit`` tokens."""
+        from transformers import GenerationConfig
+
+        settings = GenerationConfig(
+            do_sample=False, max_new_tokens=limit, eos_token_id=self.ends, pad_token_id=self.pad
+        )
+
+        def ask(copy: Any, batch: list[int]) -> list[str]:
+            ids, mask = padded([rows[index] for index in batch], self.pad, "left", copy.device)
+            output = copy.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
+            return self.tokenizer.batch_decode(output[:, ids.shape[1] :].tolist(), skip_special_tokens=True)
+
+        return self.run([len(row) for row in rows], None, ask)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.copies.clear()
+
+
+class VllmReplicas:
+    """A guard model in replicas of vLLM, on as few GPUs each as the guard's own weights need."""
+
+    def __init__(self, model: JudgeModelConfig, facts: Mapping[str, Any], runtime: Mapping[str, Any]) -> None:
+        from safetax.evaluation.engines import Markers, Source, vllm
+
+        self.tokenizer = load_tokenizer(model, facts)
+        source, revision = source_of(model, facts)
+        self.markers = Markers("", "", "", tuple(_ends(generation_ends(source, revision), self.tokenizer)))
+        origin = Source({"model": {"id": source, "revision": revision}}, {}, self.tokenizer)
+        # How many GPUs hold a copy of the judged model says nothing about the guard.
+        self.engine = vllm.start(vllm.Config("vllm", model.dtype), origin, {**runtime, "tensor_parallel": None})
+        self.context = self.engine.size.context
+
+    def replies(self, rows: Sequence[Sequence[int]], limit: int) -> Iterator[tuple[int, str]]:
+        """Yield the index of each prompt's token ids with the greedy reply of at most ``limit`` tokens."""
+        from safetax.evaluation.engines import Prompt
+
+        prompts = [Prompt(list(row), None, limit, 0.0, 1.0, 0, name=f"text {n}") for n, row in enumerate(rows)]
+        for index, generated in self.engine.respond(prompts, self.markers):
+            yield index, generated.answer
+
+    def close(self) -> None:
+        """End the replicas."""
+        self.engine.close()
+
+
+def _ends(own: list[int], tokenizer: Any) -> list[int]:
+    """Return the tokens that end a reply, as the model's own settings or else its tokenizer say."""
+    return own or [tokenizer.eos_token_id or 0]

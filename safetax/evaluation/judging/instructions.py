@@ -39,6 +39,11 @@ def read_instruction(path: str, places: Sequence[str]) -> str:
     return text
 
 
+def own_instruction(name: str, places: Sequence[str]) -> str:
+    """Return a template of safetax's own, by its name."""
+    return read_instruction(str(Path(__file__).parents[1] / "judges" / "instructions" / f"{name}.txt"), places)
+
+
 def packaged_instruction(package: str, module: str, name: str) -> str | None:
     """Return a text constant of an installed package, read from its source: nothing of it is run.
 

@@ -6,7 +6,6 @@ Texts go in batches of like length, the longest first; batches go to whichever c
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 from safetax.config.needs import Library, LocalModel, Needs, Repository
 from safetax.errors import UserError
+from safetax.evaluation.concurrency import as_they_finish
 from safetax.evaluation.judging.cases import Part
 from safetax.store.threads import use_threads
 
@@ -105,41 +105,23 @@ class JudgeModel:
             size: texts in a batch; None: ``runtime.judge_batch``, less where texts are long.
             ask: takes a copy of the model and the indices of a batch; returns a result for each.
         """
-        batches = grouped(lengths, size or self.batch, None if size else self.batch * ROOM)
-        waiting: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
-        for batch in batches:
-            waiting.put(batch)
-        finished: queue.SimpleQueue[tuple[list[int], Any, BaseException | None]] = queue.SimpleQueue()
-        stop = threading.Event()
+        free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for copy in self.copies:
+            free.put(copy)
 
-        def work(copy: Any) -> None:
+        def work(batch: list[int]) -> Sequence[Any]:
             import torch
 
-            while not stop.is_set():
-                try:
-                    batch = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                try:
-                    with torch.inference_mode():
-                        finished.put((batch, ask(copy, batch), None))
-                except BaseException as error:
-                    finished.put((batch, None, error))
-                    return
+            copy = free.get()
+            try:
+                with torch.inference_mode():
+                    return ask(copy, batch)
+            finally:
+                free.put(copy)
 
-        threads = [threading.Thread(target=work, args=(copy,), daemon=True) for copy in self.copies]
-        for thread in threads:
-            thread.start()
-        try:
-            for _ in batches:
-                batch, results, error = finished.get()
-                if error is not None:
-                    raise error
-                yield from zip(batch, results, strict=True)
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
+        batches = grouped(lengths, size or self.batch, None if size else self.batch * ROOM)
+        for batch, results in as_they_finish(work, batches, len(self.copies), "judge"):
+            yield from zip(batch, results, strict=True)
 
 
 def source_of(model: JudgeModelConfig, facts: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -171,20 +153,6 @@ def grouped(lengths: Sequence[int], size: int, room: int | None) -> list[list[in
         else:
             batch.append(index)
     return batches
-
-
-def padded(rows: Sequence[Sequence[int]], pad: int, side: Literal["left", "right"], device: Any) -> tuple[Any, Any]:
-    """Return token ids and attention mask, each of shape (rows, longest), on a device."""
-    import torch
-
-    longest = max(len(row) for row in rows)
-    ids = torch.full((len(rows), longest), pad, dtype=torch.long)
-    mask = torch.zeros((len(rows), longest), dtype=torch.long)
-    for index, row in enumerate(rows):
-        place = slice(longest - len(row), longest) if side == "left" else slice(0, len(row))
-        ids[index, place] = torch.tensor(row, dtype=torch.long)
-        mask[index, place] = 1
-    return ids.to(device), mask.to(device)
 
 
 def _why(model: JudgeModelConfig, error: Exception) -> str:

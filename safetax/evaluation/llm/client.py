@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from safetax.config.messages import nearest, show
 from safetax.config.runtime import Endpoint
 from safetax.errors import ConfigError, UserError, require
+from safetax.evaluation.concurrency import as_they_finish
 from safetax.evaluation.llm.replies import Reply, places, read_reply, write_reply
 from safetax.evaluation.llm.retries import RequestError, refused, with_retries
+
+Method = Literal["chat", "complete"]
 
 SLOWEST = 10.0
 """Tokens a second that a busy server is given time for: no answer is there before its last token is."""
@@ -42,13 +44,12 @@ class Client:
     def __init__(
         self, endpoint: Mapping[str, Any], model: str, cache: Path | None, requests: int, name: str = "default"
     ) -> None:
-        known = {item.name for item in fields(Endpoint)}
         self.model = model
         self.cache = cache
         self.requests = requests
         self.path = f"runtime.endpoints.{name}"
         try:
-            self.endpoint = Endpoint(**{key: value for key, value in endpoint.items() if key in known})
+            self.endpoint = Endpoint(**endpoint)
         except ConfigError as error:
             raise ConfigError(f"{self.path}.{error}") from None
         self._key = os.environ.get(self.endpoint.key) or ""
@@ -57,7 +58,11 @@ class Client:
                 f"{self.path}.key={self.endpoint.key}: the environment variable {self.endpoint.key} is not set; export "
                 f"it with the key of the server, or set {self.path}.base_url to a server that needs none."
             )
-        self._server = self._connect()
+        try:
+            from openai import OpenAI
+        except ImportError as error:
+            raise require("openai") from error
+        self._server = OpenAI(api_key=self._key or "none", base_url=self.endpoint.address, max_retries=0)
         self._guard = threading.Lock()
         self._counts = {"requests": 0, "cached": 0, "failed": 0, "prompt_tokens": 0, "completion_tokens": 0}
         self._answered = False
@@ -73,13 +78,11 @@ class Client:
         Raises:
             UserError: before it ever answered, the server could not be reached, refused the key, or knew no such model.
         """
-        create = self._server.chat.completions.create
-        return self._ask("chat", asked, lambda request: create(**self._sent(request, "messages")))
+        return self._ask("chat", asked)
 
     def complete(self, asked: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Reply]]:
         """Ask for the continuation of texts; as :meth:`chat`, with ``prompt`` (text or token ids) for ``messages``."""
-        create = self._server.completions.create
-        return self._ask("complete", asked, lambda request: create(**self._sent(request, "prompt")))
+        return self._ask("complete", asked)
 
     def close(self) -> None:
         """Close the connections to the server."""
@@ -91,24 +94,11 @@ class Client:
         The cost is None unless the endpoint has both prices.
         """
         with self._guard:
-            counts: dict[str, Any] = dict(self._counts)
-        prices = self.endpoint.price_in, self.endpoint.price_out
-        tokens = counts["prompt_tokens"], counts["completion_tokens"]
-        counts["cost"] = None
-        if prices[0] is not None and prices[1] is not None:
-            counts["cost"] = (prices[0] * tokens[0] + prices[1] * tokens[1]) / 1e6
-        return counts
-
-    def _connect(self) -> Any:
-        try:
-            from openai import OpenAI
-        except ImportError as error:
-            raise require("openai") from error
-        return OpenAI(
-            api_key=self._key or "none",
-            base_url=self.endpoint.address,
-            max_retries=0,
-        )
+            counts = dict(self._counts)
+        price_in, price_out, cost = self.endpoint.price_in, self.endpoint.price_out, None
+        if price_in is not None and price_out is not None:
+            cost = (price_in * counts["prompt_tokens"] + price_out * counts["completion_tokens"]) / 1e6
+        return {**counts, "cost": cost}
 
     def _sent(self, request: Mapping[str, Any], subject: str) -> dict[str, Any]:
         """Return the arguments of a request; what only some servers know goes along as it is."""
@@ -125,9 +115,7 @@ class Client:
         """Return the seconds that a request may take."""
         return self.endpoint.timeout + (request.get("max_tokens") or 0) / SLOWEST
 
-    def _ask(
-        self, method: str, asked: Sequence[Mapping[str, Any]], send: Callable[[Mapping[str, Any]], Any]
-    ) -> Iterator[tuple[int, Reply]]:
+    def _ask(self, method: Method, asked: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Reply]]:
         missing: list[tuple[int, Path | None]] = []
         for index, place in enumerate(places(self.cache, method, self.model, asked)):
             kept = read_reply(place)
@@ -137,25 +125,22 @@ class Client:
                 self._count(kept)
                 yield index, kept
         stop = threading.Event()
-        pool = ThreadPoolExecutor(max(1, min(self.requests, len(missing))), thread_name_prefix="llm")
+
+        def answer(item: tuple[int, Path | None]) -> Reply:
+            return self._answer(method, asked[item[0]], item[1], stop)
+
         try:
-            under_way: dict[Future[Reply], int] = {
-                pool.submit(self._answer, asked[index], send, place, stop): index for index, place in missing
-            }
-            for future in as_completed(under_way):
-                yield under_way[future], future.result()
+            for (index, _), reply in as_they_finish(answer, missing, self.requests, "llm"):
+                yield index, reply
         finally:
             stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
 
-    def _answer(
-        self,
-        request: Mapping[str, Any],
-        send: Callable[[Mapping[str, Any]], Any],
-        place: Path | None,
-        stop: threading.Event,
-    ) -> Reply:
-        reply = self._try(request, send, stop)
+    def _answer(self, method: Method, request: Mapping[str, Any], place: Path | None, stop: threading.Event) -> Reply:
+        try:
+            reply = with_retries(lambda: self._once(method, request), self.endpoint.retries, stop)
+        except RequestError as failure:
+            self._give_up_early(failure.reason, str(failure))
+            reply = Reply(error=str(failure))
         if reply.error is None:
             self._answered = True
             if place is not None:
@@ -163,21 +148,14 @@ class Client:
         self._count(reply)
         return reply
 
-    def _try(
-        self, request: Mapping[str, Any], send: Callable[[Mapping[str, Any]], Any], stop: threading.Event
-    ) -> Reply:
-        try:
-            return with_retries(lambda: self._once(request, send), self.endpoint.retries, stop)
-        except RequestError as failure:
-            self._give_up_early(failure.reason, str(failure))
-            return Reply(None, str(failure), 0, 0, cached=False, finish_reason=None)
-
-    def _once(self, request: Mapping[str, Any], send: Callable[[Mapping[str, Any]], Any]) -> Reply:
+    def _once(self, method: Method, request: Mapping[str, Any]) -> Reply:
         """Send a request. Raises RequestError where no usable answer comes."""
         from openai import APIConnectionError, APIStatusError, APITimeoutError
 
         try:
-            return _reply(send(request))
+            if method == "chat":
+                return _reply(self._server.chat.completions.create(**self._sent(request, "messages")))
+            return _reply(self._server.completions.create(**self._sent(request, "prompt")))
         except APIStatusError as failure:
             told = f"HTTP {failure.status_code}: {self._told(failure)}"
             raise refused(told, failure.status_code, failure.code, failure.response.headers) from None
@@ -248,14 +226,14 @@ def _reply(answer: Any) -> Reply:
     choice = answer.choices[0]
     text = choice.message.content if hasattr(choice, "message") else choice.text
     usage = getattr(answer, "usage", None)
-    spent = (getattr(usage, "prompt_tokens", 0) or 0), (getattr(usage, "completion_tokens", 0) or 0)
-    if not isinstance(text, str):
-        refusal = getattr(getattr(choice, "message", None), "refusal", None)
-        reason = f"the answer has no text (finish_reason {choice.finish_reason}{', a refusal' if refusal else ''})"
-        return Reply(None, reason, *spent, cached=False, finish_reason=choice.finish_reason)
-    stopped_at = getattr(choice, "stop_reason", None)
-    stop_reason = None if stopped_at is None else str(stopped_at)
-    tokens = getattr(choice, "token_ids", None)
-    return Reply(
-        text, None, *spent, cached=False, finish_reason=choice.finish_reason, stop_reason=stop_reason, tokens=tokens
+    reply = Reply(
+        prompt_tokens=getattr(usage, "prompt_tokens", 0) or 0,
+        completion_tokens=getattr(usage, "completion_tokens", 0) or 0,
+        finish_reason=choice.finish_reason,
+        stop_reason=getattr(choice, "stop_reason", None),
+        tokens=getattr(choice, "token_ids", None),
     )
+    if isinstance(text, str):
+        return replace(reply, text=text)
+    refusal = ", a refusal" if getattr(getattr(choice, "message", None), "refusal", None) else ""
+    return replace(reply, error=f"the answer has no text (finish_reason {choice.finish_reason}{refusal})")

@@ -16,14 +16,14 @@ from safetax.store.atomic import replacing
 class Reply:
     """An answer, or why there is none: either ``text`` or ``error`` is None."""
 
-    text: str | None
-    error: str | None
-    prompt_tokens: int
-    completion_tokens: int
-    cached: bool
-    finish_reason: str | None
-    stop_reason: str | None = None
-    """Which stop text ended it, where the server says so (vLLM does)."""
+    text: str | None = None
+    error: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached: bool = False
+    finish_reason: str | None = None
+    stop_reason: int | str | None = None
+    """Which stop token or text ended it, where the server says so (vLLM does)."""
     tokens: list[int] | None = None
     """The tokens of the text, where they were asked for with ``return_token_ids`` (of vLLM's servers)."""
 

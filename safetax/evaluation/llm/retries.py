@@ -53,32 +53,25 @@ def with_retries(send: Callable[[], Reply], retries: int, stop: threading.Event)
     Raises:
         RequestError: no try had a usable answer.
     """
-    from tenacity import (
-        RetryCallState,
-        Retrying,
-        retry_if_exception,
-        sleep_using_event,
-        stop_after_attempt,
-        wait_random_exponential,
-    )
+    import tenacity
 
     # Full jitter: many that failed together do not come back together.
-    jitter = wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
+    jitter = tenacity.wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
 
     def once() -> Reply:
         if stop.is_set():
             raise RequestError("not asked: the others were given up", lasting=True)
         return send()
 
-    def wait(state: RetryCallState) -> float:
+    def wait(state: tenacity.RetryCallState) -> float:
         failure = state.outcome.exception() if state.outcome else None
         return max(jitter(state), failure.retry_after if isinstance(failure, RequestError) else 0.0)
 
-    return Retrying(
-        stop=stop_after_attempt(retries + 1),
+    return tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(retries + 1),
         wait=wait,
-        retry=retry_if_exception(lambda failure: isinstance(failure, RequestError) and not failure.lasting),
-        sleep=sleep_using_event(stop),
+        retry=tenacity.retry_if_exception(lambda failure: isinstance(failure, RequestError) and not failure.lasting),
+        sleep=tenacity.sleep_using_event(stop),
         reraise=True,
     )(once)
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetax.config.schema import Shape
-from safetax.data.hub import known_commit
-from safetax.data.hub_places import is_cached
+from safetax.data.hub import is_cached, known_commit
 from safetax.plan.estimate.generation import generation_estimate, judging_estimate
 from safetax.plan.estimate.memory import parameters_in
 from safetax.plan.estimate.reading import merge_estimate, perplexity_estimate

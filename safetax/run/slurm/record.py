@@ -48,8 +48,6 @@ class Submission:
     jobs: tuple[Submitted, ...]
     runs: Mapping[str, Sequence[str]]
     """The steps of each run by its name."""
-    titles: Mapping[str, str]
-    """What each step is, by its key."""
     elsewhere: Mapping[str, str]
     """Steps that a job of another submission does: its number, by the step's key."""
     overrides: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -105,7 +103,7 @@ def find(target: Path) -> Submission | None:
         Submitted(**{**job, "steps": tuple(job["steps"]), "after": tuple(job["after"]), "others": tuple(job["others"])})
         for job in found["jobs"]
     )
-    values = {name: found.get(name, {}) for name in ("runs", "titles", "elsewhere", "overrides")}
+    values = {name: found.get(name, {}) for name in ("runs", "elsewhere", "overrides")}
     return Submission(target, Path(found["outputs"]), found["sweep"], jobs, **values)
 
 

@@ -17,7 +17,7 @@ from safetax.data.datasets import DatasetContext, lm_eval_task
 from safetax.errors import ConfigError, UserError
 from safetax.evaluation.graders.algebra import Algebra
 from safetax.evaluation.judges import paper_grader, sound
-from safetax.evaluation.judging.context import JudgeContext
+from safetax.evaluation.judging.cases import JudgeContext
 from safetax.plan.graph import Plan
 from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver

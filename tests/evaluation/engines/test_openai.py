@@ -11,12 +11,7 @@ import pytest
 from launchers import judge_server
 from safetax.errors import UserError
 from tests.support.llm_server import serving
-from tests.support.tiny_engines import (
-    RUNTIME,
-    asked,
-    markers,
-    served,
-)
+from tests.support.tiny_engines import RUNTIME, asked, markers, served
 
 
 def test_only_vllms_servers_are_told_to_leave_the_models_own_settings_alone(tiny: tuple[Path, Any, Any]) -> None:

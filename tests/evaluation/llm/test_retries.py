@@ -1,0 +1,62 @@
+"""Which failures are worth another try, after how long, and when it ends."""
+
+from __future__ import annotations
+
+import email.utils
+import threading
+import time
+
+import pytest
+
+from safetax.evaluation.llm import retries
+from safetax.evaluation.llm.replies import Reply
+from safetax.evaluation.llm.retries import RequestError, refused, with_retries
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "wait", "lasting", "reason"),
+    [
+        (500, None, "", False, ""),
+        (429, None, "7", False, ""),
+        (429, "insufficient_quota", "", True, "refused"),
+        (429, None, "86400", True, ""),
+        (401, None, "", True, "refused"),
+        (404, None, "", True, "refused"),
+        (400, None, "", True, ""),
+    ],
+)
+def test_what_a_status_means(status: int, code: str | None, wait: str, lasting: bool, reason: str) -> None:
+    found = refused("told", status, code, {"retry-after": wait})
+    assert (found.lasting, found.reason, str(found)) == (lasting, reason, "told")
+    assert found.retry_after == float(wait or 0)
+
+
+def test_a_date_is_waited_for_and_nonsense_is_not() -> None:
+    in_a_minute = email.utils.formatdate(time.time() + 60, usegmt=True)
+    assert 50 < refused("", 503, None, {"retry-after": in_a_minute}).retry_after <= 60
+    assert refused("", 503, None, {"retry-after": "soon"}).retry_after == 0
+
+
+def test_it_is_sent_again_until_it_succeeds_or_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "FIRST_WAIT", 0.001)
+    tries: list[int] = []
+
+    def send(failures: int, lasting: bool = False) -> Reply:
+        tries.append(failures)
+        if len(tries) <= failures:
+            raise RequestError("busy", lasting=lasting)
+        return Reply("said")
+
+    assert with_retries(lambda: send(2), 3, threading.Event()).text == "said" and len(tries) == 3
+    for failures, lasting, expected in ((9, False, 4), (9, True, 1)):
+        tries.clear()
+        with pytest.raises(RequestError, match="busy"):
+            with_retries(lambda f=failures, w=lasting: send(f, w), 3, threading.Event())
+        assert len(tries) == expected
+
+
+def test_nothing_is_sent_once_the_others_were_given_up() -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(RequestError, match="not asked"):
+        with_retries(lambda: pytest.fail("sent"), 3, stop)
