@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from safetax.errors import UserError
+from safetax.errors import UserError, explained, is_full
 from safetax.store.events import Events
 from safetax.store.job import StepJob
 from safetax.store.locks import locked
@@ -79,9 +79,10 @@ def work_on(
             events.send("failed", steps=keys, message=str(error), user=True)
         except (Exception, SystemExit) as error:
             code = 1
+            told = explained(error, group[0]) if is_full(error) else f"{type(error).__name__}: {error}"
             with contextlib.suppress(OSError):
                 traceback.print_exc()
-            events.send("failed", steps=keys, message=f"{type(error).__name__}: {error}", user=False)
+            events.send("failed", steps=keys, message=told, user=False)
     return code
 
 

@@ -6,7 +6,7 @@ import os
 
 from safetax.run.runner import GraphRunner
 from safetax.store.locks import locked
-from safetax.store.manifest import MANIFEST, read_json, write_json
+from safetax.store.manifest import MANIFEST, read_json, write_json, write_manifest
 from safetax.store.status import Store
 from safetax.store.step import Step
 from tests.support.steps_command import Command
@@ -128,10 +128,13 @@ def test_verify_holds_manifests_against_their_inputs_and_their_own_fingerprint(
 ) -> None:
     path = store.directory(score) / MANIFEST
     manifest = read_json(path) or {}
-    write_json(path, {**manifest, "identity": {"judge": {"kind": "lab", "world_seed": 1}}})
+    write_json(path, {**manifest, "summary": {"errors": 0}})
+    told = command("verify", score.key)
+    assert told.code == 1 and "its manifest cannot be read, or was changed" in told.out
+    write_manifest(path.parent, {**manifest, "identity": {"judge": {"kind": "lab", "world_seed": 1}}})
     told = command("verify", score.key)
     assert told.code == 1 and "its manifest was changed" in told.out
-    write_json(path, {**manifest, "fingerprint": "0" * 12})
+    write_manifest(path.parent, {**manifest, "fingerprint": "0" * 12})
     assert f"its manifest is that of score/{'0' * 12}" in command("verify", score.key).out
     write_json(path, manifest)
     put_responses(store, score.inputs["responses"], ["other"])
