@@ -219,7 +219,10 @@ def _lists(brackets: str, right: Sequence[str], others: str, tried: Sequence[str
 
 def _all(answers: Iterable[Equality]) -> Equality:
     """Return the first answer that says anything but equal."""
-    return next((answer for answer in answers if answer != "equal"), "equal")
+    for answer in answers:
+        if answer != "equal":
+            return answer
+    return "equal"
 
 
 def _both_signs(elements: Sequence[str]) -> list[str]:

@@ -10,13 +10,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
+from safetax.config.fields import Between, NotHashed
 from safetax.records import Example, Message, Response, Verdict
 from safetax.store.append_log import AppendLog, read_log
 
 Part = Literal["answer", "thinking"]
 """Which part of a response is judged; judges are less reliable on thinking, so it is a figure of its own."""
+
+MaxErrors = Annotated[float, Between(0, 1), NotHashed()]
+"""Share of a judge's verdicts that may be errors; with more of them, or nothing else, its step fails."""
 
 NOTHING = "none"
 """Label of a response that has no such part; it says nothing, and counts in no score."""

@@ -43,6 +43,43 @@ class Reply:
     """The tokens of the text, where they were asked for with ``return_token_ids`` (of vLLM's servers)."""
 
 
+FINISH_REASONS = {
+    **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn"), "stop"),
+    **dict.fromkeys(("length", "max_tokens"), "length"),
+    **{reason: reason for reason in ("content_filter", "tool_calls", "function_call", "abort", "error")},
+}
+"""Why a reply ended, by what servers call it; what else a server says is not kept."""
+
+
+def reply_of(answer: Any) -> Reply:
+    """Return the reply that the library's answer is: nothing of it but what is known, and its text.
+
+    Raises:
+        LookupError, AttributeError, TypeError: it is none.
+    """
+    choice = answer.choices[0]
+    text = choice.message.content if hasattr(choice, "message") else choice.text
+    reason, stopped_at, tokens = (getattr(choice, name, None) for name in ("finish_reason", "stop_reason", "token_ids"))
+    usage = getattr(answer, "usage", None)
+    reply = Reply(
+        prompt_tokens=_count(getattr(usage, "prompt_tokens", 0)),
+        completion_tokens=_count(getattr(usage, "completion_tokens", 0)),
+        finish_reason=FINISH_REASONS.get(reason) if isinstance(reason, str) else None,
+        stop_reason=stopped_at if isinstance(stopped_at, int | str) else None,
+        tokens=[_count(token) for token in tokens] if isinstance(tokens, list) else None,
+    )
+    if isinstance(text, str):
+        # Halves of characters, which no file can hold, become a question mark of their own.
+        return replace(reply, text=text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    refusal = ", a refusal" if getattr(getattr(choice, "message", None), "refusal", None) else ""
+    return replace(reply, error=f"the answer has no text (finish_reason {reply.finish_reason or 'unknown'}{refusal})")
+
+
+def _count(value: Any) -> int:
+    """Return a count as a server says it; 0 where it says none."""
+    return value if type(value) is int and 0 <= value < 2**53 else 0
+
+
 def places(cache: Path | None, method: str, model: str, asked: Sequence[Mapping[str, Any]]) -> Iterator[Path | None]:
     """Yield the file that keeps the answer to each request: the same wherever the model is served.
 
