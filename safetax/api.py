@@ -23,7 +23,6 @@ from safetax.models.checkpoint import load_model
 from safetax.plan import planner
 from safetax.plan.graph import Plan
 from safetax.plan.resolve import Resolver
-from safetax.plan.sections import unused_sections
 from safetax.records import Example, Message, Response, Verdict, read_records, write_records
 from safetax.training.objectives import Objective
 
@@ -100,7 +99,7 @@ def compose(overrides: Sequence[str] = (), config_dir: str | None = None, sweep:
 def plan(jobs: Sequence[Job]) -> Plan:
     """Plan jobs as one graph of steps; nothing is run. What the hub cannot be asked for stays unknown."""
     resolver = Resolver(lenient=True)
-    resolved = [resolver.resolve(job.config, unused_sections(job.config)) for job in jobs]
+    resolved = [resolver.resolve(job.config) for job in jobs]
     return planner.plan([(config, job.overrides) for config, job in zip(resolved, jobs, strict=True)])
 
 

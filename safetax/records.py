@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from safetax.errors import AGAIN, UserError
 
 Message = dict[str, str]
 """One chat message: ``{"role": "system" | "user" | "assistant", "content": text}``."""
@@ -119,20 +123,51 @@ def write_records(path: Path, records: Iterable[Example | Response | Verdict]) -
 
 
 def read_records(path: Path, record_type: type[Record]) -> list[Record]:
-    """Read a file of JSON lines that ``write_records`` wrote."""
-    return [from_json(record_type, row) for row in read_json_lines(path)]
+    """Read a file of JSON lines that ``write_records`` wrote.
+
+    Raises:
+        UserError: the file is not as it was written.
+    """
+    records: list[Record] = []
+    try:
+        records.extend(from_json(record_type, row) for row in read_json_lines(path))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{path}, line {len(records) + 1}: {error}. This file was changed since it was written; remove the folder "
+            f"{path.parent}, then {AGAIN}."
+        ) from None
+    return records
 
 
-def from_json(record_type: type[Record], row: dict[str, Any]) -> Record:
+def from_json(record_type: type[Record], row: Any) -> Record:
     """Return the record that a JSON object holds.
 
     Raises:
-        TypeError: it is no such record.
+        TypeError: it is no such record, or a field holds what it cannot.
     """
+    if not isinstance(row, dict):
+        raise TypeError(f"it is no {record_type.__name__.lower()} but {row!r:.40}")
     if record_type is Response and "glue" in row:
         row = {**row, "transition": row["glue"]}  # its name in files of earlier versions
         del row["glue"]
-    return record_type(**row)
+    record = record_type(**row)
+    for name, types in _types(record_type).items():
+        if type(getattr(record, name)) not in types:
+            raise TypeError(f"its {name} is {getattr(record, name)!r:.40}")
+    for message in record.messages if isinstance(record, Example) else ():
+        if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
+            raise TypeError(f"one of its messages is {message!r:.40}")
+    return record
+
+
+@cache
+def _types(record_type: type[Example | Response | Verdict]) -> dict[str, set[type]]:
+    """Return the types that each field of a record may have in JSON."""
+    found: dict[str, set[type]] = {}
+    for name, hint in get_type_hints(record_type).items():
+        parts = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+        found[name] = {str if get_origin(part) is Literal else get_origin(part) or part for part in parts}
+    return found
 
 
 def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetax.errors import StepError, UserError, complain
+from safetax.errors import UserError, exit_code
 from safetax.formatting import clock
 from safetax.run.slurm.record import Submission, load, load_plan
-from safetax.run.slurm.watch import JobStatus, job_statuses, remaining, tail
-from safetax.run.terminal import standard_console
+from safetax.run.slurm.watch import JobStatus, job_statuses, outcome_of, remaining
+from safetax.run.terminal import plain_table, standard_console, tail
 from safetax.store.manifest import read_manifest
 from safetax.store.slurm import cancel, check_slurm, queue
 
@@ -32,6 +32,8 @@ URGENCY = ("failed", "running", "cancelled", "waiting", "done")
 """Which jobs are shown where not all have room."""
 AROUND = 6
 """Lines of the screen that are no job's and no run's."""
+LOG_LINES = 12
+"""Lines of the log of a job that failed which are shown."""
 FEWEST = 5
 """Lines that jobs and runs each have at least."""
 
@@ -45,12 +47,9 @@ def render(submission: Submission, jobs: Sequence[JobStatus], height: int | None
         height: lines of the screen, where it is to fit on one: what matters least is then told in sum; None: all.
     """
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("job", "state", "what it is", "node", "progress", "left"):
-        table.add_column(name, no_wrap=name in ("job", "state", "node", "left"))
+    table = plain_table("job", "state", "what it is", "node", "progress", "left")
     finished = {
         name: (sum(read_manifest(submission.outputs / key) is not None for key in steps), len(steps))
         for name, steps in submission.runs.items()
@@ -86,7 +85,7 @@ def render(submission: Submission, jobs: Sequence[JobStatus], height: int | None
             parts += [
                 Text(),
                 Text(f"{seen.job.title} failed; the end of {seen.log}:", style="bold"),
-                Text(tail(seen.log)),
+                Text("\n".join(tail(seen.log, LOG_LINES))),
             ]
     return Group(*parts)
 
@@ -157,7 +156,6 @@ def statuses_again(submission: Submission, before: Sequence[JobStatus]) -> tuple
 def run(chosen: argparse.Namespace, console: Console) -> int:
     """Do what the command line asks for."""
     from safetax.run.finish import finish
-    from safetax.run.slurm.outcome import outcome_of
     from safetax.run.slurm.submit import submit
 
     target = chosen.folder.absolute()
@@ -207,16 +205,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 as the command says, 2 for a mistake, 130 interrupted."""
     chosen = parser().parse_args(arguments)
-    try:
-        return run(chosen, standard_console())
-    except UserError as error:
-        complain(error)
-        return 2
-    except StepError as error:
-        complain(error)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return exit_code(lambda: run(chosen, standard_console()), "interrupted; the jobs go on.")
 
 
 if __name__ == "__main__":

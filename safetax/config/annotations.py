@@ -6,21 +6,84 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from safetax.config.components import component_kinds
 from safetax.config.fields import Between, Kind, Label
+from safetax.config.messages import join
+
+WORDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    list: "a list, such as [..,..]",
+    dict: "a node with named entries",
+}
+
+
+@dataclass(frozen=True)
+class ValueType:
+    """What a value may be: its bare type, the marks put on it, and whether it may be null."""
+
+    bare: Any
+    marks: tuple[Any, ...] = ()
+    optional: bool = False
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of component that the value is, if it is one."""
+        return next((mark for mark in self.marks if isinstance(mark, Kind)), None)
+
+    @property
+    def limits(self) -> list[Between | Label]:
+        """The marks that limit the value."""
+        return [mark for mark in self.marks if isinstance(mark, Between | Label)]
+
+    @property
+    def origin(self) -> Any:
+        """``list``, ``dict`` or ``Literal`` of such a type; the bare type of another."""
+        return typing.get_origin(self.bare) or self.bare
+
+    @property
+    def entry(self) -> ValueType:
+        """What the entries of a list or dictionary may be; anything for another type."""
+        return value_type(typing.get_args(self.bare)[-1]) if self.origin in (list, dict) else ValueType(Any)
+
+    @property
+    def required_keys(self) -> set[str]:
+        """The keys that a node cannot do without; none for what is no node."""
+        if self.kind is not None:
+            return {"kind"}
+        return {item.name for item in fields_of(self.bare) if item.required} if self.is_node else set()
+
+    @property
+    def is_node(self) -> bool:
+        """Whether the value is an instance of a schema class."""
+        return dataclasses.is_dataclass(self.bare)
+
+    def describe(self) -> str:
+        """Return in words what the value may be."""
+        if self.kind is not None:
+            text = f"a node with a kind ({', '.join(component_kinds(self.kind.package))})"
+        elif self.origin is typing.Literal:
+            text = "one of " + ", ".join(map(str, typing.get_args(self.bare)))
+        elif self.is_node:
+            text = f"a node with the keys {', '.join(item.name for item in fields_of(self.bare))}"
+        else:
+            name = WORDS.get(self.origin, "a node")
+            text = ", ".join([name, *(mark.describe() for mark in self.limits)])
+        return text + " or null" * self.optional
 
 
 @dataclass(frozen=True)
 class FieldType:
-    """A field of a schema class: its bare type, the marks put on it, and whether it may be left out."""
+    """A field of a schema class: its name, what it takes, and whether it has to be given."""
 
     name: str
-    annotation: Any
-    marks: tuple[Any, ...]
+    type: ValueType
     required: bool
 
 
@@ -28,62 +91,37 @@ class FieldType:
 def fields_of(schema: type) -> tuple[FieldType, ...]:
     """Return the fields of a schema class with their resolved types."""
     hints = typing.get_type_hints(schema, include_extras=True)
-    found = []
-    for item in dataclasses.fields(schema):
-        annotation, marks = split_marks(hints[item.name])
-        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        found.append(FieldType(item.name, annotation, marks, required))
-    return tuple(found)
+    return tuple(
+        FieldType(
+            item.name,
+            value_type(hints[item.name]),
+            item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING,
+        )
+        for item in dataclasses.fields(schema)
+    )
 
 
-def split_marks(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Split ``Annotated[T, marks]`` into the type and its marks; a bare type has none."""
-    if typing.get_origin(annotation) is typing.Annotated:
-        bare, *marks = typing.get_args(annotation)
-        return bare, tuple(marks)
-    return annotation, ()
+def value_type(annotation: Any, marks: tuple[Any, ...] = (), optional: bool = False) -> ValueType:
+    """Return what an annotation says of a value; ``Annotated`` and ``X | None`` are taken apart."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return value_type(arguments[0], (*marks, *arguments[1:]), optional)
+    if origin in (types.UnionType, typing.Union):
+        rest = next(option for option in arguments if option is not types.NoneType)
+        return value_type(rest, marks, optional or types.NoneType in arguments)
+    return ValueType(annotation, marks, optional)
 
 
-def union_options(annotation: Any) -> tuple[Any, ...]:
-    """Return the options of ``X | None``; nothing for another type."""
-    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-        return typing.get_args(annotation)
-    return ()
-
-
-def keys_of_an_entry(annotation: Any) -> set[str]:
-    """Return the keys that a named entry of a type cannot do without; none for one that is no node."""
-    options = [option for option in union_options(annotation) if option is not type(None)]
-    bare, marks = split_marks(options[0] if options else annotation)
-    if any(isinstance(mark, Kind) for mark in marks):
-        return {"kind"}
-    return {item.name for item in fields_of(bare) if item.required} if dataclasses.is_dataclass(bare) else set()  # type: ignore[arg-type]
-
-
-def describe(annotation: Any, marks: tuple[Any, ...] = ()) -> str:
-    """Return in words what a field takes."""
-    options = union_options(annotation)
-    if options:
-        bare, inner = split_marks(next(option for option in options if option is not type(None)))
-        return describe(bare, (*marks, *inner)) + " or null"
-    kind = next((mark for mark in marks if isinstance(mark, Kind)), None)
-    if kind is not None:
-        return f"a node with a kind ({', '.join(component_kinds(kind.package))})"
-    if typing.get_origin(annotation) is typing.Literal:
-        return "one of " + ", ".join(str(choice) for choice in typing.get_args(annotation))
-    if dataclasses.is_dataclass(annotation):
-        return f"a node with the keys {', '.join(item.name for item in fields_of(annotation))}"  # type: ignore[arg-type]
-    name = {
-        int: "a whole number",
-        float: "a number",
-        str: "text",
-        bool: "true or false",
-        list: "a list, such as [..,..]",
-        dict: "a node with named entries",
-    }.get(typing.get_origin(annotation) or annotation, "a node")
-    return ", ".join([name, *(mark.describe() for mark in limits(marks))])
-
-
-def limits(marks: Iterable[Any]) -> list[Between | Label]:
-    """Return the marks that limit a field's values."""
-    return [mark for mark in marks if isinstance(mark, Between | Label)]
+def component_nodes(node: Any, path: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Yield every component below a schema instance: key path, node, package."""
+    if not dataclasses.is_dataclass(node):
+        return
+    for item in fields_of(type(node)):  # type: ignore[arg-type]
+        value, here = getattr(node, item.name), join(path, item.name)
+        kind = item.type.kind or item.type.entry.kind
+        entries = value.items() if isinstance(value, Mapping) else [(None, value)]
+        for name, entry in entries:
+            spot = here if name is None else join(here, str(name))
+            if kind is not None and entry is not None:
+                yield spot, entry, kind.package
+            yield from component_nodes(entry, spot)

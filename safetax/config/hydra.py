@@ -1,11 +1,13 @@
-"""Hydra's side of the command: its parser, its loader, its own run, and the record that it leaves of one.
+"""Hydra's side of the command: its parser, its loader, its own run, the record that it leaves, and its complaints.
 
 What Hydra does not offer in public is named here and nowhere else.
 """
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetax.config.composition_errors import composition_errors
 from safetax.config.messages import nearest
 from safetax.errors import ConfigError, UserError
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 VERSION_BASE = "1.3"
 """The version of Hydra whose defaults hold."""
+DATASET = "dataset"
+"""The group of data sets."""
+PART = re.compile(r"(?:\w+\.)*(?:source|parts\.\w+)")
+"""Keys of the data sets that another one is made of."""
 
 
 def conf_directory() -> Path:
@@ -42,12 +47,14 @@ class Loader:
     """
 
     def __init__(self, config_dir: str | None, config_name: str) -> None:
+        import omegaconf.base
         from hydra import version
         from hydra._internal.config_loader_impl import ConfigLoaderImpl
         from hydra._internal.utils import create_config_search_path
         from hydra.core.config_search_path import SearchPathQuery
         from hydra.core.utils import setup_globals
 
+        omegaconf.base.parse = _parse_reference
         version.setbase(VERSION_BASE)
         setup_globals()
         self.config_name = config_name
@@ -133,18 +140,19 @@ class Loader:
         return config
 
 
+@functools.cache
+def _parse_reference(text: str) -> Any:
+    """Parse a reference as OmegaConf does, but once: it would for every job of a sweep, for half of the time."""
+    from omegaconf.grammar_parser import parse
+
+    return parse(text)
+
+
 def argument_parser() -> ArgumentParser:
     """Return Hydra's own parser of the command line."""
     from hydra._internal.utils import get_args_parser
 
     return get_args_parser()
-
-
-def is_change(override: Override) -> bool:
-    """Whether an override says what a key is to be; else it adds or deletes one."""
-    from hydra.core.override_parser.types import OverrideType
-
-    return override.type == OverrideType.CHANGE
 
 
 def split_sweep(overrides: list[Override]) -> list[list[str]]:
@@ -217,3 +225,71 @@ def _folders_made() -> Iterator[None]:
             f"{error.filename}: this folder cannot be made ({error.strerror}); name another one with runtime.outputs, "
             "hydra.run.dir or hydra.sweep.dir."
         ) from error
+
+
+@contextmanager
+def composition_errors(folders: Sequence[Path] = ()) -> Iterator[None]:
+    """Turn complaints of Hydra, OmegaConf and the YAML parser into ConfigError.
+
+    Args:
+        folders: of the YAML files among which the one is looked for that an error does not name.
+    """
+    from hydra.errors import HydraException, MissingConfigException
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import MarkedYAMLError
+    from yaml.reader import ReaderError
+
+    try:
+        yield
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{mark.name}, line {mark.line + 1}" if mark else "a file"
+        raise ConfigError(f"{place}: this is no valid YAML ({error.problem or error.context}).") from None
+    except ReaderError as error:
+        raise ConfigError(
+            f"{error.name}: this is no valid YAML (character {error.position}: {error.reason})."
+        ) from None
+    except MissingConfigException as error:
+        first = str(error).splitlines()[0]
+        choice = str(error.missing_cfg_file or "").rpartition("/")[2]
+        options = [name for name in error.options or [] if not name.startswith("_")]
+        hint = f"{nearest(choice, options)} Allowed are {', '.join(options)}." if options else ""
+        raise ConfigError(f"{first}.{hint}") from None
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        part = re.search(rf"Could not override '{DATASET}@([\w.]+)'", str(error))
+        if part and PART.fullmatch(part[1]):
+            raise ConfigError(
+                f"{part[1]}: the data set that is chosen is not made of another one of that name; choose one that is, "
+                "such as dataset=dgr (dataset.source) or dataset=replay (dataset.parts.safety)."
+            ) from None
+        if told := _unreadable(error, folders):
+            raise ConfigError(told) from None
+        text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+        reason = str(error.__cause__ or "").splitlines()[:1]
+        raise ConfigError(": ".join(part for part in [text, *reason] if part)) from None
+
+
+def _unreadable(error: Exception, folders: Sequence[Path]) -> str | None:
+    """Return which YAML file it is that cannot be read, and why, where an error of Hydra's does not name it.
+
+    The files are read one by one, until one of them makes the same error.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import GrammarParseError
+
+    cause = error.__cause__ or error
+    if not isinstance(cause, UnicodeDecodeError | GrammarParseError):
+        return None
+    for path in (path for folder in folders for path in sorted(folder.rglob("*.yaml"))):
+        try:
+            OmegaConf.load(path)
+        except UnicodeDecodeError as found:
+            if str(found) == str(cause):
+                return f"{path} is no UTF-8 text ({found.reason}): save it as UTF-8."
+        except GrammarParseError as found:
+            if str(found) == str(cause):
+                key, why = f"{found.full_key}: " if found.full_key else "", str(found).splitlines()[0]
+                return f"{path}: {key}this reference cannot be read ({why}); write it as ${{key}}."
+        except Exception:
+            continue  # not the file that is looked for
+    return None

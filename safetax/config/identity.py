@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
 from collections.abc import Mapping
 from typing import Any
 
-from safetax.config.annotations import fields_of, split_marks, union_options
+from safetax.config.annotations import ValueType, fields_of
 from safetax.config.build import build
 from safetax.config.components import component_module
-from safetax.config.fields import HashedUnless, Kind, Label, NotHashed
+from safetax.config.fields import HashedUnless, Label, NotHashed
 from safetax.config.messages import join
 
 
@@ -31,9 +30,9 @@ def identity(node: Any, facts: Mapping[str, Any] | None = None, path: str = "") 
         values = {}
         for item in fields_of(type(node)):  # type: ignore[arg-type]
             value = getattr(node, item.name)
-            if any(isinstance(mark, Label | NotHashed) for mark in item.marks):
+            if any(isinstance(mark, Label | NotHashed) for mark in item.type.marks):
                 continue
-            if any(isinstance(mark, HashedUnless) and mark.value == value for mark in item.marks):
+            if any(isinstance(mark, HashedUnless) and mark.value == value for mark in item.type.marks):
                 continue
             values[item.name] = identity(value, facts, join(path, item.name))
         if path in facts:
@@ -48,8 +47,7 @@ def identity(node: Any, facts: Mapping[str, Any] | None = None, path: str = "") 
 
 def restore(package: str, values: Mapping[str, Any]) -> Any:
     """Return the component that an identity was taken of; its kind stands for its labels."""
-    schema = component_module(package, values["kind"]).Config
-    return build(schema, _with_left_out(schema, values))
+    return restore_node(component_module(package, values["kind"]).Config, values)
 
 
 def restore_node(schema: type, values: Mapping[str, Any]) -> Any:
@@ -63,28 +61,22 @@ def _with_left_out(schema: type, values: Mapping[str, Any]) -> dict[str, Any]:
     if "commit" in (values.get("resolved") or {}) and "revision" in restored:
         restored["revision"] = values["resolved"]["commit"]  # what is used is what was found, wherever a branch is now
     for item in fields_of(schema):
-        for mark in item.marks:
+        for mark in item.type.marks:
             if isinstance(mark, Label):
                 restored.setdefault(item.name, values.get("kind", "unnamed"))
             if isinstance(mark, HashedUnless):
                 restored.setdefault(item.name, mark.value)
         if item.name in restored:
-            restored[item.name] = _put_back(item.annotation, item.marks, restored[item.name])
+            restored[item.name] = _put_back(item.type, restored[item.name])
     return restored
 
 
-def _put_back(annotation: Any, marks: tuple[Any, ...], value: Any) -> Any:
+def _put_back(type_: ValueType, value: Any) -> Any:
     """Return the identity of a field's value with what it leaves out put back."""
     if not isinstance(value, Mapping):
         return value
-    annotations = [(annotation, marks), *map(split_marks, union_options(annotation))]
-    kind = next((mark for _, found in annotations for mark in found if isinstance(mark, Kind)), None)
-    nested = next((bare for bare, _ in annotations if dataclasses.is_dataclass(bare)), None)
-    if kind is not None:
-        return _with_left_out(component_module(kind.package, value["kind"]).Config, value)
-    if isinstance(nested, type):
-        return _with_left_out(nested, value)
-    if typing.get_origin(annotation) is dict:
-        inner = split_marks(typing.get_args(annotation)[1])
-        return {name: _put_back(*inner, entry) for name, entry in value.items()}
-    return value
+    if type_.kind is not None:
+        return _with_left_out(component_module(type_.kind.package, value["kind"]).Config, value)
+    if type_.is_node:
+        return _with_left_out(type_.bare, value)
+    return {name: _put_back(type_.entry, each) for name, each in value.items()}

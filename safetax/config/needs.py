@@ -6,8 +6,9 @@ Requirements, preflight, estimate and the jobs of Slurm ask; a module without th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from safetax.config.annotations import component_nodes
 from safetax.config.components import ComponentConfig, component_module
 
 RepositoryType = Literal["model", "dataset"]
@@ -84,3 +85,22 @@ def needs_of(package: str, config: ComponentConfig) -> Needs:
     """
     needs = getattr(component_module(package, config.kind), "needs", None)
     return Needs() if needs is None else needs(config)
+
+
+def on_policy(dataset: Any) -> bool:
+    """Whether a data set, or one that it is made of, is sampled from the LRM."""
+    return is_sampled(dataset) or any(on_policy(part) for part in component_datasets(dataset).values())
+
+
+def is_sampled(dataset: Any) -> bool:
+    """Whether a data set itself is sampled from the LRM."""
+    return getattr(component_module("datasets", dataset.kind), "ON_POLICY", False)
+
+
+def component_datasets(dataset: Any) -> dict[str, Any]:
+    """Return the data sets that a data set is made of, by key path; each is a step of its own, and an input."""
+    found: dict[str, Any] = {}
+    for path, node, package in component_nodes(dataset):
+        if package == "datasets" and not any(path.startswith(f"{outer}.") for outer in found):
+            found[path] = node
+    return found

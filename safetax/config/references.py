@@ -17,11 +17,11 @@ _REFERENCE = re.compile(r"\$\{([\w.\[\]-]+)\}")
 _NAME = re.compile(r"([^.\[\]]+)\]?")
 
 
-def unresolved(config: DictConfig) -> dict[str, Any]:
+def unresolved(config: DictConfig, resolve: bool = False) -> dict[str, Any]:
     """Return a configuration as plain values in which references stand as they were written."""
     from omegaconf import OmegaConf
 
-    values = OmegaConf.to_container(config, resolve=False)
+    values = OmegaConf.to_container(config, resolve=resolve)
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
 
@@ -32,11 +32,10 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     Raises:
         ConfigError: a reference leads nowhere.
     """
-    from omegaconf import OmegaConf
     from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
     try:
-        values = OmegaConf.to_container(config, resolve=True)
+        return unresolved(config, resolve=True)
     except OmegaConfBaseException as error:
         key = str(error.full_key)
         written = unresolved(config)
@@ -45,8 +44,6 @@ def resolved(config: DictConfig) -> dict[str, Any]:
         if isinstance(error, InterpolationKeyError) and (missing := re.search(r"'(.*)'", reason)):
             reason = f"there is no key {missing[1]}.{nearest(missing[1], [name for name, _ in leaves(written)])}"
         raise ConfigError(f"{key}={show(value)}: {reason}") from None
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
 
 
 def origin(values: Mapping[str, Any], path: str) -> str:

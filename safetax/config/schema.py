@@ -141,6 +141,8 @@ class Benchmark:
     """False suppresses the thinking."""
     repeats: Count = 1
     """Responses per prompt."""
+    size: Annotated[Count | None, NotHashed()] = None
+    """Prompts of the published set, from which hours are estimated until it is there."""
     grader: Annotated[JudgeConfig, Kind("judges")] | None = None
     """Grades an accuracy benchmark; the judges of the run judge the others."""
 

@@ -84,18 +84,15 @@ class ChatRenderer:
     def completion_text(self, thinking: str | None, answer: str) -> str:
         """Return what the assistant writes, without the end of its turn."""
         markup = self.markup
-        if not markup.keep_whitespace:
-            thinking, answer = None if thinking is None else thinking.strip(), answer.strip()
         if thinking is None or not markup.open_thinking:
-            return answer
-        return markup.open_thinking + markup.before_thinking + thinking + markup.close_thinking + answer
+            return self._kept(answer)
+        opened = markup.open_thinking + markup.before_thinking + self._kept(thinking)
+        return opened + markup.close_thinking + self._kept(answer)
 
     def row_text(self, example: Example) -> str:
         """Return the rendered text of a training row."""
-        if example.supervised == "thinking_start":
-            return self.prompt_text(example.messages) + self.markup.open_thinking + self._thinking_start(example)
-        written = self.completion_text(example.thinking, example.answer or "")
-        return self.prompt_text(example.messages) + written + self.end_text
+        end = "" if example.supervised == "thinking_start" else self.end_text
+        return self.prompt_text(example.messages) + self._written(example) + end
 
     def row(self, example: Example) -> TrainingRow:
         """Return an example as a training row.
@@ -104,32 +101,33 @@ class ChatRenderer:
             ValueError: the example has no answer, so that nothing of it would carry loss, or cannot be tokenised; or
                 its loss is on the thinking's start, and it or the format has no thinking.
         """
-        if example.supervised == "thinking_start":
-            return self._row_of_start(example)
-        if not (example.answer or "").strip() and not (example.thinking or "").strip():
+        starts = example.supervised == "thinking_start"
+        thinks, answers = (bool((part or "").strip()) for part in (example.thinking, example.answer))
+        if starts:
+            named = f"supervised=thinking_start of {example.id} puts its loss on the start of the thinking"
+            if not self.markup.open_thinking:
+                raise ValueError(f"{named}, and the format has no thinking")
+            if not thinks:
+                raise ValueError(f"{named}, which is empty, so no token of it would carry loss")
+        elif not thinks and not answers:
             raise ValueError("its answer is empty, so no token of it would carry loss")
         header = self.header(example.messages)
-        written = self.completion_text(example.thinking, example.answer or "")
+        completion = [token for piece in self._pieces(self._written(example)) for token in self.encode(piece)]
+        # The prompt opens the thinking, so where only its start is learnt the opening has no loss.
+        loss_from = len(header) + (len(self._opening) if starts else 0)
+        return TrainingRow(header + completion + ([] if starts else self._end), loss_from)
+
+    def _written(self, example: Example) -> str:
+        """Return what the assistant writes of a training row, without the end of its turn."""
+        if example.supervised == "thinking_start":
+            return self.markup.open_thinking + self.markup.before_thinking + self._kept(example.thinking or "")
+        return self.completion_text(example.thinking, example.answer or "")
+
+    def _pieces(self, written: str) -> list[str]:
+        """Return what is tokenised apart of what the assistant writes: the opening of its thinking, and the rest."""
         opening = self.markup.open_thinking
         opened = bool(opening) and written.startswith(opening)
-        completion = self._opening + self.encode(written.removeprefix(opening)) if opened else self.encode(written)
-        return TrainingRow(header + completion + self._end, len(header))
-
-    def _row_of_start(self, example: Example) -> TrainingRow:
-        """Return a row that ends in the start of the thinking; the prompt opens the thinking, so that has no loss."""
-        named = f"supervised=thinking_start of {example.id} puts its loss on the start of the thinking"
-        if not self.markup.open_thinking:
-            raise ValueError(f"{named}, and the format has no thinking")
-        start = self._thinking_start(example)
-        if not start.strip():
-            raise ValueError(f"{named}, which is empty, so no token of it would carry loss")
-        prompt = self.prompt(example.messages)
-        return TrainingRow(prompt + self.encode(start), len(prompt))
-
-    def _thinking_start(self, example: Example) -> str:
-        """Return what the model writes behind the opening, white space before the first word included."""
-        thinking = example.thinking or ""
-        return self.markup.before_thinking + (thinking if self.markup.keep_whitespace else thinking.strip())
+        return [opening, written.removeprefix(opening)] if opened else [written]
 
     def parts(self, example: Example, row: TrainingRow) -> list[Part | None]:
         """Return for each token of an example's row the part that it writes; None: prompt, markup, end of the turn.
@@ -143,23 +141,17 @@ class ChatRenderer:
         Raises:
             UserError: the tokenizer cannot say which characters a token stands for.
         """
-        markup = self.markup
-        opening, begin = markup.open_thinking, len(markup.open_thinking + markup.before_thinking)
-        thinking, answer = self._kept(example.thinking or ""), self._kept(example.answer or "")
-        if example.supervised == "thinking_start":
-            written, answer, end = opening + self._thinking_start(example), "", 0
-        else:
-            written, end = self.completion_text(example.thinking, answer), len(self._end)
-        if example.thinking is None or not opening:
-            thinking = ""
+        opening, written = self.markup.open_thinking, self._written(example)
+        begin = len(opening + self.markup.before_thinking)
+        starts = example.supervised == "thinking_start"
+        thinking = self._kept(example.thinking or "") if opening else ""
+        answer, end = ("", 0) if starts else (self._kept(example.answer or ""), len(self._end))
         spans: dict[Part, tuple[int, int]] = {
             "thinking": (begin, begin + len(thinking)),
             "answer": (len(written) - len(answer), len(written)),
         }
-        pieces = [opening, written.removeprefix(opening)] if opening and written.startswith(opening) else [written]
-        places = [
-            place for at, text in zip((0, len(opening)), pieces, strict=False) for place in self._places(text, at)
-        ]
+        starting = zip((0, len(opening)), self._pieces(written), strict=False)
+        places = [place for at, text in starting for place in self._places(text, at)]
         found: list[Part | None] = [
             next((name for name, (first, last) in spans.items() if low < last and first < high), None)
             for low, high in places

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetax.config.needs import RepositoryType
-from safetax.data.hub_places import endpoint, token
+from safetax.data.model_folder import FILES, check_folder
 from safetax.errors import ConfigError, UserError
 from safetax.store.hashes import cached_sha256
 
-MODEL_FILES = (".safetensors", ".json", ".jinja", ".txt", ".model")
-"""What of a local model's folder decides what it does: weights, configuration, tokenizer."""
+GATED = "id={}: access is gated; accept its terms on the hub and set HF_TOKEN in the environment."
 UNKNOWN = "unknown"
 """Stands for the commit of a repository that could not be asked; such a plan can be shown and never run."""
 
@@ -38,9 +37,8 @@ def model_facts(name: str, revision: str | None) -> dict[str, Any]:
                 "folder of a saved model, or owner/name of the hub."
             )
         return {"commit": hub_commit(name, revision)}
-    if not (folder / "config.json").is_file():
-        raise ConfigError(f"id={name}: the folder has no config.json; name a folder with a saved model.")
-    files = sorted(path for path in folder.iterdir() if path.suffix in MODEL_FILES)
+    check_folder(folder, name)
+    files = sorted(path for path in folder.iterdir() if path.suffix in FILES)
     return {"files": {path.name: cached_sha256(path) for path in files}}
 
 
@@ -77,37 +75,29 @@ def hub_commit(repository: str, revision: str | None, repository_type: str = "mo
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    try:
-        if not constants.HF_HUB_OFFLINE:
+    why, remedy = "HF_HUB_OFFLINE is set", "unset it, or name a local folder"
+    if not constants.HF_HUB_OFFLINE:
+        try:
             info = HfApi().repo_info(repository, revision=revision, repo_type=repository_type, timeout=10)
             if info.sha:
                 return info.sha
-    except GatedRepoError:
-        raise UnreachableError(
-            f"id={repository}: access is gated; accept its terms on the hub and set HF_TOKEN in the environment."
-        ) from None
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise ConfigError(
-            f"id={repository}, revision={revision or 'main'}: the hub has none such ({type(error).__name__}); check "
-            "the name, or set HF_TOKEN if it is private."
-        ) from None
-    except Exception as error:
-        cached = _cached_commit(repository, revision, repository_type)
-        if cached:
-            return cached
-        raise UnreachableError(
-            f"id={repository}: the hub cannot be reached ({type(error).__name__}) and the local cache lacks it; "
-            "connect once, name a local folder, or set revision to a full commit id to plan without the hub."
-        ) from None
+        except GatedRepoError:
+            raise UnreachableError(GATED.format(repository)) from None
+        except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+            raise ConfigError(
+                f"id={repository}, revision={revision or 'main'}: the hub has none such ({type(error).__name__}); "
+                "check the name, or set HF_TOKEN if it is private."
+            ) from None
+        except Exception as error:
+            why = f"the hub cannot be reached ({type(error).__name__})"
+            remedy = "connect once, name a local folder, or set revision to a full commit id to plan without the hub"
     cached = _cached_commit(repository, revision, repository_type)
-    if cached:
-        return cached
-    raise UnreachableError(
-        f"id={repository}: HF_HUB_OFFLINE is set and the local cache lacks it; unset it, or name a local folder."
-    )
+    if cached is None:
+        raise UnreachableError(f"id={repository}: {why} and the local cache lacks it; {remedy}.")
+    return cached
 
 
-def refuses(repository: str, kind: RepositoryType, environment: Mapping[str, str] = os.environ) -> bool:
+def refuses(repository: str, kind: RepositoryType) -> bool:
     """Whether the hub refuses the files of a repository to the token that is there; False where it cannot be asked.
 
     What a gated repository is, anyone is told; its files are for accounts alone that accepted its terms.
@@ -116,7 +106,7 @@ def refuses(repository: str, kind: RepositoryType, environment: Mapping[str, str
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
-        HfApi(endpoint(environment), token=token(environment)).auth_check(repository, repo_type=kind)
+        HfApi().auth_check(repository, repo_type=kind)
     except RepositoryNotFoundError:  # or gated, which is one of these
         return True
     except Exception:
@@ -133,13 +123,11 @@ def download(repository: str, commit: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
 
-    patterns = [f"*{suffix}" for suffix in MODEL_FILES]
+    patterns = [f"*{suffix}" for suffix in FILES]
     try:
         return Path(snapshot_download(repository, revision=commit, allow_patterns=patterns))
     except GatedRepoError:
-        raise UserError(
-            f"id={repository}: access is gated; accept its terms on the hub and set HF_TOKEN in the environment."
-        ) from None
+        raise UserError(GATED.format(repository)) from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
@@ -147,14 +135,40 @@ def download(repository: str, commit: str | None) -> Path:
         ) from None
 
 
+def page(repository: str, kind: RepositoryType) -> str:
+    """Return the address of a repository's page, where the terms of a gated one are accepted."""
+    from huggingface_hub import constants
+
+    return f"{constants.ENDPOINT}/{constants.REPO_TYPES_URL_PREFIXES.get(kind, '')}{repository}"
+
+
+def is_cached(repository: str, kind: RepositoryType, commit: str | None) -> bool:
+    """Whether the cache has a repository at a commit, or at its newest one where the commit is None.
+
+    Of a model it must have the configuration and all weights, of a data set any file: which are needed is not known.
+    """
+    commit = commit or _cached_commit(repository, None, kind)
+    if commit is None:
+        return False
+    folder = _cache_of(repository, kind) / "snapshots" / commit
+    if kind == "dataset":
+        return any(path.is_file() for path in folder.rglob("*"))
+    index = folder / "model.safetensors.index.json"
+    weights = ["model.safetensors"]
+    if index.is_file():
+        try:
+            weights = list(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError):
+            return False
+    return all((folder / name).is_file() for name in {"config.json", *weights})  # a link may lead nowhere
+
+
 def _cached_commit(repository: str, revision: str | None, repository_type: str) -> str | None:
     """Return the commit that the local cache has of a revision.
 
     What was loaded by its commit left no name of a revision behind: the newest snapshot stands for ``main`` then.
     """
-    from huggingface_hub import constants
-
-    folder = Path(constants.HF_HUB_CACHE) / (f"{repository_type}s--" + repository.replace("/", "--"))
+    folder = _cache_of(repository, repository_type)
     reference = folder / "refs" / (revision or "main")
     if reference.is_file():
         return reference.read_text().strip()
@@ -162,3 +176,9 @@ def _cached_commit(repository: str, revision: str | None, repository_type: str) 
         return None
     snapshots = sorted((folder / "snapshots").glob("*"), key=lambda path: path.stat().st_mtime)
     return snapshots[-1].name if snapshots else None
+
+
+def _cache_of(repository: str, repository_type: str) -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE) / (f"{repository_type}s--" + repository.replace("/", "--"))

@@ -175,6 +175,15 @@ def prepare_generation_config(generation: Any, ends: Sequence[int]) -> None:
         generation.do_sample = True
 
 
+def empty_model(directory: Path) -> Any:
+    """Return the model that a checkpoint's configuration describes, its tensors without content."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(directory))
+
+
 def verify_saved(directory: Path, dtype: str | None = None) -> None:
     """Check that a saved checkpoint has all the model's tensors, in their shapes, with finite numbers alone.
 
@@ -188,12 +197,9 @@ def verify_saved(directory: Path, dtype: str | None = None) -> None:
     """
     import torch
     from safetensors import safe_open
-    from transformers import AutoConfig, AutoModelForCausalLM
 
     saved_as = f"The saved checkpoint {directory}"
-    config = AutoConfig.from_pretrained(directory)
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+    model = empty_model(directory)
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     tied = set(getattr(model, "all_tied_weights_keys", None) or {})
     if model.can_generate() and not (directory / "generation_config.json").is_file():

@@ -21,10 +21,8 @@ class Gpu:
 def visible_gpus() -> list[Gpu]:
     """Return the GPUs that CUDA_VISIBLE_DEVICES leaves, in its order; none where there is no driver."""
     try:
-        listed = subprocess.run(QUERY, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    if listed.returncode != 0:
+        listed = subprocess.run(QUERY, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
         return []
     return parse(listed.stdout, os.environ.get("CUDA_VISIBLE_DEVICES"))
 

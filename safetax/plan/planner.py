@@ -6,16 +6,16 @@ become one graph, in which what several runs share stands once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from safetax.config.components import component_module
 from safetax.config.identity import identity
+from safetax.config.needs import component_datasets, is_sampled, on_policy
 from safetax.config.schema import Benchmark, Format, Sampling
 from safetax.config.training import Training
 from safetax.plan.graph import Evaluated, Plan, PlannedCheckpoint, PlannedRun, Resolved, Role
-from safetax.plan.sections import component_datasets, is_sampled, on_policy
 from safetax.store.step import Step, StepKind
 
 PLAIN = Format(name="plain")
@@ -25,6 +25,15 @@ TRAININGS = {
     "alignment": "alignment",
 }
 """Where the training of a stage stands in the configuration."""
+ALONE = {"devices": 1, "zero": 0, "nodes": 1, "offload": "none"}
+"""Runtime settings of a training that is not distributed."""
+MEMORY = ("micro_batch", "gradient_checkpointing", "loss_chunk")
+TRAINING_SETTINGS = (*ALONE, *MEMORY, "rendezvous", "checkpoint_minutes", "gpu_tflops")
+SHARED = ("gpus", "engine_memory", "generate_batch", "requests", "endpoints")
+GENERATION_SETTINGS = (*SHARED, "generate_nodes", "tensor_parallel")
+JUDGING_SETTINGS = (*SHARED, "judge_batch")
+"""What the worker needs to know of ``runtime``."""
+NOTHING: Mapping[str, Any] = {}
 ROUND = 2**32
 """Between the sampling seeds of two rounds: more than there are seeds of runs."""
 
@@ -106,9 +115,8 @@ class _Planner:
 
     def merge(self, train: Step, lrm: Step | None, share: float) -> Step:
         """Plan weights that lie between the LRM's and those that were trained from it."""
-        values = {"interpolation": share, **({} if lrm else {"model": self.model()})}
         title = f"interpolation={share:g} of {train.title}"
-        return self.step("merge", title, values, {"model": train, **({"lrm": lrm} if lrm else {})})
+        return self.step("merge", title, {"interpolation": share}, {"model": train, "lrm": lrm})
 
     def shift(self, lrm: Step | None) -> dict[str, Step]:
         """Plan how likely the LRM finds the alignment data, and what it refined them from."""
@@ -124,12 +132,10 @@ class _Planner:
             "format": identity(self.config.format),
             "max_tokens": training.max_tokens,
             "dtype": "float32" if training.dtype == "float32" else "bfloat16",
-            **({} if lrm else {"model": self.model()}),
             **({"on_bad_row": "skip"} if skips_bad_rows(data) else {}),
         }
         title = f"perplexity of {data.title} under {lrm.title if lrm else self.config.model.name}"
-        inputs = {"data": data, **({"model": lrm} if lrm else {})}
-        return self.step("perplexity", title, values, inputs, self.settings("judge_batch"))
+        return self.step("perplexity", title, values, {"data": data, "model": lrm}, self.settings("judge_batch"))
 
     def prepare(self, dataset: Any, path: str, lrm: Step | None) -> Step:
         """Plan a data set behind those that it is made of; one that the LRM writes is a small graph from there on."""
@@ -190,27 +196,12 @@ class _Planner:
             "training": identity(training, self.facts, TRAININGS[stage]),
             "format": identity(markup),
             "seed": seed,
-            **({} if start else {"model": self.model()}),
             # A row that turns out too long when it is tokenised is as bad as one that cannot be read.
             **({"on_bad_row": "skip"} if skips_bad_rows(data) else {}),
         }
-        runtime = self.config.runtime
-        distributed = stage in runtime.distributed
-        settings = {
-            "devices": runtime.devices if distributed else 1,
-            "zero": runtime.zero if distributed else 0,
-            "nodes": runtime.nodes if distributed else 1,
-            "offload": runtime.offload if distributed else "none",
-            **self.settings(
-                "rendezvous",
-                "micro_batch",
-                "gradient_checkpointing",
-                "loss_chunk",
-                "checkpoint_minutes",
-                "gpu_tflops",
-            ),
-        }
-        return self.step("train", title, values, {"data": data, **({"model": start} if start else {})}, settings)
+        alone = {} if stage in self.config.runtime.distributed else ALONE
+        settings = {**self.settings(*TRAINING_SETTINGS), **alone}
+        return self.step("train", title, values, {"data": data, "model": start}, settings)
 
     def settings(self, *names: str) -> dict[str, Any]:
         """Return runtime settings that a worker needs to know."""
@@ -259,19 +250,15 @@ class _Planner:
             "sampling": sampling,
             "format": identity(markup),
             "engine": identity(self.config.engine, self.facts, "engine"),
-            **({} if checkpoint else {"model": self.model()}),
         }
         of = checkpoint.title if checkpoint else self.config.model.name
-        inputs = {"prompts": prompts, **({"model": checkpoint} if checkpoint else {})}
-        settings = self.settings(
-            "generate_batch", "generate_nodes", "gpus", "tensor_parallel", "engine_memory", "requests", "endpoints"
-        )
-        return self.step("generate", f"{title}: {of}", values, inputs, settings)
+        inputs = {"prompts": prompts, "model": checkpoint}
+        return self.step("generate", f"{title}: {of}", values, inputs, self.settings(*GENERATION_SETTINGS))
 
     def score(self, title: str, judge: Any, path: str, prompts: Step, responses: Step) -> Step:
         of = responses.title.split(": ", 1)[-1]
         inputs = {"prompts": prompts, "responses": responses}
-        settings = self.settings("gpus", "engine_memory", "generate_batch", "judge_batch", "requests", "endpoints")
+        settings = self.settings(*JUDGING_SETTINGS)
         if hasattr(judge, "max_errors"):
             settings["max_errors"] = judge.max_errors
         values = {"judge": identity(judge, self.facts, path)}
@@ -287,11 +274,14 @@ class _Planner:
         kind: StepKind,
         title: str,
         values: dict[str, Any],
-        inputs: dict[str, Step] | None = None,
-        settings: dict[str, Any] | None = None,
+        inputs: Mapping[str, Step | None] = NOTHING,
+        settings: Mapping[str, Any] = NOTHING,
     ) -> Step:
-        runtime = {**(settings or {}), "threads": self.config.runtime.threads}
-        step = Step(kind, title, values, inputs or {}, runtime)
+        """Plan a step; where an input is None it is the starting model itself, which no step made."""
+        made = {name: each for name, each in inputs.items() if each is not None}
+        if len(made) < len(inputs):
+            values = {**values, "model": self.model()}
+        step = Step(kind, title, values, made, {**settings, "threads": self.config.runtime.threads})
         return self.shared.setdefault(step.key, step)
 
 

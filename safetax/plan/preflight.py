@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 from safetax.config.messages import nearest, show
 from safetax.config.runtime import Endpoint
 from safetax.config.schema import Config
-from safetax.data.hub import refuses
-from safetax.data.hub_places import cache, endpoint, is_cached, offline, page, token
+from safetax.data.hub import is_cached, page, refuses
+from safetax.errors import PACKAGES
 from safetax.models.gpus import visible_gpus
 from safetax.plan.estimate import Estimates, estimates
 from safetax.plan.estimate.memory import GIB
@@ -44,7 +44,7 @@ def problems(status: PlanStatus, environment: Mapping[str, str] = os.environ, he
 
     Args:
         status: of the plan in its outputs folder, which need not be there yet.
-        environment: variables that keys and tokens are looked for in.
+        environment: variables that servers' keys and proxies are looked for in.
         here: whether the steps run on this machine; else its libraries, GPUs and network say nothing.
     """
     waiting = status.waiting
@@ -57,7 +57,7 @@ def problems(status: PlanStatus, environment: Mapping[str, str] = os.environ, he
     if here:
         lines += [*_meeting(pairs), *_interpreters(pairs), *_libraries(pairs), *_gpus(pairs, found)]
         lines += _unreachable(pairs, needed, environment)
-    lines += _disk(found, status.store.root, environment)
+    lines += _disk(found, status.store.root)
     return list(dict.fromkeys(lines))
 
 
@@ -83,12 +83,9 @@ def _interpreters(pairs: Iterable[tuple[Step, Config]]) -> list[str]:
 def _libraries(pairs: Iterable[tuple[Step, Config]]) -> list[str]:
     """Look for each library in the interpreter that will import it."""
     wanted: dict[str, dict[str, str]] = {}
-    packages: dict[str, str] = {}
     for step, config in pairs:
-        for library in libraries(step):
-            interpreter = config.runtime.python.get(step.kind, sys.executable)
-            wanted.setdefault(interpreter, {}).setdefault(library.module, library.setting)
-            packages[library.module] = library.package
+        for module, setting in libraries(step):
+            wanted.setdefault(config.runtime.python.get(step.kind, sys.executable), {}).setdefault(module, setting)
     lines = []
     for interpreter, settings in wanted.items():
         if shutil.which(interpreter) is None:
@@ -96,7 +93,7 @@ def _libraries(pairs: Iterable[tuple[Step, Config]]) -> list[str]:
         other = "" if interpreter == sys.executable else f" of {interpreter}"
         lines += [
             f"{settings[module]} needs the library '{module}', which the Python{other} lacks. Install it: "
-            f"{interpreter if other else 'python'} -m pip install '{packages[module]}'"
+            f"{interpreter if other else 'python'} -m pip install '{PACKAGES.get(module, module)}'"
             for module in _missing(interpreter, list(settings))
         ]
     return lines
@@ -143,16 +140,14 @@ def _gpus(pairs: Iterable[tuple[Step, Config]], found: Estimates) -> list[str]:
     return lines
 
 
-def _disk(found: Estimates, outputs: Path, environment: Mapping[str, str]) -> list[str]:
+def _disk(found: Estimates, outputs: Path) -> list[str]:
     """Hold what will be written against what is free, together where it is one file system."""
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE)
     places = [
         (outputs, found.disk, f"runtime.outputs={outputs}", "name a folder with more, or start fewer runs"),
-        (
-            cache(environment),
-            sum(found.downloads.values()),
-            f"HF_HUB_CACHE={cache(environment)}",
-            "name another folder",
-        ),
+        (cache, sum(found.downloads.values()), f"HF_HUB_CACHE={cache}", "name another folder"),
     ]
     written: dict[int, float] = {}
     full: set[int] = set()
@@ -172,22 +167,24 @@ def _disk(found: Estimates, outputs: Path, environment: Mapping[str, str]) -> li
 
 def _tokens(needed: Iterable[Repository], environment: Mapping[str, str]) -> list[str]:
     """Look for a token where something gated has to be loaded, and ask the hub whether it opens the gate."""
-    gated = [each for each in needed if each.gated and not is_cached(each.id, each.kind, each.commit, environment)]
+    from huggingface_hub import constants, get_token
+
+    gated = [each for each in needed if each.gated and not is_cached(each.id, each.kind, each.commit)]
     if not gated:
         return []
-    if token(environment) is None:
+    if get_token() is None:
         return [
             f"{each.setting}: {each.id} is gated and there is no token; accept its terms at "
-            f"{page(each.id, each.kind, environment)} and set HF_TOKEN in the environment."
+            f"{page(each.id, each.kind)} and set HF_TOKEN in the environment."
             for each in gated
         ]
-    if offline(environment) or why_unreachable(endpoint(environment), environment) is not None:
+    if constants.HF_HUB_OFFLINE or why_unreachable(constants.ENDPOINT, environment) is not None:
         return []
     with ThreadPoolExecutor(len(gated)) as pool:
-        refused = pool.map(lambda each: refuses(each.id, each.kind, environment), gated)
+        refused = pool.map(lambda each: refuses(each.id, each.kind), gated)
     return [
         f"{each.setting}: {each.id} is gated and the hub refuses it to the token that is set; accept its terms at "
-        f"{page(each.id, each.kind, environment)} with the token's account, or set HF_TOKEN to one that may read it."
+        f"{page(each.id, each.kind)} with the token's account, or set HF_TOKEN to one that may read it."
         for each, closed in zip(gated, refused, strict=True)
         if closed
     ]
@@ -213,10 +210,10 @@ def _asked(pairs: Iterable[tuple[Step, Config]]) -> list[tuple[str, str, Endpoin
     """Return the servers that steps ask: setting, name, what is configured of it, and all that are configured."""
     found = {}
     for step, config in pairs:
-        for server in servers(step):
+        for name, setting in servers(step):
             known = config.runtime.endpoints
-            default = Endpoint() if server.name == "default" else None
-            found[server.setting] = (server.setting, server.name, known.get(server.name, default), list(known))
+            default = Endpoint() if name == "default" else None
+            found[setting] = (setting, name, known.get(name, default), list(known))
     return list(found.values())
 
 
@@ -224,20 +221,22 @@ def _unreachable(
     pairs: Iterable[tuple[Step, Config]], needed: Iterable[Repository], environment: Mapping[str, str]
 ) -> list[str]:
     """Try to connect to the servers, and to the hub where something has to be loaded from it."""
+    from huggingface_hub import constants
+
     addresses = {
         f"runtime.endpoints.{name}.base_url={show(server.base_url)}": server.address
         for _, name, server, _ in _asked(pairs)
         if server is not None
     }
-    absent = [each for each in needed if each.commit and not is_cached(each.id, each.kind, each.commit, environment)]
+    absent = [each for each in needed if each.commit and not is_cached(each.id, each.kind, each.commit)]
     lines = []
-    if absent and offline(environment):
+    if absent and constants.HF_HUB_OFFLINE:
         lines = [
             f"{each.setting}: HF_HUB_OFFLINE is set and the local cache lacks {each.id}; unset it." for each in absent
         ]
     elif absent:
         ids = ", ".join(each.id for each in absent)
-        addresses[f"HF_ENDPOINT={endpoint(environment)}, for {ids}"] = endpoint(environment)
+        addresses[f"HF_ENDPOINT={constants.ENDPOINT}, for {ids}"] = constants.ENDPOINT
     if not addresses:
         return lines
     with ThreadPoolExecutor(len(addresses)) as pool:
@@ -255,9 +254,14 @@ def why_unreachable(address: str, environment: Mapping[str, str]) -> str | None:
     host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
     if host is None:
         return "this is no address, such as http://host:8000/v1"
-    name = f"{parts.scheme}_proxy"
-    proxy = environment.get(name) or environment.get(name.upper()) or ""
-    if proxy and not _direct(host, environment):
+    from urllib.request import proxy_bypass_environment
+
+    proxies = {
+        name: environment.get(f"{name}_proxy") or environment.get(f"{name.upper()}_PROXY") or ""
+        for name in (parts.scheme, "no")
+    }
+    proxy = proxies[parts.scheme]
+    if proxy and not proxy_bypass_environment(host, proxies):
         behind = urlsplit(proxy if "//" in proxy else f"//{proxy}")
         host, port = behind.hostname or host, behind.port or 80
     try:
@@ -265,10 +269,3 @@ def why_unreachable(address: str, environment: Mapping[str, str]) -> str | None:
             return None
     except OSError as error:
         return f"{host}:{port} cannot be reached ({error.strerror or error or type(error).__name__})"
-
-
-def _direct(host: str, environment: Mapping[str, str]) -> bool:
-    """Whether a host is reached without the proxy."""
-    names = (environment.get("no_proxy") or environment.get("NO_PROXY") or "").split(",")
-    exempt = [name.strip().lstrip(".") for name in names if name.strip()]
-    return any(name == "*" or host == name or host.endswith(f".{name}") for name in exempt)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from safetax.config.schema import Config
 from safetax.plan.graph import Plan, PlannedRun
 from safetax.store.manifest import write_json
 
@@ -30,7 +29,7 @@ def write_record(run: PlannedRun, outputs: Path) -> Path:
         "seed": config.seed,
         "lrm_seed": config.lrm_seed,
         "world": "lab" if config.model.tokenizer == "lab" else "real",
-        "config": labelled(config),
+        "config": dataclasses.asdict(config),
         "overrides": list(run.overrides),
         "checkpoints": [
             {
@@ -89,8 +88,3 @@ def sweep_folder(plan: Plan, outputs: Path) -> Path:
 def target_folder(plan: Plan, outputs: Path, sweep: bool) -> Path:
     """Return the folder that a plan's report goes to: the sweep's, or that of its only run."""
     return sweep_folder(plan, outputs) if sweep else outputs / "runs" / plan.runs[0].name
-
-
-def labelled(config: Config) -> dict[str, Any]:
-    """Return a whole configuration as plain values, labels included."""
-    return dataclasses.asdict(config)

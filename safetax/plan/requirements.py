@@ -11,30 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetax.config.component_nodes import component_nodes
+from safetax.config.annotations import component_nodes
 from safetax.config.components import ComponentConfig
 from safetax.config.identity import restore
 from safetax.config.needs import Needs, RepositoryType, needs_of
 from safetax.config.schema import Config
 from safetax.data.hub import known_commit
-from safetax.errors import PACKAGES
 from safetax.store.step import Step, canonical_json
 
 COMPONENTS = {"prepare": ("datasets", "dataset"), "generate": ("engines", "engine"), "score": ("judges", "judge")}
 """Package and key of the component that the worker of a kind of step runs."""
-
-
-@dataclass(frozen=True)
-class Library:
-    """A module that a worker imports, and the setting that asks for it."""
-
-    module: str
-    setting: str
-
-    @property
-    def package(self) -> str:
-        """What pip calls it."""
-        return PACKAGES.get(self.module, self.module)
 
 
 @dataclass(frozen=True)
@@ -45,14 +31,6 @@ class Repository:
     kind: RepositoryType
     commit: str | None
     gated: bool
-    setting: str
-
-
-@dataclass(frozen=True)
-class Server:
-    """An entry of ``runtime.endpoints`` that a step asks, and the setting that names it."""
-
-    name: str
     setting: str
 
 
@@ -97,24 +75,24 @@ def _restored(package: str, key: str, text: str) -> tuple[Component, ...]:
     return tuple(found)
 
 
-def libraries(step: Step) -> Iterator[Library]:
-    """Yield the libraries that a step's worker imports besides what safetax always needs."""
+def libraries(step: Step) -> Iterator[tuple[str, str]]:
+    """Yield the modules that a step's worker imports besides what safetax always needs, each with its setting."""
     if step.kind == "train":
         if step.runtime.get("zero"):
-            yield Library("deepspeed", f"runtime.zero={step.runtime['zero']}")
+            yield "deepspeed", f"runtime.zero={step.runtime['zero']}"
         if lora := step.identity["training"].get("lora"):
-            yield Library("peft", f"lora.rank={lora['rank']}")
+            yield "peft", f"lora.rank={lora['rank']}"
     for component in _components(step):
         for library in component.needs.libraries:
-            yield Library(library.module, component.setting(library.key))
+            yield library.module, component.setting(library.key)
 
 
-def servers(step: Step) -> Iterator[Server]:
-    """Yield the servers that a step asks."""
+def servers(step: Step) -> Iterator[tuple[str, str]]:
+    """Yield the entries of ``runtime.endpoints`` that a step asks, each with the setting that names it."""
     for component in _components(step):
         if name := component.needs.server:
             judge = f"endpoint={name} of judge {component.config.kind}"
-            yield Server(name, judge if component.key == "judge" else component.setting("endpoint"))
+            yield name, judge if component.key == "judge" else component.setting("endpoint")
 
 
 def repositories(step: Step, config: Config) -> Iterator[Repository]:

@@ -6,18 +6,21 @@ found becomes part of the identity of the steps that use it, so that nothing sta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
 from pathlib import Path
 from typing import Any
 
-from safetax.config.component_nodes import component_nodes
+from safetax.config.annotations import component_nodes
 from safetax.config.components import component_module
 from safetax.config.messages import join
+from safetax.config.needs import on_policy
 from safetax.config.schema import Config
 from safetax.data.hub import UNKNOWN, UnreachableError, model_facts
+from safetax.data.model_folder import check_start
+from safetax.data.references import module_facts
 from safetax.errors import ConfigError
+from safetax.plan.context import check_context
 from safetax.plan.graph import Resolved
-from safetax.store.manifest import sha256_of
 
 
 class Resolver:
@@ -33,26 +36,31 @@ class Resolver:
         self.unknown: list[str] = []
         self._known: dict[str, Any] = {}
 
-    def resolve(self, config: Config, unused: Sequence[str] = ()) -> Resolved:
-        """Find out what the configuration's names and paths stand for.
-
-        Args:
-            config: the configuration.
-            unused: key paths of parts that nobody needs to know about.
+    def resolve(self, config: Config) -> Resolved:
+        """Find out what the configuration's names and paths stand for, as far as its steps depend on them.
 
         Raises:
             ConfigError: something named is not there; names the key and the remedy.
         """
         facts: dict[str, Any] = {}
-        for path, node, package in component_nodes(config):
-            if package == "rows" and path.startswith("world."):
-                continue  # data sets hold the rows that they use themselves
-            if any(path == part or path.startswith(f"{part}.") for part in unused):
-                continue
-            found = self._ask(path, node, package)
-            if found:
-                facts[path] = found
-        return Resolved(config, facts)
+        unused = ["world", *unused_sections(config)]  # data sets hold the rows of the world that they use themselves
+        for path, node, package in [("model", config.model, "model"), *component_nodes(config)]:
+            if not any(path == part or path.startswith(f"{part}.") for part in unused):
+                facts[path] = self._ask(path, node, package)
+        if "files" in (facts.get("model") or {}):
+            self._check_start(config)
+        check_context(config, unused)
+        return Resolved(config, {path: found for path, found in facts.items() if found})
+
+    def _check_start(self, config: Config) -> None:
+        """Check once that a folder's model can be started from, with the tokenizer and template that are used."""
+        name, own = str(config.model.id), config.model.tokenizer == "own"
+        template = config.format.template == "own" or not config.model.reasoning  # a base model is asked plainly
+        if (key := f"start {name} {own} {template}") not in self._known:
+            try:
+                self._known[key] = check_start(Path(name).expanduser(), name, own, template)
+            except ConfigError as error:
+                raise ConfigError(join("model", str(error))) from None
 
     def _ask(self, path: str, node: Any, package: str) -> Any:
         key = f"{package} {node!r}"
@@ -65,7 +73,7 @@ class Resolver:
                     module = component_module(package, node.kind)
                     self._known[key] = module.resolve(node) if hasattr(module, "resolve") else None
                     if "." in node.kind and module.__file__:  # its author has no version to raise, as ours have
-                        code = {"code": sha256_of(Path(module.__file__))}
+                        code = module_facts(Path(module.__file__), dataclasses.asdict(node))
                         self._known[key] = {**(self._known[key] or {}), **code}
             except ConfigError as error:
                 told = join(path, str(error))
@@ -74,3 +82,16 @@ class Resolver:
                 self.unknown.append(told)
                 self._known[key] = {"commit": UNKNOWN}
         return self._known[key]
+
+
+def unused_sections(config: Config) -> list[str]:
+    """Return the parts of a configuration, as key paths, that no step of the run depends on."""
+    stage = config.stage.name
+    parts = [] if not config.model.reasoning and stage != "original" else ["reasoning"]
+    if not (stage == "prepare" or config.stage.whole) or (config.epochs == 0 and config.stage.whole):
+        parts.append("dataset")
+    if stage == "prepare":
+        parts += ["benchmark"] if on_policy(config.dataset) or config.shift else ["benchmark", "model"]
+    if all(benchmark.measures == "accuracy" for benchmark in config.benchmark.values()) or stage == "prepare":
+        parts.append("judge")
+    return parts

@@ -133,8 +133,8 @@ def stage_lines(stage: Estimate) -> list[tuple[str, Text]]:
     lines = [("where", Text(stage.place))]
     if stage.gpus:
         lines.append(("memory", memory + verdict + Text(f": {parts}")))
-    if stage.host:
-        lines.append(("host", Text(f"{stage.host / GIB:,.0f} GiB of each node's memory")))
+    if stage.memory.host:
+        lines.append(("host", Text(f"{stage.memory.host / GIB:,.0f} GiB of each node's memory")))
     if not stage.fits:
         ways = (
             "\n".join(stage.remedies)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetax.report.csv_tables import write_costs, write_refinement
-from safetax.report.method_table import write_method_tables
+from safetax.report.method_table import write_method_tables, write_refinement
+from safetax.report.table_files import write_csv
 from safetax.report.tables import write_tables
 from safetax.results.collect import Collected, write_results
+from safetax.results.provenance import COLUMNS
 
 
 def build_report(collected: Collected, out: Path) -> Path:
@@ -21,7 +22,7 @@ def build_report(collected: Collected, out: Path) -> Path:
     write_tables(results, out)
     write_method_tables(results, out)
     write_refinement(results, out)
-    write_costs(collected.provenance["training"], out)
+    write_csv(out / "cost.csv", COLUMNS, ([row[name] for name in COLUMNS] for row in collected.provenance["training"]))
 
     from safetax.report.page import write_page
     from safetax.report.plots import draw_plots

@@ -1,4 +1,7 @@
-"""The table of methods as files: Markdown and LaTeX at each method's last epochs, CSV at all of them."""
+"""The table of methods as files: Markdown and LaTeX at each method's last epochs, CSV at all of them.
+
+What refining the data of a method changed is a table for programs alone.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from safetax.formatting import epochs_text, level, perplexity_digits, with_sprea
 from safetax.report.table_files import latex, markdown, write_csv
 from safetax.results.document import Results
 from safetax.results.method_rows import MethodRow, last_rows, method_rows
-from safetax.results.metrics import METRICS, OF_METHODS
+from safetax.results.metrics import METRICS, OF_METHODS, OF_REFINEMENT
+from safetax.results.refinement import refinement_effects
 
 NOTE = (
     "Each method at its last epochs, the least safety tax first. Scores in %, safety tax and gain in points against "
@@ -23,6 +27,7 @@ NOTE = (
 
 TEXTS = 2
 """Columns that hold text; the others hold numbers."""
+REFINEMENT = "refinement.csv"
 
 
 def write_method_tables(results: Results, directory: Path) -> list[Path]:
@@ -42,6 +47,26 @@ def write_method_tables(results: Results, directory: Path) -> list[Path]:
     for path, form in zip(paths[1:], (markdown, latex), strict=True):
         path.write_text(form(_head(), lines, TEXTS, note), encoding="utf-8", newline="")
     return paths
+
+
+def write_refinement(results: Results, directory: Path) -> None:
+    """Write ``refinement.csv`` where refined data can be compared; else the file of earlier results goes."""
+    effects = refinement_effects(results)
+    if not effects:
+        (directory / REFINEMENT).unlink(missing_ok=True)
+        return
+    head = ["model", "refined", "plain", "epochs", "pairs"]
+    head += [f"{name}{part}" for name in OF_REFINEMENT for part in ("", "_low", "_high")]
+    rows = []
+    for effect in effects:
+        numbers: list[float | None] = []
+        for metric in OF_REFINEMENT:
+            change = effect.changes.get(metric)
+            ends = change and change.interval
+            told = [change and change.mean, ends and ends.low, ends and ends.high]
+            numbers += [None if value is None else round(value, 6) + 0.0 for value in told]
+        rows.append([effect.model, effect.refined, effect.plain, epochs_text(effect.epochs), effect.pairs, *numbers])
+    write_csv(directory / REFINEMENT, head, rows)
 
 
 def shift_texts(row: MethodRow) -> str:
@@ -75,9 +100,10 @@ def _head() -> list[str]:
 
 
 def _texts(row: MethodRow) -> list[str]:
-    cells = [with_spread(row.cells.get(metric)) for metric in OF_METHODS]
-    known = [shift_texts(row), with_spread(row.fallback), samples_text(row), str(row.runs), front_text(row)]
-    return [row.model, row.label, epochs_text(row.epochs), *cells, *known]
+    cells = [with_spread(row.point.scores.get(metric)) for metric in OF_METHODS]
+    known = [shift_texts(row), with_spread(row.fallback), samples_text(row)]
+    told = [str(len(row.point.checkpoints)), front_text(row)]
+    return [row.curve.model, row.curve.label, epochs_text(row.epochs), *cells, *known, *told]
 
 
 def _csv(rows: Sequence[MethodRow]) -> tuple[list[str], list[list[Any]]]:
@@ -87,9 +113,10 @@ def _csv(rows: Sequence[MethodRow]) -> tuple[list[str], list[list[Any]]]:
     head = ["model", "method", "variant", "epochs", "runs", "on_front", "examples", "distinct"]
     lines = []
     for row in rows:
-        held = [*(row.cells.get(metric) for metric in OF_METHODS), row.after, row.before, row.fallback]
+        held = [*(row.point.scores.get(metric) for metric in OF_METHODS), row.after, row.before, row.fallback]
         counts = [" ".join(map(str, counts)) for counts in (row.examples, row.distinct)]
-        own = [row.model, row.label, row.variant, epochs_text(row.epochs), row.runs, int(row.on_front), *counts]
+        own = [row.curve.model, row.curve.label, row.curve.variant, epochs_text(row.epochs)]
+        own += [len(row.point.checkpoints), int(row.on_front), *counts]
         values = [getattr(cell, part, None) for cell in held for part in parts.values()]
         lines.append([*own, *(None if value is None else round(value, 6) for value in values)])
     return [*head, *(f"{name}{part}" for name in cells for part in parts)], lines

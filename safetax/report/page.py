@@ -14,16 +14,15 @@ from markupsafe import Markup
 
 from safetax import formatting
 from safetax.report import sections
-from safetax.report.category_tables import category_tables
-from safetax.report.headline import sentences
 from safetax.report.method_table import front_text, samples_text
 from safetax.report.plots import crowded_figures
 from safetax.report.samples import collect_samples
 from safetax.results import metrics
+from safetax.results.alignment_data import perplexity_texts
 from safetax.results.collect import Collected
-from safetax.results.costs import mean_costs, training_costs
 from safetax.results.document import Results
 from safetax.results.method_rows import last_rows, method_rows
+from safetax.results.provenance import mean_costs, training_costs
 from safetax.results.reader import read_json
 from safetax.results.record import shared_and_own, steps_of
 from safetax.results.refinement import refinement_effects
@@ -76,6 +75,8 @@ def _environment() -> Environment:
     written = ("number", "signed", "interval", "counted", "amount", "perplexity_digits")
     environment.filters.update({name: getattr(formatting, name) for name in written})
     environment.filters.update(seconds=formatting.duration, front=front_text, distinct=samples_text)
+    environment.filters.update(plain=sections.without_variant, counts=sections.other_counts)
+    environment.filters.update(perplexities=perplexity_texts)
     return environment
 
 
@@ -91,16 +92,15 @@ def _of_results(results: Results) -> dict[str, Any]:
         "method_metrics": metrics.OF_METHODS,
         "refinement_metrics": metrics.OF_REFINEMENT,
         "unresolved": any(given.unresolved for each in benchmarks for given in each.judges.values()),
-        "headline": sentences(results),
+        "headline": sections.sentences(results),
         "crowded": crowded_figures(without_fewer(results).curves),
         "methods": last_rows(method_rows(results)),
         "refinements": refinement_effects(results),
-        "categories": category_tables(results),
+        "categories": sections.category_tables(results),
         "checks": sections.safety_checks(results),
         "judge_tables": sections.judge_tables(results),
-        "evaluations": sections.evaluation_rows(results),
         "compared": sections.compared_evaluations(results),
-        "data_sets": sections.data_rows(results),
+        "data_sets": sections.data_sets(results),
     }
 
 
@@ -126,15 +126,8 @@ def _of_samples(collected: Collected) -> dict[str, Any]:
     """Return the samples, and what the page says of them."""
     samples = collect_samples(collected)
     checkpoints = [
-        {
-            "label": checkpoint.name,
-            "role": checkpoint.role,
-            "model": checkpoint.model,
-            "epochs": checkpoint.epochs,
-            "seed": checkpoint.seed,
-            "lrm_seed": checkpoint.lrm_seed,
-        }
-        for checkpoint in collected.results.checkpoints
+        {"label": each.name, **{key: getattr(each, key) for key in ("role", "model", "epochs", "seed", "lrm_seed")}}
+        for each in collected.results.checkpoints
     ]
     told = {"most": samples["most"], "longest": samples["longest"], "shown": len(samples["samples"])}
     return {**told, "data": embed({**samples, "checkpoints": checkpoints})}

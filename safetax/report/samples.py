@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from safetax.records import Message, Response, from_json
+from safetax.records import Response, from_json
 from safetax.results.collect import Collected
 from safetax.results.document import Benchmark
 from safetax.results.reader import RecordedRun, StepReader
@@ -46,18 +45,6 @@ def shorten(text: str | None, most: int) -> str | None:
     return f"{text[:half]}\n\n[… {len(text) - 2 * half:,} characters left out on this page …]\n\n{text[-half:]}"
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A response with its prompt and what the judges said; ``checkpoint`` is the number of its checkpoint."""
-
-    checkpoint: int
-    benchmark: str
-    veiled: bool
-    messages: list[Message]
-    response: Response
-    verdicts: list[dict[str, Any]]
-
-
 def collect_samples(collected: Collected, most: int = 40) -> dict[str, Any]:
     """Return the samples as plain JSON values: ``most`` at most of each checkpoint's responses to a benchmark.
 
@@ -82,8 +69,8 @@ def collect_samples(collected: Collected, most: int = 40) -> dict[str, Any]:
 
 def _choose(
     place: int, name: str, benchmark: Benchmark, steps: StepReader, run: RecordedRun, most: int
-) -> list[Sample]:
-    """Return samples of one checkpoint's responses to one benchmark."""
+) -> list[dict[str, Any]]:
+    """Return samples of one checkpoint's responses to one benchmark, with whole texts and messages."""
     responses = {(row["id"], row["repeat"]): row for row in steps.responses(benchmark.steps.generate, run)}
     verdicts: dict[Key, list[tuple[str, dict[str, Any]]]] = {key: [] for key in responses}
     for judge, fingerprint in benchmark.steps.scores.items():
@@ -91,17 +78,24 @@ def _choose(
             verdicts[row["id"], row["repeat"]].append((judge, row))
     labels = {key: " / ".join(_label(verdict) for _, verdict in given) for key, given in verdicts.items()}
     messages = {row["id"]: row["messages"] for row in steps.examples(benchmark.steps.prompts, run)}
-    return [
-        Sample(
-            place,
-            name,
-            benchmark.measures == "harmful",
-            messages[key[0]],
-            from_json(Response, responses[key]),
-            [{"judge": judge, "label": _label(given), **_says(given)} for judge, given in verdicts[key]],
-        )
-        for key in stratified_choice(labels, most, name)
-    ]
+    samples = []
+    for key in stratified_choice(labels, most, name):
+        response = from_json(Response, responses[key])
+        sample = {
+            "checkpoint": place,
+            "benchmark": name,
+            "veiled": benchmark.measures == "harmful",
+            "id": response.id,
+            "repeat": response.repeat,
+            "prompt": messages[response.id],
+            "thinking": response.thinking,
+            "answer": response.answer,
+            "tokens": [response.thinking_tokens, response.answer_tokens],
+            "ends": [response.end_of_thinking, response.end_of_answer],
+            "verdicts": [{"judge": judge, "label": _label(given), **_says(given)} for judge, given in verdicts[key]],
+        }
+        samples.append(sample)
+    return samples
 
 
 def _label(verdict: Mapping[str, Any]) -> str:
@@ -112,31 +106,14 @@ def _says(verdict: Mapping[str, Any]) -> dict[str, Any]:
     return {key: verdict[key] for key in ("harmful", "refused", "correct", "error") if verdict[key] is not None}
 
 
-def _assemble(groups: Sequence[Sequence[Sample]], most: int, longest: int) -> dict[str, Any]:
+def _assemble(groups: Sequence[Sequence[Mapping[str, Any]]], most: int, longest: int) -> dict[str, Any]:
     prompts: dict[str, int] = {}
     samples = []
     for group in groups:
-        for sample in sorted(group[:most], key=lambda item: (item.response.id, item.response.repeat)):
-            messages = [{**message, "content": shorten(message["content"], longest)} for message in sample.messages]
-            response = sample.response
-            samples.append(
-                {
-                    "checkpoint": sample.checkpoint,
-                    "benchmark": sample.benchmark,
-                    "veiled": sample.veiled,
-                    "id": response.id,
-                    "repeat": response.repeat,
-                    "prompt": prompts.setdefault(json.dumps(messages, sort_keys=True), len(prompts)),
-                    "thinking": shorten(response.thinking, longest),
-                    "answer": shorten(response.answer, longest),
-                    "tokens": [response.thinking_tokens, response.answer_tokens],
-                    "ends": [response.end_of_thinking, response.end_of_answer],
-                    "verdicts": sample.verdicts,
-                }
-            )
-    return {
-        "prompts": [json.loads(prompt) for prompt in prompts],
-        "samples": samples,
-        "most": most,
-        "longest": longest,
-    }
+        for sample in sorted(group[:most], key=lambda sample: (sample["id"], sample["repeat"])):
+            messages = [{**message, "content": shorten(message["content"], longest)} for message in sample["prompt"]]
+            number = prompts.setdefault(json.dumps(messages, sort_keys=True), len(prompts))
+            texts = {part: shorten(sample[part], longest) for part in ("thinking", "answer")}
+            samples.append({**sample, "prompt": number, **texts})
+    found = [json.loads(prompt) for prompt in prompts]
+    return {"prompts": found, "samples": samples, "most": most, "longest": longest}

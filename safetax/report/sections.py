@@ -1,22 +1,25 @@
-"""What the page's later sections show: checks on the safety score, judges, evaluations, engines, costs and data."""
+"""What the page's sections show of the results: in words, by category, by judge, and beside the headline's scores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from safetax.config.flat import leaves
-from safetax.results.alignment_data import perplexity_texts
-from safetax.results.document import Checkpoint, CountedEstimate, DataSet, Results, Score
+from safetax.results.alignment_data import DataSet
+from safetax.results.document import Checkpoint, CountedEstimate, Curve, CurvePoint, PointScore, Results
 from safetax.results.metrics import (
     ACCURACY,
     HARMFUL_OR_REPEATED,
     HARMFUL_SCORE,
     OVER_REFUSAL,
+    SAFETY_TAX,
     STRONGREJECT,
     THINKING,
 )
+from safetax.results.sample_counts import without_fewer
+from safetax.statistics import Estimate, OverSeeds, over_seeds
 
 Manifests = Mapping[str, Mapping[str, Any]]
 
@@ -30,87 +33,153 @@ ENGINE_FACTS = {
 
 
 @dataclass(frozen=True)
-class SafetyCheck:
-    """A checkpoint's harmful score beside what else was counted of its answers, where that is known."""
+class Sentence:
+    """What the longest alignment of a curve cost and brought, against the LRM's scores."""
 
-    checkpoint: Checkpoint
-    raw: Score | None
-    unique: CountedEstimate | None
-    repeated: Score | None
-    strongreject: Score | None
-    thinking: Score | None
+    curve: Curve
+    point: CurvePoint
+    start: Mapping[str, PointScore]
+
+    @property
+    def tax(self) -> PointScore:
+        """The safety tax in points."""
+        return self.point.scores[SAFETY_TAX]
+
+    @property
+    def verdict(self) -> Literal["cost", "gained", "unclear"]:
+        """What the interval of one seed or the range of several allows to say."""
+        return verdict(self.tax)
 
 
 @dataclass(frozen=True)
-class JudgeTable:
-    """Scores of a benchmark by judge, the headline's first; rows are checkpoints and what each judge gave."""
+class ScoreTable:
+    """Scores of a metric side by side: a row for each checkpoint, with its score in each column that it has one for."""
 
-    benchmark: str
     metric: str
-    judges: list[str]
-    rows: list[tuple[Checkpoint, Mapping[str, Score | None]]]
+    columns: list[str]
+    rows: list[tuple[Checkpoint, Mapping[str, CountedEstimate]]]
+    benchmark: str | None = None
 
 
 @dataclass(frozen=True)
-class EvaluationRow:
-    """A metric of the same weights under two evaluations."""
+class CategoryRow:
+    """The LRM, or a method at its last epochs: by category the harmful score over runs, and each run's prompts."""
 
     label: str
-    metric: str
-    names: tuple[str, str]
-    scores: tuple[Score, Score]
-    difference: Score
+    epochs: float
+    trained_on: tuple[str, ...]
+    cells: Mapping[str, tuple[OverSeeds, tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
-class DataRow:
-    """A data set: rows, other counts and perplexities."""
+class CategoryTable:
+    """The harmful scores of a model on a benchmark whose prompts have categories."""
 
-    title: str
-    step: str
-    rows: int | None
-    counts: list[tuple[str, Any]]
-    perplexities: list[str]
+    model: str
+    benchmark: str
+    rows: list[CategoryRow]
 
+    @property
+    def categories(self) -> list[str]:
+        """The columns."""
+        return sorted({category for row in self.rows for category in row.cells})
 
-def safety_checks(results: Results) -> list[SafetyCheck]:
-    """Return for each checkpoint the harmful score beside what else was counted; nothing where nothing differs."""
-    rows = []
-    for checkpoint in results.checkpoints:
-        scores = checkpoint.scores
-        raw = scores.get(HARMFUL_SCORE)
-        if raw or THINKING in scores:
-            others = [scores.get(metric) for metric in (HARMFUL_OR_REPEATED, STRONGREJECT, THINKING)]
-            rows.append(SafetyCheck(checkpoint, raw, raw.unique if raw else None, *others))
-    told = any(row.unique or row.strongreject or row.thinking for row in rows)
-    broken = any(row.raw and row.repeated and row.repeated.value != row.raw.value for row in rows)
-    return rows if told or broken else []
+    @property
+    def trained(self) -> bool:
+        """Whether any category was trained on."""
+        return any(row.cells.keys() & row.trained_on for row in self.rows)
 
 
-def judge_tables(results: Results) -> list[JudgeTable]:
-    """Return for each benchmark with several judges of answers a table of their scores."""
-    tables: dict[tuple[str, str], JudgeTable] = {}
-    for checkpoint in results.checkpoints:
-        for name, benchmark in checkpoint.benchmarks.items():
-            judges = {judge: given for judge, given in benchmark.judges.items() if given.part != "thinking"}
-            metric = {"harmful": HARMFUL_SCORE, "benign": OVER_REFUSAL}.get(benchmark.measures, ACCURACY)
-            if sum(metric in given.scores for given in judges.values()) > 1:
-                table = tables.setdefault((name, metric), JudgeTable(name, metric, [], []))
-                table.judges.extend(judge for judge in judges if judge not in table.judges)
-                table.rows.append((checkpoint, {judge: given.scores.get(metric) for judge, given in judges.items()}))
+def sentences(results: Results) -> list[Sentence]:
+    """Return for each dataset what its longest alignment cost and brought, the costliest first.
+
+    Of runs that differ in how many samples of a data set they had, only those with the most are told of.
+    """
+    found = []
+    for curve in without_fewer(results).curves:
+        points = [point for point in curve.points if point.epochs and SAFETY_TAX in point.scores]
+        if points:
+            start = next((point.scores for point in curve.points if not point.epochs), {})
+            found.append(Sentence(curve, max(points, key=lambda point: point.epochs), start))
+    return sorted(found, key=lambda each: (-each.tax.mean, each.curve.model, each.curve.label))
+
+
+def verdict(tax: Estimate | OverSeeds) -> Literal["cost", "gained", "unclear"]:
+    """Say what an interval or range in points allows: "cost", "gained" or (it holds 0) "unclear"."""
+    if tax.low <= 0 <= tax.high:
+        return "unclear"
+    return "cost" if tax.low > 0 else "gained"
+
+
+def category_tables(results: Results) -> list[CategoryTable]:
+    """Return for each model and benchmark whose prompts have categories a table of harmful scores."""
+    results = without_fewer(results)
+    tables: dict[tuple[str, str], CategoryTable] = {}
+    for model in results.models:
+        lrms = [each for each in results.checkpoints if each.model == model and each.role == "lrm"]
+        groups: list[tuple[str, float, list[Checkpoint]]] = [("LRM", 0.0, lrms)]
+        for curve in results.curves:
+            if curve.model == model:
+                groups.append((curve.label, curve.points[-1].epochs, results.of(curve.points[-1])))
+        for label, epochs, checkpoints in groups:
+            for benchmark in dict.fromkeys(name for each in checkpoints for name in each.categories):
+                table = tables.setdefault((model, benchmark), CategoryTable(model, benchmark, []))
+                table.rows.append(_category_row(label, epochs, checkpoints, benchmark))
     return list(tables.values())
 
 
-def evaluation_rows(results: Results) -> list[EvaluationRow]:
-    """Return the differences between evaluations with the scores that they are between."""
-    rows = []
-    for pair in results.evaluations:
-        first, second = results.by_id[pair.first.id], results.by_id[pair.second.id]
-        label, names = replace(first, variant="").long_name, (pair.first.name, pair.second.name)
-        for metric, change in pair.differences.items():
-            scores = first.scores[metric], second.scores[metric]
-            rows.append(EvaluationRow(label, metric, names, scores, change))
-    return rows
+def _category_row(label: str, epochs: float, checkpoints: Sequence[Checkpoint], benchmark: str) -> CategoryRow:
+    scores: dict[str, list[CountedEstimate]] = {}
+    for each in checkpoints:
+        for category, score in each.categories.get(benchmark, {}).items():
+            scores.setdefault(category, []).append(score)
+    trained = tuple(dict.fromkeys(name for each in checkpoints for name in each.trained_on or ()))
+    cells = {category: (over_seeds(held), tuple(each.n for each in held)) for category, held in scores.items()}
+    return CategoryRow(label, epochs, trained, cells)
+
+
+def safety_checks(results: Results) -> ScoreTable | None:
+    """Return the harmful scores beside what else was counted of the answers; None where nothing differs."""
+    raw, unique, repeated, marks, thinking = columns = [
+        "Harmful score",
+        "Distinct prompts",
+        "Harmful or repeated words",
+        "StrongREJECT, mean",
+        "Thinking, judged apart",
+    ]
+    table = ScoreTable(HARMFUL_SCORE, columns, [])
+    broken = False
+    for checkpoint in results.checkpoints:
+        scores = checkpoint.scores
+        harmful, either = scores.get(HARMFUL_SCORE), scores.get(HARMFUL_OR_REPEATED)
+        held = {raw: harmful, unique: harmful and harmful.unique, repeated: either}
+        held |= {marks: scores.get(STRONGREJECT), thinking: scores.get(THINKING)}
+        if harmful or THINKING in scores:
+            table.rows.append((checkpoint, {name: score for name, score in held.items() if score}))
+        broken = broken or bool(harmful and either and harmful.value != either.value)
+    told = {name for _, held in table.rows for name in held}
+    shown = [name for name in columns if name in told or name == raw]
+    return replace(table, columns=shown) if broken or told & {unique, marks, thinking} else None
+
+
+def judge_tables(results: Results) -> list[ScoreTable]:
+    """Return for each benchmark with several judges of answers their scores, the headline's judge first."""
+    tables: dict[tuple[str, str], ScoreTable] = {}
+    for checkpoint in results.checkpoints:
+        for name, benchmark in checkpoint.benchmarks.items():
+            metric = {"harmful": HARMFUL_SCORE, "benign": OVER_REFUSAL}.get(benchmark.measures, ACCURACY)
+            judges = {judge: given.scores for judge, given in benchmark.judges.items() if given.part != "thinking"}
+            scores = {judge: held[metric] for judge, held in judges.items() if metric in held}
+            if len(scores) > 1:
+                table = tables.setdefault((name, metric), ScoreTable(metric, [], [], name))
+                table.columns.extend(judge for judge in judges if judge not in table.columns)
+                table.rows.append((checkpoint, scores))
+    return list(tables.values())
+
+
+def without_variant(checkpoint: Checkpoint) -> str:
+    """Return the long name of a checkpoint without what a variant adds to it."""
+    return replace(checkpoint, variant="").long_name
 
 
 def compared_evaluations(results: Results) -> tuple[str, str]:
@@ -130,38 +199,29 @@ def engine_warnings(results: Results, manifests: Manifests) -> list[str]:
                     for value in _facts(checkpoint, manifests, fact):
                         holders.setdefault(value, []).append(replace(checkpoint, variant="").name)
             if len(holders) > 1:
-                values = sorted(holders, key=lambda value: (len(value), value))
-                who = "; ".join(f"{value}: {', '.join(dict.fromkeys(holders[value]))}" for value in values)
-                warnings.append(f"{model} is compared across {called} {_listed(values)} ({who}).")
+                *others, last = sorted(holders, key=lambda value: (len(value), value))
+                who = "; ".join(f"{value}: {', '.join(dict.fromkeys(holders[value]))}" for value in [*others, last])
+                warnings.append(f"{model} is compared across {called} {', '.join(others)} and {last} ({who}).")
     return warnings
 
 
 def _facts(checkpoint: Checkpoint, manifests: Manifests, fact: str) -> list[str]:
     """Return the values that a fact had over the checkpoint's generations, each once."""
-    found = []
-    for benchmark in checkpoint.benchmarks.values():
-        manifest = manifests.get(f"generate/{benchmark.steps.generate}", {})
-        value = manifest.get("summary", {}).get("engine_facts", {}).get(fact)
-        found += [] if value is None else [str(value)]
-    return list(dict.fromkeys(found))
+    generated = (manifests.get(f"generate/{each.steps.generate}", {}) for each in checkpoint.benchmarks.values())
+    values = (manifest.get("summary", {}).get("engine_facts", {}).get(fact) for manifest in generated)
+    return list(dict.fromkeys(str(value) for value in values if value is not None))
 
 
-def _listed(values: Sequence[str]) -> str:
-    return f"{', '.join(values[:-1])} and {values[-1]}"
-
-
-def data_rows(results: Results) -> list[DataRow]:
+def data_sets(results: Results) -> Sequence[DataSet]:
     """Return the data sets; nothing where runs say no more than how many rows they have."""
-    listed = [_data_row(entry) for entry in results.data]
-    told = not results.checkpoints or any(row.counts or row.perplexities for row in listed)
-    return listed if told else []
+    told = not results.checkpoints or any(other_counts(entry) or entry.shift for entry in results.data)
+    return results.data if told else ()
 
 
-def _data_row(entry: DataSet) -> DataRow:
-    counts = [
+def other_counts(entry: DataSet) -> list[tuple[str, Any]]:
+    """Return what a data set's step counted besides its rows."""
+    return [
         (key.replace(".", ": "), "; ".join(map(str, value)) if isinstance(value, list) else value)
         for key, value in leaves(entry.summary)
         if key != "examples" and value not in ({}, [])
     ]
-    title = entry.title.removeprefix("data ")
-    return DataRow(title, entry.step, entry.summary.get("examples"), counts, perplexity_texts(entry))

@@ -53,8 +53,9 @@ def csv_table(results: Results) -> tuple[list[str], list[list[Any]]]:
                 numbers += [round(cell.mean, 6), cell.low, cell.high, sd, sum(cell.n)]
             else:
                 numbers += [None] * len(parts)
-        epochs = None if row.epochs is None else epochs_text(row.epochs)
-        known = [row.model, row.role, row.dataset, row.variant, epochs, row.seeds]
+        first = row.first
+        epochs = None if first.epochs is None else epochs_text(first.epochs)
+        known = [first.model, first.role, first.dataset, first.variant, epochs, row.seeds]
         figures = [row.published.get(measure) for measure in published]
         rows.append([*known, *numbers, row.responses, row.truncated, row.errors, *figures])
     return head, rows
@@ -104,9 +105,9 @@ def terminal_table(results: Results) -> Table:
         counts = sorted({n for cell in row.cells.values() for n in cell.n})
         n = "" if not counts else f"{counts[0]}" if len(counts) == 1 else f"≥{counts[0]}"
         seeds = f"\n×{row.seeds}" if row.seeds > 1 else ""
-        name = Text(f"{row.model}: {row.name}" if len(results.models) > 1 else row.name)
+        name = Text(f"{row.first.model}: {row.name}" if len(results.models) > 1 else row.name)
         truncated = share(row.truncated, row.responses, 1)
-        table.add_row(name, epochs_text(row.epochs), *cells, truncated, str(row.errors), n + seeds)
+        table.add_row(name, epochs_text(row.first.epochs), *cells, truncated, str(row.errors), n + seeds)
     return table
 
 
@@ -137,9 +138,9 @@ def _head(results: Results) -> list[str]:
 
 def _texts(row: CheckpointRow, results: Results) -> list[str]:
     return [
-        row.model,
+        row.first.model,
         row.name,
-        epochs_text(row.epochs),
+        epochs_text(row.first.epochs),
         *(with_spread(row.cells.get(metric)) for metric in HEADLINE),
         share(row.truncated, row.responses, 2),
         str(row.errors),

@@ -9,15 +9,58 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from safetax.results.document import Agreement, PairAgreement
-from safetax.statistics import RESAMPLES, Estimate, bootstrap_interval, seeded_by
+from safetax.results.metrics import measured_by
+from safetax.statistics import RESAMPLES, Estimate, Groups, bootstrap_interval, seeded_by
 
 Labels = Sequence[Hashable]
 Unit = Sequence[Hashable]
 """What the judges said of one response; None where one said nothing."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdicts of several judges of answers on one checkpoint's responses to one benchmark."""
+
+    model: str
+    benchmark: str
+    measures: str
+    verdicts: Mapping[str, Sequence[Mapping[str, Any]]]
+    groups: Groups
+    """Rows with the same prompt: they are one prompt to the interval."""
+
+
+@dataclass(frozen=True)
+class PairAgreement:
+    """Agreement of two judges over ``n`` responses: share of equal labels, and Cohen's kappa; None where undefined."""
+
+    n: int
+    agree: float | None
+    kappa: Estimate | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement of judges on a field of their verdicts, with Krippendorff's alpha over all of them."""
+
+    field: str
+    judges: tuple[str, ...]
+    prompts: int
+    alpha: Estimate | None
+    pairs: Mapping[str, PairAgreement]
+
+
+@dataclass(frozen=True)
+class BenchmarkAgreement(Agreement):
+    """Agreement of a benchmark's judges over ``checkpoints``; ``metric`` is the score that is made from the field."""
+
+    model: str
+    benchmark: str
+    metric: str
+    checkpoints: int
 
 
 def kappa(first: Labels, second: Labels) -> float:
@@ -140,3 +183,48 @@ def _with_interval(
     draws = [statistic(list(zip(kinds, row.tolist(), strict=True))) for row in np.einsum("rp,pk->rk", chosen, table)]
     known = [draw for draw in draws if not math.isnan(draw)]
     return bootstrap_interval(value, np.array(known)) if known else None
+
+
+def judge_agreement(judged: Iterable[Judged]) -> tuple[BenchmarkAgreement, ...]:
+    """Return for each model, benchmark and field of the verdicts how far the judges agree, beyond chance.
+
+    Fields that fewer than two judges speak of are left out.
+    """
+    pooled: dict[tuple[str, str, str], list[Judged]] = {}
+    for entry in judged:
+        pooled.setdefault((entry.model, entry.benchmark, entry.measures), []).append(entry)
+    found = []
+    for (model, benchmark, measures), entries in sorted(pooled.items()):
+        said = _pooled(entries)
+        for metric, field in measured_by(measures).items():
+            speaking = {
+                judge: verdicts
+                for judge, verdicts in said.items()
+                if any(verdict[field] is not None for verdict in verdicts)
+            }
+            if len(speaking) > 1:
+                place = {"model": model, "benchmark": benchmark, "metric": metric, "checkpoints": len(entries)}
+                found.append(BenchmarkAgreement(**vars(agreement(speaking, field)), **place))
+    return tuple(found)
+
+
+def _pooled(entries: Iterable[Judged]) -> dict[str, list[dict[str, Any]]]:
+    """Return all verdicts of each judge that are no errors.
+
+    A prompt keeps its name over checkpoints and rows, since what is said of one is no independent observation.
+    """
+    said: dict[str, list[dict[str, Any]]] = {}
+    for place, entry in enumerate(entries):
+        for judge, verdicts in entry.verdicts.items():
+            said.setdefault(judge, []).extend(
+                {
+                    "id": entry.groups.get(verdict["id"], verdict["id"]),
+                    "repeat": (place, verdict["id"], verdict["repeat"]),
+                    "harmful": verdict["harmful"],
+                    "refused": verdict["refused"],
+                    "correct": verdict["correct"],
+                }
+                for verdict in verdicts
+                if verdict["error"] is None
+            )
+    return said

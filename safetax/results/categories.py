@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from safetax.data.datasets._chosen import each_of
+from safetax.data.datasets._rows import each_of
 from safetax.results.document import CountedEstimate
 from safetax.results.metrics import HARMFUL_SCORE
 from safetax.results.scores import Measured, benchmark_scores

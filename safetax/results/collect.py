@@ -14,17 +14,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from safetax.results.alignment_data import data_of, shift_of, with_shift
+from safetax.results.agreement import judge_agreement
+from safetax.results.alignment_data import AlignmentData, Shift, data_of, shift_of, with_shift
 from safetax.results.categories import trained_on
+from safetax.results.codec import from_json, to_json
 from safetax.results.curves import make_curves, variant_place
-from safetax.results.document import AlignmentData, Checkpoint, Results, RunEntry, Shift, from_json, to_json
-from safetax.results.evaluated import Evaluated, Evaluator, evaluation_key, weights_of
-from safetax.results.evaluations import compare_evaluations
-from safetax.results.latest import latest
+from safetax.results.document import Checkpoint, Results, RunEntry
+from safetax.results.evaluated import Evaluated, Evaluator, compare_evaluations, evaluation_key, weights_of
 from safetax.results.provenance import data_sets, provenance
 from safetax.results.published import match_published
 from safetax.results.reader import RecordedRun, StepReader, find_runs
-from safetax.results.reliability import judge_agreement
+from safetax.results.record import latest
 from safetax.results.variants import Variant, data_variants, variants
 from safetax.statistics import CONFIDENCE
 from safetax.store.step import fingerprint_of

@@ -1,20 +1,45 @@
-"""Evaluates the checkpoints that runs recorded: what every judge measured, as it goes into the results document."""
+"""Evaluates the checkpoints that runs recorded: what every judge measured, as it goes into the results document.
+
+The same weights may be evaluated in several ways, such as the published one and a sounder one: what that changes.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
+from safetax.results.agreement import Judged
 from safetax.results.categories import by_category
-from safetax.results.document import Benchmark, CountedEstimate, EvaluationSteps, JudgeScores, Score
-from safetax.results.metrics import HARMFUL_SCORE, STRONGREJECT, THINKING
+from safetax.results.document import (
+    Benchmark,
+    Checkpoint,
+    CountedEstimate,
+    EvaluatedAs,
+    EvaluationPair,
+    EvaluationSteps,
+    JudgeScores,
+    Score,
+)
+from safetax.results.metrics import HARMFUL_SCORE, SHARES, STRONGREJECT, THINKING
 from safetax.results.reader import RecordedRun, StepReader
 from safetax.results.record import made_by
-from safetax.results.reliability import Judged
-from safetax.results.scores import REPEATED, Measured, benchmark_scores, differences, headline_scores, measure
+from safetax.results.scores import (
+    REPEATED,
+    Measured,
+    benchmark_scores,
+    difference,
+    differences,
+    headline_scores,
+    measure,
+)
+
+FIRST = "paper"
+"""The evaluation that the others are compared with, where it is among them."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +126,8 @@ class Evaluator:
     def _benchmark(
         self, evaluation: Mapping[str, Any], model: str, run: RecordedRun, readers: Sequence[str]
     ) -> EvaluatedBenchmark:
-        measured = self._measure(evaluation, run)
+        summary = self.steps.manifest(f"generate/{evaluation['generate']}", run)["summary"]
+        measured = self._measure(evaluation, summary["truncated"], run)
         # Thinking is judged less reliably than answers, so that a judge of it is never the headline's.
         answers = [judge for judge in measured if judge not in readers]
         thinking = [each for judge, each in measured.items() if judge in readers]
@@ -121,9 +147,8 @@ class Evaluator:
             )
             for judge, each in measured.items()
         }
-        document = self._document(evaluation, run, judges, first, headline)
         return EvaluatedBenchmark(
-            document,
+            _document(evaluation, summary, judges, first, headline),
             headline,
             replace(marked[0], headline=asked) if marked else None,
             thinking[0] if thinking else None,
@@ -131,9 +156,8 @@ class Evaluator:
             categories,
         )
 
-    def _measure(self, evaluation: Mapping[str, Any], run: RecordedRun) -> dict[str, Measured]:
+    def _measure(self, evaluation: Mapping[str, Any], truncated: int, run: RecordedRun) -> dict[str, Measured]:
         """Return what each judge measured."""
-        truncated = self.steps.manifest(f"generate/{evaluation['generate']}", run)["summary"]["truncated"]
         groups = self.steps.repeated_prompts(evaluation["prompts"], run)
         measured = {}
         for judge, fingerprint in evaluation["scores"].items():
@@ -142,32 +166,59 @@ class Evaluator:
             measured[judge] = measure(evaluation, verdicts, truncated, groups, repetition)
         return measured
 
-    def _document(
-        self,
-        evaluation: Mapping[str, Any],
-        run: RecordedRun,
-        judges: Mapping[str, JudgeScores],
-        first: str,
-        headline: Measured,
-    ) -> Benchmark:
-        summary = self.steps.manifest(f"generate/{evaluation['generate']}", run)["summary"]
-        responses, truncated, groups = summary["responses"], summary["truncated"], headline.groups
-        return Benchmark(
-            measures=evaluation["measures"],
-            headline=headline.headline,
-            thinking=evaluation["thinking"],
-            judge=first,
-            judges=judges,
-            n=headline.prompts,
-            responses=responses,
-            truncated=truncated,
-            truncation_rate=100 * truncated / responses if responses else 0.0,
-            mean_tokens=summary["tokens"] / responses if responses else 0.0,
-            steps=EvaluationSteps(evaluation["prompts"], evaluation["generate"], evaluation["scores"]),
-            n_unique=headline.prompts - len(groups) + len(set(groups.values())) if groups else None,
-        )
+
+def _document(
+    evaluation: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    judges: Mapping[str, JudgeScores],
+    first: str,
+    of: Measured,
+) -> Benchmark:
+    """Return a benchmark of the document, of which the judge ``first`` measured the headline."""
+    responses, truncated = summary["responses"], summary["truncated"]
+    return Benchmark(
+        measures=evaluation["measures"],
+        headline=of.headline,
+        thinking=evaluation["thinking"],
+        judge=first,
+        judges=judges,
+        n=of.prompts,
+        responses=responses,
+        truncated=truncated,
+        truncation_rate=100 * truncated / responses if responses else 0.0,
+        mean_tokens=summary["tokens"] / responses if responses else 0.0,
+        steps=EvaluationSteps(evaluation["prompts"], evaluation["generate"], evaluation["scores"]),
+        n_unique=of.prompts - len(of.groups) + len(set(of.groups.values())) if of.groups else None,
+    )
 
 
 def _headline_judge(judges: Sequence[str], measured: Mapping[str, Measured]) -> str:
     """Return the first judge that says anything of what the benchmark measures; a judge of harm says no refusals."""
     return next((judge for judge in judges if measured[judge].values), judges[0])
+
+
+def compare_evaluations(
+    checkpoints: Iterable[Checkpoint], measured: Mapping[str, Mapping[str, Measured]]
+) -> tuple[EvaluationPair, ...]:
+    """Return for each checkpoint that was evaluated in several ways the difference that the way makes, by pair of ways.
+
+    Args:
+        checkpoints: the checkpoints of a results document; ``weights`` says which are the same model.
+        measured: what the headline judges measured, by checkpoint id and benchmark.
+
+    Returns:
+        pairs, whose ``differences`` leave out metrics of which the two have other benchmarks.
+    """
+    same: dict[tuple[Any, ...], dict[str, str]] = defaultdict(dict)
+    for checkpoint in checkpoints:
+        if checkpoint.evaluation is not None:
+            key = (checkpoint.weights, checkpoint.role, checkpoint.lrm_seed, checkpoint.seed)
+            same[key].setdefault(checkpoint.evaluation, checkpoint.id)
+    pairs = []
+    for by_name in same.values():
+        for first, second in combinations(sorted(by_name, key=lambda name: (name != FIRST, name)), 2):
+            before, after = by_name[first], by_name[second]
+            found = {metric: difference(measured[after], measured[before], metric) for metric in SHARES}
+            differences = {metric: score for metric, score in found.items() if score is not None}
+            pairs.append(EvaluationPair(EvaluatedAs(first, before), EvaluatedAs(second, after), differences))
+    return tuple(pairs)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from safetax.results.document import Curve, CurvePoint, Fallback, PointScore, Results
-from safetax.results.metrics import OF_METHODS, SAFETY_TAX
+from safetax.results.alignment_data import Perplexity
+from safetax.results.document import Curve, CurvePoint, Results
+from safetax.results.metrics import SAFETY_TAX
 from safetax.results.pareto import fronts
 from safetax.results.sample_counts import without_fewer
 from safetax.statistics import Estimate, OverSeeds, geometric_mean, over_seeds
@@ -18,14 +19,8 @@ from safetax.statistics import Estimate, OverSeeds, geometric_mean, over_seeds
 class MethodRow:
     """A method, which is a curve, at one epoch count."""
 
-    model: str
-    label: str
-    variant: str
-    epochs: float
-    last: bool
-    """Whether these are the method's most epochs."""
-    runs: int
-    cells: Mapping[str, PointScore]
+    curve: Curve
+    point: CurvePoint
     after: OverSeeds | None
     """Perplexity of the data trained on under the LRM, token-weighted; over runs the geometric mean."""
     before: OverSeeds | None
@@ -36,6 +31,11 @@ class MethodRow:
     distinct: tuple[int, ...]
     front: tuple[float, ...]
     """Epoch counts at which the method is on its model's Pareto front."""
+
+    @property
+    def epochs(self) -> float:
+        """The epoch count."""
+        return self.point.epochs
 
     @property
     def on_front(self) -> bool:
@@ -58,7 +58,7 @@ def method_rows(results: Results) -> list[MethodRow]:
     for number, curve in enumerate(results.curves):
         points = [point for point in curve.points if point.epochs]
         front = tuple(sorted(on.get(number, [])))
-        rows = [_row(curve, point, point is points[-1], front, results) for point in points]
+        rows = [_row(curve, point, front, results) for point in points]
         groups += [rows] if rows else []
     rows = [row for group in sorted(groups, key=_place) for row in group]
     told = any(row.after or row.fallback for row in rows)
@@ -68,52 +68,40 @@ def method_rows(results: Results) -> list[MethodRow]:
 
 def last_rows(rows: Sequence[MethodRow]) -> list[MethodRow]:
     """Return each method's row at its last epoch count."""
-    return [row for row in rows if row.last]
+    return [row for row in rows if row.point is row.curve.points[-1]]
 
 
 def _place(rows: Sequence[MethodRow]) -> tuple[Any, ...]:
-    tax = rows[-1].cells.get(SAFETY_TAX)
-    return rows[-1].model, math.inf if tax is None else tax.mean, rows[-1].label
+    tax, curve = rows[-1].point.scores.get(SAFETY_TAX), rows[-1].curve
+    return curve.model, math.inf if tax is None else tax.mean, curve.label
 
 
-def _row(curve: Curve, point: CurvePoint, last: bool, front: tuple[float, ...], results: Results) -> MethodRow:
+def _row(curve: Curve, point: CurvePoint, front: tuple[float, ...], results: Results) -> MethodRow:
     checkpoints = results.of(point)
     data = [checkpoint.data for checkpoint in checkpoints if checkpoint.data]
-    shifts = {
-        when: [part and Estimate(part.token, part.low, part.high) for part in held]
-        for when, held in (
-            ("after", [checkpoint.perplexity() for checkpoint in checkpoints]),
-            ("before", [checkpoint.perplexity("before") for checkpoint in checkpoints]),
-        )
-    }
-    rates = [_rate(entry.fallback) for entry in data] if len(data) == len(checkpoints) else []
+    rates = [entry.fallback for entry in data] if len(data) == len(checkpoints) else []
     return MethodRow(
-        model=curve.model,
-        label=curve.label,
-        variant=curve.variant,
-        epochs=point.epochs,
-        last=last,
-        runs=len(checkpoints),
-        cells={metric: point.scores[metric] for metric in OF_METHODS if metric in point.scores},
-        after=_over_runs(shifts["after"], geometric=True),
-        before=_over_runs(shifts["before"], geometric=True),
-        fallback=_over_runs(rates),
+        curve,
+        point,
+        after=_shift([checkpoint.perplexity() for checkpoint in checkpoints]),
+        before=_shift([checkpoint.perplexity("before") for checkpoint in checkpoints]),
+        fallback=_over_runs([rate and Estimate(rate.rate, rate.low, rate.high) for rate in rates]),
         examples=tuple(sorted({entry.examples for entry in data})),
         distinct=tuple(sorted({entry.distinct for entry in data})),
         front=front,
     )
 
 
-def _rate(fallback: Fallback | None) -> Estimate | None:
-    return fallback and Estimate(fallback.rate, fallback.low, fallback.high)
+def _shift(found: Sequence[Perplexity | None]) -> OverSeeds | None:
+    over = _over_runs([part and Estimate(part.token, part.low, part.high) for part in found])
+    return over and replace(over, mean=geometric_mean(over.values))
 
 
-def _over_runs(found: Sequence[Estimate | None], geometric: bool = False) -> OverSeeds | None:
+def _over_runs(found: Sequence[Estimate | None]) -> OverSeeds | None:
     """Return a value over runs, or of one run with its interval; None unless every run has it."""
     held = [entry for entry in found if entry]
     if not held or len(held) < len(found):
         return None
     if len({entry.value for entry in held}) == 1:  # of one set of data, however many runs were trained on it
         held = held[:1]
-    over = over_seeds(held)
-    return replace(over, mean=geometric_mean(over.values)) if geometric else over
+    return over_seeds(held)

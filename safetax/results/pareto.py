@@ -54,14 +54,11 @@ def fronts(results: Results) -> list[list[Place]]:
                 curve_of = number if point.epochs else None
                 place = Place(point.scores[X].mean, point.scores[Y].mean, curve_of, point.epochs)
                 found.setdefault(setting_of(results.of(point)[0]), {}).setdefault(key, place)
-    return [_front_of(list(places.values())) for places in found.values()]
+    listed = [list(places.values()) for places in found.values()]
+    return [[places[each] for each in front([(place.harm, place.accuracy) for place in places])] for places in listed]
 
 
 def setting_of(checkpoint: Checkpoint) -> tuple[Any, ...]:
     """Return what two checkpoints must share for their scores to be compared: the model, and how it was evaluated."""
     headline = (name for name, benchmark in checkpoint.benchmarks.items() if benchmark.headline)
     return checkpoint.model, checkpoint.evaluation, *sorted(headline)
-
-
-def _front_of(places: Sequence[Place]) -> list[Place]:
-    return [places[number] for number in front([(place.harm, place.accuracy) for place in places])]

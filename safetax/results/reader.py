@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from safetax.config.overrides import quoted
 from safetax.errors import UserError
 from safetax.records import Example, Response, Verdict
-from safetax.results.scores import repeated_prompts
 
 RUN = ("name", "model", "dataset", "epochs", "seed", "lrm_seed", "config", "checkpoints")
 """What the report reads of a run record, besides the schema."""
@@ -50,16 +51,9 @@ class RecordedRun:
         """The command that makes the run's steps again, in the folder in which they are missing."""
         overrides = [each for each in self.record.get("overrides", []) if not _OUTPUTS.match(each)]
         if self.outputs.resolve() != Path("outputs").resolve():
-            overrides.append(f"runtime.outputs={_quoted(self.outputs)}")
+            plain = re.fullmatch(r"[\w./+-]+", str(self.outputs), re.ASCII)
+            overrides.append(f"runtime.outputs={self.outputs if plain else quoted(self.outputs)}")
         return shlex.join(["python", "-m", "safetax", *overrides])
-
-
-def _quoted(path: Path) -> str:
-    """Return a path as a value of Hydra's override grammar, quoted where it must be."""
-    text = str(path)
-    if re.fullmatch(r"[\w./+-]+", text, re.ASCII):
-        return text
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def find_runs(directories: Sequence[Path]) -> list[RecordedRun]:
@@ -151,37 +145,24 @@ class StepReader:
 
     def __init__(self, runs: Iterable[RecordedRun]) -> None:
         self._folders = list(dict.fromkeys(run.outputs for run in runs))
-        self._manifests: dict[str, dict[str, Any]] = {}
-        self._verdicts: dict[str, list[dict[str, Any]]] = {}
-        self._examples: dict[str, list[dict[str, Any]]] = {}
-        self._places: dict[str, Path | None] = {}
+        self._found: dict[str, tuple[dict[str, Any], Path] | None] = {}
+        self._kept: dict[str, list[dict[str, Any]]] = {}
         self._repeated: dict[str, dict[str, str]] = {}
-
-    def find(self, step: str) -> Path | None:
-        """Return the folder of a finished step, or None."""
-        if step not in self._places:
-            places = (folder / step for folder in self._folders)
-            self._places[step] = next((place for place in places if (place / "manifest.json").is_file()), None)
-        return self._places[step]
 
     def manifest(self, step: str, run: RecordedRun) -> dict[str, Any]:
         """Return the manifest of a step that ``run`` needs; raises UserError where it is missing."""
-        if step not in self._manifests:
-            self._manifests[step] = read_json(self._place(step, run) / "manifest.json", INPUTS)
-        return self._manifests[step]
+        return self._needed(step, run)[0]
 
     def known(self, step: str) -> tuple[dict[str, Any], Path]:
         """Return manifest and folder of a step that ``ancestry`` returned."""
-        place = self.find(step)
-        assert place is not None, step
-        return _whole(place / "manifest.json", self._manifests[step], MANIFEST), place
+        found = self._find(step)
+        assert found is not None, step
+        manifest, place = found
+        return _whole(place / "manifest.json", manifest, MANIFEST), place
 
     def verdicts(self, fingerprint: str, run: RecordedRun) -> list[dict[str, Any]]:
         """Return the verdicts of a score step, as plain objects."""
-        step = f"score/{fingerprint}"
-        if step not in self._verdicts:
-            self._verdicts[step] = self._lines(step, "verdicts.jsonl", run, _VERDICT)
-        return self._verdicts[step]
+        return self._lines(f"score/{fingerprint}", "verdicts.jsonl", run, _VERDICT, keep=True)
 
     def responses(self, fingerprint: str, run: RecordedRun) -> list[dict[str, Any]]:
         """Return the responses of a generate step, as plain objects; read anew each time, since they are large."""
@@ -189,16 +170,14 @@ class StepReader:
 
     def examples(self, fingerprint: str, run: RecordedRun) -> list[dict[str, Any]]:
         """Return the examples of a prompt set, as plain objects."""
-        if fingerprint not in self._examples:
-            self._examples[fingerprint] = self._lines(f"prepare/{fingerprint}", "examples.jsonl", run, _EXAMPLE)
-        return self._examples[fingerprint]
+        return self._lines(f"prepare/{fingerprint}", "examples.jsonl", run, _EXAMPLE, keep=True)
 
     def row_ids(self, step: str, run: RecordedRun) -> list[str]:
         """Return the ids of a data set's rows, which may be too many to be kept."""
         return [row["id"] for row in self._lines(step, "examples.jsonl", run, _EXAMPLE)]
 
     def repeated_prompts(self, fingerprint: str, run: RecordedRun) -> dict[str, str]:
-        """Return which rows of a prompt set hold the same prompt (see ``repeated_prompts`` of the scores)."""
+        """Return which rows of a prompt set hold the same prompt (see the function ``repeated_prompts``)."""
         if fingerprint not in self._repeated:
             self._repeated[fingerprint] = repeated_prompts(self.examples(fingerprint, run))
         return self._repeated[fingerprint]
@@ -209,38 +188,60 @@ class StepReader:
         pending = list(steps)
         while pending:
             step = pending.pop()
-            place = self.find(step)
-            if step in known or place is None:
-                continue
-            known.add(step)
-            if step not in self._manifests:
-                self._manifests[step] = read_json(place / "manifest.json", INPUTS)
-            pending.extend(entry["step"] for entry in self._manifests[step]["inputs"].values())
+            if step not in known and (found := self._find(step)):
+                known.add(step)
+                pending.extend(entry["step"] for entry in found[0]["inputs"].values())
         return sorted(known)
 
-    def _place(self, step: str, run: RecordedRun) -> Path:
-        place = self.find(step)
-        if place is None:
-            folders = ", ".join(str(folder) for folder in self._folders)
-            raise UserError(
-                f"The run {run.name} needs the step {step}, which is not (or not finished) in {folders}. "
-                f"Make it again: {run.command}"
-            )
-        return place
+    def _find(self, step: str) -> tuple[dict[str, Any], Path] | None:
+        """Return manifest and folder of a step, or None where no folder holds it finished."""
+        if step not in self._found:
+            places = (folder / step for folder in self._folders)
+            place = next((place for place in places if (place / "manifest.json").is_file()), None)
+            self._found[step] = place and (read_json(place / "manifest.json", INPUTS), place)
+        return self._found[step]
 
-    def _lines(self, step: str, name: str, run: RecordedRun, needed: Collection[str]) -> list[dict[str, Any]]:
-        file = self._place(step, run) / name
+    def _needed(self, step: str, run: RecordedRun) -> tuple[dict[str, Any], Path]:
+        if (found := self._find(step)) is None:
+            raise UserError(
+                f"The run {run.name} needs the step {step}, which is not (or not finished) in "
+                f"{', '.join(map(str, self._folders))}. Make it again: {run.command}"
+            )
+        return found
+
+    def _lines(
+        self, step: str, name: str, run: RecordedRun, needed: Collection[str], keep: bool = False
+    ) -> list[dict[str, Any]]:
+        if step in self._kept:
+            return self._kept[step]
+        manifest, place = self._needed(step, run)
+        file = place / name
         # A file that was cut at the end of a line reads as well as a whole one.
-        size = self.manifest(step, run).get("outputs", {}).get(name, {}).get("size")
+        size = manifest.get("outputs", {}).get(name, {}).get("size")
         try:
             if size is not None and (found := file.stat().st_size) != size:
                 raise ValueError(f"it has {found} bytes instead of {size}")
-            return _objects(file, needed)
+            rows = _objects(file, needed)
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{file} of the run {run.name} is missing or damaged ({error}). Remove {file.parent} and make it "
                 f"again: {run.command}"
             ) from error
+        if keep:
+            self._kept[step] = rows
+        return rows
+
+
+def repeated_prompts(examples: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return for each row of a prompt set whose prompt stands in several rows the id of the first of them.
+
+    Prompts are the same where their ``meta["prompt_key"]`` is or, without one, their messages.
+    """
+    ids: dict[str, list[str]] = defaultdict(list)
+    for example in examples:
+        key = example["meta"].get("prompt_key")
+        ids[json.dumps(example["messages"] if key is None else [key], sort_keys=True)].append(example["id"])
+    return {name: same[0] for same in ids.values() if len(same) > 1 for name in same}
 
 
 def _objects(file: Path, needed: Collection[str]) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from safetax.results.document import Curve, CurvePoint, Perplexity, Results
+from safetax.results.alignment_data import Perplexity
+from safetax.results.document import Curve, CurvePoint, Results
 from safetax.results.metrics import SAFETY_TAX
 from safetax.results.pareto import setting_of
 from safetax.statistics import (

@@ -15,11 +15,8 @@ from safetax.results.metrics import HEADLINE
 class CheckpointRow:
     """A checkpoint, or the same one of several seeds."""
 
-    model: str
-    role: str
-    dataset: str | None
-    variant: str
-    epochs: float | None
+    first: Checkpoint
+    """The checkpoint of the first seed."""
     seeds: int
     cells: Mapping[str, PointScore]
     responses: int
@@ -31,8 +28,9 @@ class CheckpointRow:
     @property
     def name(self) -> str:
         """The data set, or what the checkpoint is where it has none."""
-        name = self.dataset or {"base": "base", "lrm": "LRM"}.get(self.role, self.role)
-        return f"{name} ({self.variant})" if self.variant else name
+        first = self.first
+        name = first.dataset or {"base": "base", "lrm": "LRM"}.get(first.role, first.role)
+        return f"{name} ({first.variant})" if first.variant else name
 
     @property
     def prompts(self) -> str:
@@ -68,15 +66,10 @@ def published_columns(results: Results) -> dict[str, str]:
 
 
 def _row(checkpoints: Sequence[Checkpoint], published: Mapping[str, float]) -> CheckpointRow:
-    first = checkpoints[0]
     cells = {metric: point_score([each.scores.get(metric) for each in checkpoints]) for metric in HEADLINE}
     benchmarks = [held for each in checkpoints for held in each.benchmarks.values() if held.headline]
     return CheckpointRow(
-        first.model,
-        first.role,
-        first.dataset,
-        first.variant,
-        first.epochs,
+        checkpoints[0],
         len(checkpoints),
         {metric: cell for metric, cell in cells.items() if cell is not None},
         responses=sum(benchmark.responses for benchmark in benchmarks),

@@ -52,7 +52,7 @@ def data_variants(configs: Sequence[Mapping[str, Any]], distinct: Sequence[int |
     flat = [flatten({"dataset": config.get("dataset")}) for config in configs]
     limits = [tuple(sorted((key, keys[key]) for key in keys if _LIMIT.fullmatch(key))) for keys in flat]
     if len(set(limits)) == 1:
-        return [Variant(name) for name in _variants(configs, (), _DRAW)]
+        return [Variant(name) for name in variants(configs, unless=_DRAW)]
     counts: dict[Any, set[int]] = defaultdict(set)
     for limit, count in zip(limits, distinct, strict=True):
         counts[limit].add(count or 0)
@@ -61,7 +61,7 @@ def data_variants(configs: Sequence[Mapping[str, Any]], distinct: Sequence[int |
     for limit, name in names.items():
         if given.count(name) > 1:  # as many samples by settings that differ: not the same data
             names[limit] = ", ".join([name, *(f"{key}={value}" for key, value in limit)])
-    others = _variants(configs, (), re.compile(f"{_LIMIT.pattern}|{_DRAW.pattern}"))
+    others = variants(configs, unless=re.compile(f"{_LIMIT.pattern}|{_DRAW.pattern}"))
     return [
         Variant(", ".join(filter(None, [names[limit], other])), other)
         for limit, other in zip(limits, others, strict=True)
@@ -73,17 +73,16 @@ def _samples(counts: set[int]) -> str:
     return f"{few:,} to {many:,} samples" if few != many else f"{few:,} sample{'' if few == 1 else 's'}"
 
 
-def variants(configs: Sequence[Mapping[str, Any]], without: Iterable[str] = ()) -> list[str]:
+def variants(
+    configs: Sequence[Mapping[str, Any]], without: Iterable[str] = (), unless: re.Pattern[str] | None = None
+) -> list[str]:
     """Return for each config the settings in which they differ, as ``key=value, ..``; empty where they do not.
 
-    ``without`` names top-level nodes that do not matter for what is compared.
+    Args:
+        configs: the runs' configurations.
+        without: top-level nodes that do not matter for what is compared.
+        unless: keys that do not matter.
     """
-    return _variants(configs, without, None)
-
-
-def _variants(
-    configs: Sequence[Mapping[str, Any]], without: Iterable[str], unless: re.Pattern[str] | None
-) -> list[str]:
     flat = [flatten(config) for config in configs]
     outside = _OUTSIDE | set(without)
     # A record of before there was a setting is as good as one with null.

@@ -1,4 +1,4 @@
-"""The end of a run or a sweep, here or in a job of the cluster: its records, results, report, tracking and pushes."""
+"""The end of a run or a sweep, here or in a job of the cluster: records, results, report, tracking, pushes, weights."""
 
 from __future__ import annotations
 
@@ -8,26 +8,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetax.errors import StepError
+from rich.console import Console
+
+from safetax.errors import StepError, explained, is_full
 from safetax.plan.graph import Plan
 from safetax.plan.record import write_record, write_sweep
 from safetax.report.hub.push import push
 from safetax.run.outcome import RunOutcome
 from safetax.run.terminal import say, shown
-from safetax.store.locks import locked
-from safetax.store.manifest import MANIFEST, read_json, write_json
+from safetax.store.claims import blockers, submitting
+from safetax.store.locks import exclusive_use, locked
+from safetax.store.manifest import MANIFEST, read_json, release, sha256_of, write_json
+from safetax.store.shapes import EACH
 from safetax.store.status import Store, errors_in
 from safetax.store.step import Step
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from safetax.results.document import Results
 
 REPORT_VERSION = 5
 """Raised when the report begins to show something else for the same results."""
 REPORT = "report.json"
-"""What the report in a folder was made from."""
+"""What the report in a folder was made from, and its files."""
+REPORT_SHAPE = {"digest": str, "inputs": str, "files": {EACH: str}}
+NOT_REPORT = ("run.json", "sweep.json", REPORT, "tracked.json", "hydra", "cluster")
+"""What else lies in the folder of a run or a sweep."""
+WEIGHTS = ".safetensors"
 
 
 def finish(plan: Plan, sweep: bool, outputs: Path, outcome: RunOutcome, console: Console) -> None:
@@ -56,6 +62,8 @@ def finish(plan: Plan, sweep: bool, outputs: Path, outcome: RunOutcome, console:
                 _report(target, folders, outputs, plan, sweep, console)
     except (OSError, ValueError, LookupError, TypeError) as error:
         outcome.check()
+        if isinstance(error, OSError) or is_full(error):
+            raise StepError(explained(error, target)) from None
         raise StepError(
             f"the report could not be written ({type(error).__name__}: {error}). All steps are kept; "
             f"make it again: python -m safetax.report {shown(target or outputs)}"
@@ -110,34 +118,36 @@ def _inputs(records: Sequence[Path], outputs: Path) -> str:
 
 def _reported(target: Path, inputs: str) -> Results | None:
     """Return the results of a report that was made from the same inputs and is still whole, or None."""
-    from safetax.results.document import Results, from_json
+    from safetax.results.codec import from_json
+    from safetax.results.document import Results
 
-    record = read_json(target / REPORT) or {}
-    if record.get("inputs") != inputs or not _is_whole(target, record.get("digest")):
+    record = read_json(target / REPORT, REPORT_SHAPE)
+    if record is None or record["inputs"] != inputs or record["files"] != _files(target):
         return None
     return from_json(Results, read_json(target / "results.json"))
 
 
-def _is_whole(target: Path, digest: str | None) -> bool:
-    """Whether the page is there, and what it shows as it was written."""
-    results, provenance = (read_json(target / name) for name in ("results.json", "provenance.json"))
-    return (target / "report.html").is_file() and digest_of([REPORT_VERSION, results, provenance]) == digest
+def _files(target: Path) -> dict[str, str]:
+    """Return the sha256 of each file of a report by its path; the records beside them are no part of it."""
+    found = {path.relative_to(target): path for path in sorted(target.rglob("*")) if path.is_file()}
+    return {name.as_posix(): sha256_of(path) for name, path in found.items() if name.parts[0] not in NOT_REPORT}
 
 
 def _collect(target: Path, inputs: str, sweep: bool) -> Results:
     """Collect the results, bring the report up to date and return them."""
+    from safetax.results.codec import to_json
     from safetax.results.collect import collect
-    from safetax.results.document import to_json
 
     collected = collect([target])
     digest = digest_of([REPORT_VERSION, to_json(collected.results), collected.provenance])
-    if (read_json(target / REPORT) or {}).get("digest") != digest or not _is_whole(target, digest):
+    record = read_json(target / REPORT, REPORT_SHAPE)
+    if record is None or record["digest"] != digest or record["files"] != _files(target):
         from safetax.report.build import build_report, write_run_results
 
         build_report(collected, target)
         if sweep:
             write_run_results(collected)
-    write_json(target / REPORT, {"digest": digest, "inputs": inputs})
+    write_json(target / REPORT, {"digest": digest, "inputs": inputs, "files": _files(target)})
     return collected.results
 
 
@@ -156,6 +166,38 @@ def _track(
             "disk; run the same command again to track them.",
             "yellow",
         )
+
+
+def release_weights(plan: Plan, outputs: Path, console: Console) -> None:
+    """Remove the weights of a finished plan that are not to stay, and say how many GB that freed.
+
+    ``runtime.keep=evaluated`` keeps the checkpoints that were evaluated, ``results`` none. Nothing goes while another
+    run, or a job of the cluster, may be reading it.
+
+    Args:
+        plan: whose steps are all finished.
+        outputs: its outputs folder.
+        console: where it is said.
+    """
+    keep = plan.runs[0].config.runtime.keep
+    if keep == "all":
+        return
+    evaluated = {point.weights.key for run in plan.runs for point in run.checkpoints if point.weights is not None}
+    stay = evaluated if keep == "evaluated" else set()
+    made = [step for step in plan.steps if step.kind in ("train", "merge") and step.key not in stay]
+    store, freed = Store(outputs), 0
+    with exclusive_use(outputs) as alone, submitting(outputs):
+        reading = blockers(outputs) if alone else "another run is at work there"
+        if not reading:
+            freed = sum(release(store.directory(step), WEIGHTS) for step in made)
+    if reading:
+        say(
+            console,
+            f"runtime.keep={keep}: all weights in {shown(outputs)} stay, since {reading}. Give the command again when "
+            "that is over to let them go.",
+        )
+    if freed:
+        say(console, f"runtime.keep={keep}: weights let go, {freed / 1e9:.1f} GB")
 
 
 def digest_of(values: Any) -> str:

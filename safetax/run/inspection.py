@@ -1,4 +1,4 @@
-"""What is known of the steps of an outputs folder: ``python -m safetax.steps list | show | why``."""
+"""What is known of the steps of an outputs folder: ``python -m safetax.steps list | show | why | verify``."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import argparse
 import shlex
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
 
 from safetax.config.flat import flatten
 from safetax.formatting import bytes_in_words, clock
 from safetax.run.step_index import StepIndex, size_of
-from safetax.run.terminal import add_row, plain_table, say
+from safetax.run.terminal import add_row, plain_table, say, tail
 from safetax.store.locks import owner
-from safetax.store.manifest import ATTEMPT, LOG
+from safetax.store.manifest import LOG, read_manifest, sources
+from safetax.store.shapes import NUMBER
 from safetax.store.status import described, most_similar
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 STYLES = {"complete": "green", "running": "cyan", "unfinished": "yellow", "damaged": "red", "stale": "red"}
 LOG_LINES = 15
@@ -47,10 +48,10 @@ def list_steps(index: StepIndex, chosen: argparse.Namespace, console: Console) -
             kind,
             fingerprint,
             frozen.get("title", "?"),
-            _styled(state),
+            Text(state, style=STYLES.get(state, "")),
             bytes_in_words(size),
             age_in_words(frozen, directory),
-            "" if seconds is None else clock(seconds),
+            clock(seconds) if isinstance(seconds, NUMBER) else "",
         )
     if count:
         console.print(table)
@@ -68,8 +69,7 @@ def show(index: StepIndex, chosen: argparse.Namespace, console: Console) -> int:
     say(console, f"{state}, {bytes_in_words(size_of(directory))}, {directory}")
     _section(console, "identity", flatten(frozen.get("identity", {})))
     inputs = {}
-    for name, entry in frozen.get("inputs", {}).items():
-        source = entry if isinstance(entry, str) else entry["step"]
+    for name, source in sources(frozen).items():
         inputs[name] = f"{source}  {index.frozen(source).get('title', '')}  ({index.state(source)})"
     _section(console, "inputs", inputs)
     if "outputs" in frozen:
@@ -99,8 +99,7 @@ def why(index: StepIndex, chosen: argparse.Namespace, console: Console) -> int:
         say(console, f"It is not reused; {status.state}: {status.reason}.")
         if at_work:
             say(console, f"It is being made now: {at_work} holds its lock.")
-        for name, entry in frozen.get("inputs", {}).items():
-            source = entry if isinstance(entry, str) else entry["step"]
+        for name, source in sources(frozen).items():
             known = index.store.status(source)
             if not known.complete:
                 say(console, f"Its input {name} ({source}) is not complete either; {known.state}: {known.reason}.")
@@ -109,7 +108,7 @@ def why(index: StepIndex, chosen: argparse.Namespace, console: Console) -> int:
             command = shlex.join(["python", "-m", "safetax", *runs[0].overrides])
             say(console, f"The run {runs[0].name} uses it; this makes it again: {command}")
         if status.state == "unfinished" and not at_work:
-            log = tail(directory / LOG)
+            log = tail(directory / LOG, LOG_LINES)
             say(console, f"It failed or was killed. The end of {directory / LOG}:" if log else "It has no log.")
             for line in log:
                 say(console, f"  {line}")
@@ -127,16 +126,33 @@ def why(index: StepIndex, chosen: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def tail(log: Path) -> list[str]:
-    """Return the last lines that a step's last attempt left in its log."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 64 * 1024))
-            lines = file.read().decode(errors="backslashreplace").splitlines()
-    except FileNotFoundError:
-        return []
-    begun = max((index for index, line in enumerate(lines) if line.startswith(ATTEMPT)), default=0)
-    return [line for line in lines[begun:] if line.strip()][-LOG_LINES:]
+def verify(index: StepIndex, chosen: argparse.Namespace, console: Console) -> int:
+    """Hash the outputs of steps in full; returns 1 if any is damaged."""
+    keys = [index.find(text) for text in chosen.keys] if chosen.keys else list(index.folders)
+    whole = size = unfinished = bad = 0
+    for key in keys:
+        if console.is_terminal:
+            console.print(f"{key} ..", end="\r")
+        status = index.store.status(key, full=True)
+        wrong = status.reason
+        if status.complete:
+            manifest = read_manifest(index.store.directory(key)) or {}
+            size += sum(entry["size"] for entry in manifest.get("outputs", {}).values())
+            for source in sources(manifest).values():
+                if index.store.manifest(source) is not None:
+                    continue
+                say(console, f"{key}: its input {source} is not on disk any more; it is reused all the same.")
+        elif status.state in ("absent", "unfinished") and not chosen.keys:
+            unfinished += 1
+            continue
+        if wrong:
+            bad += 1
+            say(console, f"{key} {index.frozen(key).get('title', '')}: {wrong}", "red")
+        else:
+            whole += 1
+    others = f", {unfinished} not finished" if unfinished else ""
+    say(console, f"{whole} steps whole ({bytes_in_words(size)} hashed), {bad} not{others}.")
+    return 1 if bad else 0
 
 
 def age_in_words(frozen: Mapping[str, Any], directory: Path) -> str:
@@ -145,17 +161,11 @@ def age_in_words(frozen: Mapping[str, Any], directory: Path) -> str:
         then = datetime.fromisoformat(frozen["provenance"]["finished"]).timestamp()
     except (KeyError, TypeError, ValueError):
         then = directory.stat().st_mtime
-    seconds = max(0.0, datetime.fromtimestamp(time.time(), UTC).timestamp() - then)
+    seconds = max(0.0, time.time() - then)
     for length, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= length:
             return f"{seconds // length:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def _styled(state: str) -> Any:
-    from rich.text import Text
-
-    return Text(state, style=STYLES.get(state, ""))
 
 
 def _section(console: Console, name: str, values: Mapping[str, str]) -> None:

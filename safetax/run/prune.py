@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+from rich.console import Console
 
 from safetax.config.messages import nearest
 from safetax.errors import UserError
 from safetax.formatting import bytes_in_words
-from safetax.run.step_index import (
-    MOST_NAMED,
-    RunRecord,
-    StepIndex,
-    read_runs,
-    size_of,
-    step_folders,
-    submissions,
-    title_of,
-)
+from safetax.run.step_index import RunRecord, StepIndex, named, size_of, submissions
 from safetax.run.terminal import add_row, plain_table, say
+from safetax.store.atomic import discard
 from safetax.store.claims import living
 from safetax.store.locks import exclusive_use, lock_path, owner, try_locked
-from safetax.store.manifest import MANIFEST, SCRATCH, read_json, read_manifest, write_json
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from safetax.store.manifest import MANIFEST, SCRATCH, read_json, sources, write_json
 
 
 @dataclass(frozen=True)
@@ -52,19 +42,19 @@ def dropped_runs(runs: list[RunRecord], keep: Collection[str], drop: Collection[
     names = [run.name for run in runs]
     for name in [*keep, *drop]:
         if name not in names:
-            known = ", ".join(names[:MOST_NAMED]) + (", ..." if len(names) > MOST_NAMED else "") if names else "none"
-            raise UserError(f"run {name}: there is no such run.{nearest(name, names)} Runs here: {known}.")
+            known = f"Runs here: {named(names) or 'none'}."
+            raise UserError(f"run {name}: there is no such run.{nearest(name, names)} {known}")
     return [run for run in runs if run.name in drop or (keep and run.name not in keep)]
 
 
-def find_removable(outputs: Path, runs: list[RunRecord], dropped: list[RunRecord]) -> list[Removable]:
+def find_removable(index: StepIndex, dropped: list[RunRecord]) -> list[Removable]:
     """Return what can go when some runs are dropped: they, and all that no other run refers to.
 
     Raises:
         UserError: a run that is kept has a record that cannot be read, so that what it needs is not known.
     """
     needed: set[str] = set()
-    for run in runs:
+    for run in index.runs:
         if run not in dropped:
             if run.steps is None:
                 raise UserError(
@@ -73,24 +63,20 @@ def find_removable(outputs: Path, runs: list[RunRecord], dropped: list[RunRecord
                 )
             needed.update(run.steps)
     removable = [Removable("run", run.name, run.folder, "", "dropped", size_of(run.folder)) for run in dropped]
-    folders = {f"{path.parent.name}/{path.name}": path for path in step_folders(outputs)}
-    needed = _with_inputs(needed, folders)
-    for key, path in folders.items():
-        title = title_of(path)
-        finished = (path / MANIFEST).exists()
-        if not finished:
+    needed = _with_inputs(needed, index)
+    for key, path in index.folders.items():
+        title = index.title(key)
+        if not (path / MANIFEST).exists():
             removable.append(Removable("step", key, path, title, "unfinished", size_of(path)))
         elif key not in needed:
             removable.append(Removable("step", key, path, title, "no run needs it", size_of(path)))
-        elif (path / SCRATCH).is_dir():
-            left = path / SCRATCH
-            removable.append(
-                Removable("scratch", f"{key}/{SCRATCH}", left, title, "finished without it", size_of(left))
-            )
+        elif (left := path / SCRATCH).is_dir():
+            scratch = f"{key}/{SCRATCH}"
+            removable.append(Removable("scratch", scratch, left, title, "finished without it", size_of(left)))
     return removable
 
 
-def _with_inputs(keys: set[str], folders: dict[str, Path]) -> set[str]:
+def _with_inputs(keys: set[str], index: StepIndex) -> set[str]:
     """Return steps and all that they were made from."""
     found: set[str] = set()
     pending = list(keys)
@@ -98,16 +84,15 @@ def _with_inputs(keys: set[str], folders: dict[str, Path]) -> set[str]:
         key = pending.pop()
         if key not in found:
             found.add(key)
-            manifest = read_manifest(folders[key]) if key in folders else None
-            pending += [entry["step"] for entry in (manifest or {"inputs": {}})["inputs"].values()]
+            pending += sources(index.frozen(key)).values()
     return found
 
 
 def remove(removable: Removable) -> str | None:
     """Remove a run, a step or what was left of it; returns who is at the step, where it had to be left alone."""
     if removable.what == "run":
-        (removable.path / "run.json").unlink(missing_ok=True)
-        _remove_tree(removable.path)
+        discard(removable.path / "run.json")
+        discard(removable.path)
         for path, record in submissions(removable.path.parent.parent).items():
             if record["runs"].pop(removable.key, None) is not None:
                 write_json(path, record)
@@ -117,29 +102,17 @@ def remove(removable: Removable) -> str | None:
         if not held:
             return owner(step) or "another process"
         if removable.what == "step" and not step.is_symlink():
-            (step / MANIFEST).unlink(missing_ok=True)  # first: no half of a step ever counts as complete
-        _remove_tree(removable.path)
+            discard(step / MANIFEST)  # first: no half of a step ever counts as complete
+        discard(removable.path)
         if removable.what == "step":
             lock_path(step).unlink(missing_ok=True)  # still held: whoever waits for it sees that it is gone
     return None
 
 
-def _remove_tree(path: Path) -> None:
-    """Remove a folder, or the link to one: what it leads to may be another's."""
-    if path.is_symlink():
-        path.unlink()
-    elif path.exists():
-        shutil.rmtree(path)
-
-
 def prune(index: StepIndex, chosen: argparse.Namespace, console: Console) -> int:
     """Remove what no kept run refers to; returns 1 where it was not to be."""
 
-    def find() -> list[Removable]:
-        runs = read_runs(index.outputs)
-        return find_removable(index.outputs, runs, dropped_runs(runs, chosen.keep_run, chosen.drop_run))
-
-    removable = find()
+    removable = find_removable(index, dropped_runs(index.runs, chosen.keep_run, chosen.drop_run))
     if not removable:
         say(console, f"Nothing to remove in {index.outputs}: its runs need all of its steps.")
         return 0
@@ -153,7 +126,7 @@ def prune(index: StepIndex, chosen: argparse.Namespace, console: Console) -> int
     say(console, f"{len(removable)} to remove, {total}.")
     dropped = {entry.key for entry in removable if entry.what == "run"}
     for sweep in sorted(index.outputs.glob("sweeps/*/sweep.json")):
-        if dropped & set((read_json(sweep) or {}).get("runs", ())):
+        if dropped & set((read_json(sweep, {"runs": [str]}) or {}).get("runs", ())):
             say(console, f"The sweep {sweep.parent} names such a run; its report stays and cannot be made again.")
     if chosen.dry_run:
         say(console, "Nothing was removed (--dry-run).")
@@ -167,11 +140,13 @@ def prune(index: StepIndex, chosen: argparse.Namespace, console: Console) -> int
         if waiting := living(index.outputs):
             jobs = sorted(set(waiting.values()))
             raise UserError(
-                f"{len(jobs)} jobs of the cluster ({', '.join(jobs[:5])}{', ..' * (len(jobs) > 5)}) are to make steps "
-                f"in {index.outputs} and count on others there; prune when they have ended, or cancel them."
+                f"{len(jobs)} jobs of the cluster ({named(jobs)}) are to make steps in "
+                f"{index.outputs} and count on others there; prune when they have ended, or cancel them."
             )
         # Again, since a run may have ended while the question stood.
-        still = {entry.key for entry in find()}
+        index = StepIndex(index.outputs)
+        dropped_now = dropped_runs(index.runs, chosen.keep_run, chosen.drop_run)
+        still = {entry.key for entry in find_removable(index, dropped_now)}
         freed = removed = 0
         for entry in removable:
             held = None if entry.key not in still else remove(entry)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from safetax.config.runtime import Runtime
-from safetax.errors import UserError
+from safetax.errors import UserError, explained
 from safetax.run.outcome import RunOutcome
-from safetax.run.view import View
+from safetax.run.view import PlainView
 from safetax.run.worker_process import WorkerProcess
 from safetax.store.manifest import LOG
 from safetax.store.status import Status, Store, wanted
@@ -52,7 +52,7 @@ class GraphRunner:
             workers at a time, and interpreters of their own.
     """
 
-    def __init__(self, store: Store, view: View, runtime: Runtime) -> None:
+    def __init__(self, store: Store, view: PlainView, runtime: Runtime) -> None:
         self.store = store
         self.view = view
         self.runtime = runtime
@@ -121,8 +121,9 @@ class GraphRunner:
                         slot.worker = WorkerProcess(self.runtime.python.get(kind), directories[0] / LOG)
                 except (OSError, UserError) as error:  # a full disk, an interpreter that is none
                     user = isinstance(error, UserError)
+                    told = str(error) if isinstance(error, UserError) else explained(error)
                     steps = [step.key for step in batch]
-                    self.events.put((slot, {"event": "failed", "steps": steps, "message": str(error), "user": user}))
+                    self.events.put((slot, {"event": "failed", "steps": steps, "message": told, "user": user}))
                     self.events.put((slot, None))
                     continue
                 self._share_cores()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from safetax.config.compose import Job
 from safetax.config.schema import Config
@@ -14,15 +15,13 @@ from safetax.plan.graph import Plan
 from safetax.plan.planner import plan
 from safetax.plan.record import outputs_folder
 from safetax.plan.resolve import Resolver
-from safetax.plan.sections import unused_sections
 from safetax.plan.status import PlanStatus
+from safetax.run.runner import GraphRunner
 from safetax.run.terminal import say, shown
 from safetax.run.view import open_view
 from safetax.store.locks import shared_use
+from safetax.store.slurm import check_slurm, queue
 from safetax.store.status import Store
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 SLURM = "slurm"
 """The option of ``hydra/launcher`` that submits to a cluster."""
@@ -51,7 +50,7 @@ class Session:
                     "a sweep is one graph in one folder; give all its jobs the same, or start several sweeps."
                 )
         configs = [with_offload(job.config) for job in jobs]
-        resolved = [self.resolver.resolve(config, unused_sections(config)) for config in configs]
+        resolved = [self.resolver.resolve(config) for config in configs]
         return plan([(config, job.overrides) for config, job in zip(resolved, jobs, strict=True)])
 
     def show(self, status: PlanStatus, launcher: str) -> None:
@@ -89,9 +88,8 @@ class Session:
         if missing:
             raise UserError("Not everything that this needs is there:\n" + "\n".join(f"  - {line}" for line in missing))
         if launcher == SLURM:
-            from safetax.run.slurm.submit import check_cluster
-
-            check_cluster()
+            check_slurm()
+            queue()  # raises where its controller does not answer
 
     def launch(self, plan: Plan, sweep: bool, launcher: str) -> None:
         """Run a plan here, submit it to Slurm, or make ready what nodes without a network need.
@@ -101,10 +99,13 @@ class Session:
         """
         if plan.runs[0].config.stage.name == "prefetch":
             self.prefetch(plan)
-        elif launcher == SLURM:
-            self.submit(plan, sweep)
-        else:
-            self.run(plan, sweep)
+            return
+        if launcher == SLURM:
+            from safetax.run.slurm.submit import submit
+
+            if submit(plan, outputs_folder(plan), sweep, self.console) is not None:
+                return  # a job at its end does what is done here at the end
+        self.run(plan, sweep)
 
     def run(self, plan: Plan, sweep: bool) -> None:
         """Run a plan on this machine and write its records, results, report and tracking.
@@ -112,9 +113,7 @@ class Session:
         Raises:
             UserError, StepError: steps failed; what was finished is kept.
         """
-        from safetax.run.finish import finish
-        from safetax.run.retention import release_weights
-        from safetax.run.runner import GraphRunner
+        from safetax.run.finish import finish, release_weights
 
         runtime, outputs = plan.runs[0].config.runtime, outputs_folder(plan)
         with shared_use(outputs):
@@ -132,7 +131,6 @@ class Session:
         """
         from safetax.data.hub import download
         from safetax.plan.requirements import repositories
-        from safetax.run.runner import GraphRunner
 
         outputs = outputs_folder(plan)
         with shared_use(outputs), open_view(self.console) as view:
@@ -145,18 +143,6 @@ class Session:
         outcome.check()
         made = f"{len(outcome.executed)} data sets made, {len(outcome.reused)} reused"
         say(self.console, f"{made}, in {shown(outputs)}. On the nodes set HF_HUB_OFFLINE=1 and the same HF_HOME.")
-
-    def submit(self, plan: Plan, sweep: bool) -> None:
-        """Submit a plan to Slurm; a job at its end does what ``run`` does at the end.
-
-        Raises:
-            UserError: there is no Slurm, or it refuses a job.
-        """
-        from safetax.run.slurm.submit import submit
-
-        target = submit(plan, outputs_folder(plan), sweep, self.console)
-        if target is None:  # all steps are finished
-            self.run(plan, sweep)
 
 
 def with_offload(config: Config) -> Config:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from safetax.formatting import visible
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+from safetax.store.manifest import ATTEMPT
 
 PIPED_WIDTH = 200
 """Columns where no terminal says how many there are: a step is one line, which other programs can search."""
+TAIL_BYTES = 64 * 1024
+"""Bytes at the end of a log that its last lines are looked for in."""
 
 
 def standard_console() -> Console:
     """Return a console for standard output; COLUMNS in the environment sets its width."""
-    from rich.console import Console
-
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
     return Console(highlight=False, width=width)
 
@@ -37,8 +38,6 @@ def shown(path: Path) -> str:
 
 def plain_table(*columns: str) -> Table:
     """Return an empty table; a name that begins with ``>`` is a column of numbers."""
-    from rich.table import Table
-
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         right = name.startswith(">")
@@ -48,6 +47,16 @@ def plain_table(*columns: str) -> Table:
 
 def add_row(table: Table, *cells: Any) -> None:
     """Add a row to a table; text in it is taken as it is."""
-    from rich.text import Text
-
     table.add_row(*(Text(visible(cell)) if isinstance(cell, str) else cell for cell in cells))
+
+
+def tail(log: Path, lines: int) -> list[str]:
+    """Return the last lines of a log that are not blank; of a worker's log, those of its last attempt."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+            found = file.read().decode(errors="backslashreplace").splitlines()
+    except OSError:
+        return []
+    begun = max((index for index, line in enumerate(found) if line.startswith(ATTEMPT)), default=0)
+    return [line for line in found[begun:] if line.strip()][-lines:]

@@ -2,51 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from safetax.formatting import clock
 from safetax.run.terminal import say
 from safetax.store.step import Step
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 LINE_EVERY = 15.0
 """Seconds between two progress lines of one step in a log."""
-
-
-class View(Protocol):
-    """Where the progress of a graph is shown."""
-
-    def begin(self, total: int) -> None:
-        """Take in how many steps there are."""
-        ...
-
-    def reused(self, step: Step) -> None:
-        """Show that a step is reused."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Say something in a line of its own."""
-        ...
-
-    def started(self, step: Step) -> None:
-        """Show that a worker has begun a step."""
-        ...
-
-    def progress(self, step: Step, done: float, total: float, unit: str, rate: float | None) -> None:
-        """Show how far a step is; ``rate`` in tokens per second where known."""
-        ...
-
-    def finished(self, step: Step, seconds: float) -> None:
-        """Show that a step is complete, after so many seconds."""
-        ...
-
-    def failed(self, step: Step, message: str) -> None:
-        """Show that a step failed, and why."""
-        ...
 
 
 class PlainView:
@@ -59,15 +27,6 @@ class PlainView:
         self.first: dict[str, tuple[float, float]] = {}
         """When a step first told how far it was, and how far: what it resumed and what it waited for took no time."""
         self.said: dict[str, float] = {}
-        self.begun = time.monotonic()
-
-    def __enter__(self) -> PlainView:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     def begin(self, total: int) -> None:
         """Take in how many steps there are."""
@@ -87,7 +46,7 @@ class PlainView:
         self.since.setdefault(step.key, time.monotonic())
 
     def progress(self, step: Step, done: float, total: float, unit: str, rate: float | None) -> None:
-        """Print how far a long step is, now and then."""
+        """Show how far a long step is, now and then; ``rate`` in tokens per second where known."""
         now = time.monotonic()
         detail = self._describe(step, done, total, unit, rate)
         self.said.setdefault(step.key, self.since.setdefault(step.key, now))
@@ -96,14 +55,16 @@ class PlainView:
             self.note(f"{self._count()} {step.title}: {detail}")
 
     def finished(self, step: Step, seconds: float) -> None:
-        """Print that a step is complete."""
-        self.done += 1
-        self.note(f"{self._count()} {step.title} [{step.key}] {clock(seconds)}")
+        """Show that a step is complete, after so many seconds."""
+        self._end(step, f"{step.title} [{step.key}] {clock(seconds)}")
 
     def failed(self, step: Step, message: str) -> None:
-        """Print that a step failed."""
+        """Show that a step failed, and why."""
+        self._end(step, f"{message} [{step.key}]")
+
+    def _end(self, step: Step, text: str) -> None:
         self.done += 1
-        self.note(f"{self._count()} {message} [{step.key}]")
+        self.note(f"{self._count()} {text}")
 
     def _count(self) -> str:
         width = len(str(self.total))
@@ -119,12 +80,10 @@ class PlainView:
 
 
 class LiveView(PlainView):
-    """A live line of the step at work, with its bar, over lines of what is done."""
+    """A live line of each step at work, with its bar, over lines of what is done."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
         self.bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -135,29 +94,20 @@ class LiveView(PlainView):
             transient=True,
         )
         self.whole = self.bars.add_task("steps", total=None, detail="")
-        self.tasks: dict[str, object] = {}
-
-    def __enter__(self) -> LiveView:
-        self.bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bars.stop()
+        self.tasks: dict[str, TaskID] = {}
 
     def begin(self, total: int) -> None:
         """Take in how many steps there are."""
         super().begin(total)
-        self._whole()
+        self._show_whole()
 
     def reused(self, step: Step) -> None:
-        """Show that a step is reused."""
+        """Count a step that is reused."""
         super().reused(step)
-        self._whole()
+        self._show_whole()
 
     def started(self, step: Step) -> None:
-        """Show the step."""
+        """Give the step a bar."""
         super().started(step)
         if step.key not in self.tasks:
             self.tasks[step.key] = self.bars.add_task(shorten(step.title), total=None, detail="")
@@ -166,26 +116,16 @@ class LiveView(PlainView):
         """Move the step's bar."""
         self.started(step)
         detail = self._describe(step, done, total, unit, rate)
-        self.bars.update(self.tasks[step.key], completed=done, total=total, detail=detail)  # type: ignore[arg-type]
+        self.bars.update(self.tasks[step.key], completed=done, total=total, detail=detail)
 
-    def finished(self, step: Step, seconds: float) -> None:
+    def _end(self, step: Step, text: str) -> None:
         """Turn the step's bar into a line."""
-        self._drop(step)
-        super().finished(step, seconds)
-        self._whole()
+        if step.key in self.tasks:
+            self.bars.remove_task(self.tasks.pop(step.key))
+        super()._end(step, text)
+        self._show_whole()
 
-    def failed(self, step: Step, message: str) -> None:
-        """Turn the step's bar into a line."""
-        self._drop(step)
-        super().failed(step, message)
-        self._whole()
-
-    def _drop(self, step: Step) -> None:
-        task = self.tasks.pop(step.key, None)
-        if task is not None:
-            self.bars.remove_task(task)  # type: ignore[arg-type]
-
-    def _whole(self) -> None:
+    def _show_whole(self) -> None:
         detail = f"{self.done} of {self.total}, {self.reused_count} reused"
         self.bars.update(self.whole, completed=self.done, total=self.total, detail=detail)
 
@@ -195,6 +135,12 @@ def shorten(title: str, width: int = 52) -> str:
     return title if len(title) <= width else title[: width - 1] + "…"
 
 
-def open_view(console: Console) -> PlainView:
-    """Return the view that fits where the output goes."""
-    return LiveView(console) if console.is_terminal else PlainView(console)
+@contextlib.contextmanager
+def open_view(console: Console) -> Iterator[PlainView]:
+    """Yield the view that fits where the output goes."""
+    if not console.is_terminal:
+        yield PlainView(console)
+        return
+    view = LiveView(console)
+    with view.bars:
+        yield view

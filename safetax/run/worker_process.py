@@ -59,14 +59,15 @@ class WorkerProcess:
             raise UserError(
                 f"runtime.python: {interpreter} cannot be started ({error.strerror}); name an interpreter."
             ) from None
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.requests, self.events = self.process.stdin, self.process.stdout
 
     def do(self, kind: str, directories: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
         """Have a worker do steps; yields its events, the last of which is ``done`` or ``died``."""
-        assert self.process.stdin is not None and self.process.stdout is not None
         request = {"kind": kind, "directories": [str(directory.absolute()) for directory in directories]}
         with contextlib.suppress(BrokenPipeError):
             self._send(request)
-            for line in self.process.stdout:
+            for line in self.events:
                 try:
                     event = json.loads(line)
                 except ValueError:
@@ -87,10 +88,9 @@ class WorkerProcess:
                 self._send({"threads": threads})
 
     def _send(self, message: Mapping[str, Any]) -> None:
-        assert self.process.stdin is not None
         with self.sending:
-            self.process.stdin.write(json.dumps(message) + "\n")
-            self.process.stdin.flush()
+            self.requests.write(json.dumps(message) + "\n")
+            self.requests.flush()
 
     @property
     def alive(self) -> bool:
@@ -99,14 +99,13 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Let the process end by itself; it has nothing to do any more."""
-        assert self.process.stdin is not None and self.process.stdout is not None
         with contextlib.suppress(OSError):
-            self.process.stdin.close()
+            self.requests.close()
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             self.kill()
-        self.process.stdout.close()
+        self.events.close()
 
     def kill(self) -> None:
         """End the process and all that it started, at once."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
-import subprocess
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+
+from safetax.store.slurm import job_has_ended
 
 HEARTBEAT = 10.0
 """Seconds between two renewals of a lease."""
@@ -53,14 +53,14 @@ def read_owner(descriptor: int) -> Owner | None:
     """Return the owner that an open lock file names, or None."""
     try:
         return Owner(**json.loads(os.pread(descriptor, 1000, 0)))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
 
 
 def is_leased_elsewhere(descriptor: int) -> bool:
     """Whether an owner on another host has a lease that has not run out; by the clocks, to within a minute."""
     owner = _owner_elsewhere(descriptor)
-    return owner is not None and time.time() - os.fstat(descriptor).st_mtime < LEASE_TIMEOUT
+    return owner is not None and abs(time.time() - os.fstat(descriptor).st_mtime) < LEASE_TIMEOUT
 
 
 def wait_for_other_hosts(descriptor: int, waiting: Callable[[str], None] | None) -> None:
@@ -92,24 +92,6 @@ def wait_for_other_hosts(descriptor: int, waiting: Callable[[str], None] | None)
 def _owner_elsewhere(descriptor: int) -> Owner | None:
     owner = read_owner(descriptor)
     return owner if owner is not None and owner.host != socket.gethostname() else None
-
-
-def job_has_ended(job: str) -> bool:
-    """Whether Slurm knows for sure that a job runs no more; False where it cannot be asked."""
-    if shutil.which("squeue") is None:
-        return False
-    try:
-        done = subprocess.run(
-            ["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T"],
-            capture_output=True,
-            text=True,
-            timeout=20,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    if done.returncode:
-        return "Invalid job id" in done.stderr
-    return done.stdout.strip() not in ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING")
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from safetax.errors import UserError
+from safetax.errors import MISPLACED, UserError, explained
 from safetax.store.lease import Owner, is_leased_elsewhere, keep_lease, read_owner, wait_for_other_hosts
 
 _held: dict[int, Owner] = {}
@@ -68,14 +68,12 @@ def has_lost_lease(descriptor: int) -> bool:
 @contextlib.contextmanager
 def try_locked(directory: Path) -> Iterator[bool]:
     """Hold the lock of a step's folder if no one else does; yields whether it is held."""
-    descriptor = _open(lock_path(directory))
-    try:
-        held = _try(descriptor, fcntl.LOCK_EX, lock_path(directory)) and _lies_at(descriptor, lock_path(directory))
+    path = lock_path(directory)
+    with _opened(path) as descriptor:
+        held = _try(descriptor, fcntl.LOCK_EX, path) and _lies_at(descriptor, path)
         held = held and not is_leased_elsewhere(descriptor)
         with keep_lease(descriptor) if held else contextlib.nullcontext():
             yield held
-    finally:
-        os.close(descriptor)
 
 
 def owner(directory: Path) -> str | None:
@@ -96,7 +94,7 @@ def own_lease_token(descriptor: int) -> str:
 def _inspect(directory: Path, tell: Callable[[int], str | None]) -> str | None:
     try:
         descriptor = os.open(lock_path(directory), os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     try:
         # A shared lock: two that look at once do not take each other for an owner.
@@ -115,28 +113,36 @@ def is_locked(directory: Path) -> bool:
 def shared_use(outputs: Path) -> Iterator[None]:
     """Keep an outputs folder from being pruned; any number of processes may at a time."""
     path = outputs / "locks" / "runs"
-    descriptor = _open(path)
-    try:
+    with _opened(path) as descriptor:
         _flock(descriptor, fcntl.LOCK_SH, path)
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
 def exclusive_use(outputs: Path) -> Iterator[bool]:
     """Keep runs from beginning in an outputs folder; yields False where one is at work."""
     path = outputs / "locks" / "runs"
-    descriptor = _open(path)
-    try:
+    with _opened(path) as descriptor:
         yield _try(descriptor, fcntl.LOCK_EX, path)
-    finally:
-        os.close(descriptor)
 
 
 def _open(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        if error.errno not in MISPLACED:
+            raise
+        raise UserError(explained(error)) from None
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = _open(path)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _acquire(path: Path, waiting: Callable[[str], None] | None) -> int:

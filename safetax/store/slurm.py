@@ -81,6 +81,15 @@ def living_among(numbers: Iterable[str], tell: Callable[[str], None]) -> set[str
     return set()
 
 
+def job_has_ended(job: str) -> bool:
+    """Whether Slurm knows for sure that a job, of this user or another, runs no more; False where it is not known."""
+    try:
+        told = _ask(["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T"])
+    except UserError as error:
+        return "Invalid job id" in str(error)
+    return told.strip() not in ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING")
+
+
 def cancel(jobs: Iterable[str]) -> None:
     """Cancel jobs; those that have ended already are left alone."""
     numbers = list(jobs)

@@ -9,11 +9,12 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from safetax.errors import StepError, UserError
+from safetax.errors import StepError, UserError, complain, explained, is_full
 from safetax.store.events import Events
 from safetax.store.job import StepJob
 from safetax.store.locks import locked
 from safetax.store.manifest import SCRATCH, STEP, write_json
+from safetax.store.nodes import node_rank
 
 WorkerFunction = Callable[[Sequence[StepJob]], None]
 """Does steps that are locked and begun, and finishes each of them."""
@@ -81,9 +82,10 @@ def work_on(
             events.send("failed", steps=keys, message=str(error), user=False)
         except (Exception, SystemExit) as error:
             code = 1
+            told = explained(error, group[0]) if is_full(error) else f"{type(error).__name__}: {error}"
             with contextlib.suppress(OSError):
                 traceback.print_exc()
-            events.send("failed", steps=keys, message=f"{type(error).__name__}: {error}", user=False)
+            events.send("failed", steps=keys, message=told, user=False)
     return code
 
 
@@ -94,3 +96,25 @@ def run_by_hand(work: WorkerFunction, together: bool = False) -> int:
         print("Name the folders of the steps to do.", file=sys.stderr)
         return 2
     return work_on(directories, work, Events(sys.stdout, as_json=False), together)
+
+
+def run_on_node(work: WorkerFunction, nodes: str, join: Callable[[Sequence[StepJob]], int], together: bool) -> int:
+    """Do the steps that the command line names, or this node's part of them, and return the exit code.
+
+    Args:
+        work: the worker's function.
+        nodes: the runtime setting that says on how many nodes a step is done.
+        join: adds a node that is not the first to steps of several nodes, and returns the exit code.
+        together: as for ``work_on``.
+    """
+    if not node_rank() or len(sys.argv) < 2:
+        return run_by_hand(work, together)
+    events = Events(sys.stdout, as_json=False)
+    jobs = [StepJob(Path(argument).absolute(), events) for argument in sys.argv[1:]]
+    shared = [job for job in jobs if job.runtime.get(nodes, 1) > 1]
+    try:
+        code = join(shared)
+    except UserError as error:
+        return complain(str(error), 2)
+    rest = [job.directory for job in jobs if job not in shared]
+    return max(code, work_on(rest, work, events, together)) if rest else code

@@ -3,38 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 
 from safetax.config.training import Training
-from safetax.errors import UserError, require
-
-
-def check_zero(training: Training, runtime: dict[str, Any]) -> None:
-    """Check that a training can be done with the ZeRO settings.
-
-    Raises:
-        UserError: DeepSpeed is missing, or would do something else than what was asked for.
-    """
-    zero, offload = runtime["zero"], runtime["offload"]
-    if offload in ("optimizer", "all") and not zero:
-        raise UserError(f"runtime.offload={offload} does not go with runtime.zero=0; set runtime.zero to 1, 2 or 3.")
-    if offload == "all" and zero != 3:
-        raise UserError(
-            f"runtime.offload=all does not go with runtime.zero={zero}, which keeps whole weights on each device; set "
-            "runtime.zero=3, or runtime.offload=optimizer."
-        )
-    if not zero:
-        return
-    if find_spec("deepspeed") is None:
-        raise require("deepspeed")
-    if training.optimizer != "adamw":
-        raise UserError(
-            f"optimizer={training.optimizer} does not go with runtime.zero={zero}: DeepSpeed would leave it without a "
-            "step; set optimizer=adamw, or runtime.zero=0."
-        )
 
 
 def deepspeed_config(training: Training, runtime: dict[str, Any], micro: int) -> dict[str, Any]:

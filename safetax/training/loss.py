@@ -17,6 +17,7 @@ from types import MethodType
 from typing import Any
 
 import torch
+from torch.nn.functional import linear
 
 from safetax.errors import UserError
 from safetax.training.batches import IGNORED, ROW_TOKENS
@@ -27,6 +28,8 @@ ChunkSum = Callable[[torch.Tensor, torch.Tensor | None, slice, bool], tuple[torc
 vocabulary], where the tokens stand among all, and whether gradients are wanted; returns the sum and its gradient by the
 logits, which it may overwrite."""
 
+Head = tuple[torch.Tensor, torch.Tensor | None]
+"""Weight of an output embedding, shape [vocabulary, hidden], and its bias, shape [vocabulary]."""
 SCALED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 """Names in a model's config that mean that its logits are more than the output embedding's product."""
 
@@ -93,15 +96,14 @@ def use_chunked_loss(model: Any, tokens: int | None, term: ObjectiveTerm | None 
         items = keywords.pop("num_items_in_batch", None)
         items = (labels[:, 1:] != IGNORED).sum() if items is None else items
         mask = None if term is None else term.mask({"labels": labels, IN_OBJECTIVE: in_objective})
-        if term is None or mask is None:
-            hidden = self.base_model(*arguments, **keywords).last_hidden_state
-            loss = self.get_output_embeddings()(hidden, labels=labels, row_tokens=row_tokens)
-            return CausalLMOutputWithPast(loss=loss / items)
-        reference_hidden = None if term.reference is None else term.reference.hidden(keywords)
+        reference_hidden = None
+        if term is not None and term.reference is not None and mask is not None:
+            reference_hidden = term.reference.hidden(keywords)
         hidden = self.base_model(*arguments, **keywords).last_hidden_state
-        head: Any = self.get_output_embeddings()
-        loss, values = head(hidden, labels=labels, mask=mask, reference_hidden=reference_hidden, row_tokens=row_tokens)
-        return CausalLMOutputWithPast(loss=term.add_to(loss / items, values, total))
+        loss = self.get_output_embeddings()(hidden, labels, mask, reference_hidden, row_tokens)
+        if term is None or mask is None:
+            return CausalLMOutputWithPast(loss=loss / items)
+        return CausalLMOutputWithPast(loss=term.add_to(loss[0] / items, loss[1], total))
 
     head.forward = MethodType(head_forward, head)
     model.forward = MethodType(forward, model)
@@ -185,18 +187,16 @@ class _ChunkedSum(torch.autograd.Function):
         weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
         bias_gradient = torch.zeros_like(bias, dtype=torch.float32) if wants_bias and bias is not None else None
         with torch.autocast(device, enabled=False):
-            head = _Head(weight, bias, dtype)
+            head = _cast((weight, bias), dtype)
             # The reference model may be this one with its adapters disabled, none of which is on the head.
-            reference_head = None
-            if reference is not None:
-                reference_head = head if reference[1] is weight else _Head(reference[1], reference[2], dtype)
+            reference_head = head if reference is None or reference[1] is weight else _cast(reference[1:], dtype)
             for begin in range(0, len(hidden), chunk):
                 span = slice(begin, begin + chunk)
                 state = hidden[span].to(dtype)
                 reference_logits = None
-                if reference is not None and reference_head is not None:
-                    reference_logits = reference_head.logits(reference[0][span].to(dtype))
-                value, gradient = chunk_sum(head.logits(state), reference_logits, span, wanted)
+                if reference is not None:
+                    reference_logits = linear(reference[0][span].to(dtype), *reference_head).float()
+                value, gradient = chunk_sum(linear(state, *head).float(), reference_logits, span, wanted)
                 total += value
                 if gradient is None:
                     continue
@@ -204,7 +204,7 @@ class _ChunkedSum(torch.autograd.Function):
                     bias_gradient += gradient.sum(0)
                 gradient = gradient.to(dtype)
                 if hidden_gradient is not None:
-                    hidden_gradient[span] = gradient @ head.matrix
+                    hidden_gradient[span] = gradient @ head[0]
                 if weight_gradient is not None:
                     weight_gradient += gradient.T @ state
         ctx.gradients = (
@@ -224,13 +224,7 @@ class _ChunkedSum(torch.autograd.Function):
         return (*gradients, None, None, None)
 
 
-class _Head:
-    """An output embedding in the number format that its product is computed in."""
-
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
-        self.matrix = weight.to(dtype)
-        self.bias = None if bias is None else bias.to(dtype)
-
-    def logits(self, states: torch.Tensor) -> torch.Tensor:
-        """Return logits in float32, shape [tokens, vocabulary]."""
-        return torch.nn.functional.linear(states, self.matrix, self.bias).float()
+def _cast(head: Head, dtype: torch.dtype) -> Head:
+    """Return an output embedding in the number format that its product is computed in."""
+    weight, bias = head
+    return weight.to(dtype), None if bias is None else bias.to(dtype)

@@ -13,8 +13,9 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from safetax.store.job import versions
 
 LOCK = "lock"
 
@@ -22,18 +23,10 @@ LOCK = "lock"
 def cache_folder() -> Path:
     """Return the folder of builds for this processor and these versions of the libraries."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    key = hashlib.sha256("\n".join([*_versions(), _processor(), sys.prefix]).encode()).hexdigest()[:16]
+    known = versions()
+    made_for = [platform.python_version(), known.get("torch", ""), known.get("deepspeed", ""), _processor(), sys.prefix]
+    key = hashlib.sha256("\n".join(made_for).encode()).hexdigest()[:16]
     return home / "safetax" / "native" / key
-
-
-def _versions() -> list[str]:
-    found = [platform.python_version()]
-    for name in ("torch", "deepspeed"):
-        try:
-            found.append(version(name))
-        except PackageNotFoundError:
-            found.append("")
-    return found
 
 
 def _processor() -> str:

@@ -107,13 +107,10 @@ def make_optimizer(
     parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     adam = {"lr": training.learning_rate, "betas": tuple(training.betas)}
     if training.optimizer == "adamw":
-        groups = [
-            {"params": [value for name, value in parameters.items() if name in decayed], **adam}
-            | {"weight_decay": training.weight_decay},
-            {"params": [value for name, value in parameters.items() if name not in decayed], **adam}
-            | {"weight_decay": 0.0},
-        ]
-        groups = [group for group in groups if group["params"]]
+        groups: list[dict[str, Any]] = []
+        for decay, named in ((training.weight_decay, decayed), (0.0, parameters.keys() - decayed)):
+            if members := [value for name, value in parameters.items() if name in named]:
+                groups.append({"params": members, "weight_decay": decay, **adam})
         if offload:
             from safetax.training.deepspeed_settings import offloaded_adamw
 

@@ -17,12 +17,11 @@ import torch
 
 from safetax.data.chat import ChatRenderer, Part, TrainingRow
 from safetax.data.datasets.subset import original_of
-from safetax.errors import UserError
 from safetax.records import Example
 from safetax.statistics import ratio_of_sums
 from safetax.training.batches import IGNORED, Collator
 from safetax.training.loss import SCALED_LOGITS
-from safetax.training.rows import BadRows
+from safetax.training.rows import BadRows, usable_rows
 
 PARTS = ("all", "thinking", "answer")
 LOGITS = 1024
@@ -70,22 +69,8 @@ def perplexity_rows(
     Raises:
         UserError: a row cannot be trained on; names it by index and reason. Or no row is left.
     """
-    rows = []
-    for index, example in enumerate(examples):
-        try:
-            row = renderer.row(example)
-            if len(row.tokens) > max_tokens:
-                raise ValueError(f"it has {len(row.tokens)} tokens, more than max_tokens={max_tokens}")
-            rows.append(PerplexityRow(example.id, row, renderer.parts(example, row)))
-        except ValueError as error:
-            bad_rows.add(
-                f"Row {index} ({example.id}) of the data cannot be measured: {error}",
-                "; mend it, or set the data set's on_bad_row=skip",
-            )
-    if not rows:
-        skipped = bad_rows.messages
-        raise UserError(f"The data has no rows to measure.{f' The first: {skipped[0]}.' if skipped else ''}")
-    return rows
+    usable = usable_rows(examples, renderer, max_tokens, bad_rows)
+    return [PerplexityRow(example.id, row, renderer.parts(example, row)) for example, row in usable]
 
 
 def measure_rows(

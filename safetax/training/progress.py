@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,6 @@ from safetax.errors import UserError
 from safetax.store.job import StepJob
 from safetax.store.stop_request import asked_to_stop, stop_file
 from safetax.training.batches import TokenCount
-from safetax.training.cost import sum_over_ranks
 from safetax.training.resume import Attempts, ResumePoint, mark_complete
 
 if TYPE_CHECKING:
@@ -22,6 +23,24 @@ if TYPE_CHECKING:
 
 RECORD_SECONDS = 10.0
 """Seconds between two records of what an attempt costs."""
+
+
+def peak_memory() -> float:
+    """Return this process's peak of reserved memory in GB (10^9 bytes): of its GPU, or else of the host."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_reserved() / 1e9
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
+
+
+def over_ranks(values: list[float], operation: str = "SUM") -> list[float]:
+    """Return the sums of all ranks' values, or ``MAX``, the largest; all ranks must call."""
+    if not torch.distributed.is_initialized():
+        return values
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tensor = torch.tensor(values, dtype=torch.float64, device=device)
+    torch.distributed.all_reduce(tensor, getattr(torch.distributed.ReduceOp, operation))
+    return tensor.tolist()
 
 
 class ProgressCallback(TrainerCallback):
@@ -64,7 +83,9 @@ class ProgressCallback(TrainerCallback):
 
     def token_count(self) -> TokenCount:
         """Return what the model as it is was trained on by all ranks together; all of them must call."""
-        return self.resumed.token_count + sum_over_ranks(self.trainer.token_count)
+        own = self.trainer.token_count
+        tokens, squares = over_ranks([own.tokens, own.squares])
+        return self.resumed.token_count + TokenCount(int(tokens), int(squares))
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Start the clocks."""

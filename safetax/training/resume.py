@@ -12,12 +12,23 @@ from typing import Any
 
 from safetax.errors import UserError
 from safetax.store.manifest import read_json, write_json
+from safetax.store.shapes import NUMBER
 from safetax.training.batches import TokenCount
 
 COMPLETE = "complete"
 """File in a training checkpoint's folder, written last."""
 ATTEMPTS = "attempts.json"
 """File in the scratch folder with the cost of all attempts."""
+ATTEMPTS_SHAPE = {"number": int, "train_seconds": NUMBER, "startup_seconds": NUMBER}
+COMPLETE_SHAPE = {
+    "ranks": int,
+    "zero?": int,
+    "offload?": str,
+    "seconds?": NUMBER,
+    "tokens?": int,
+    "squares?": int,
+}
+"""Shapes of these files."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +42,11 @@ class Layout:
     @staticmethod
     def of(runtime: dict[str, Any]) -> Layout:
         """Return the layout that runtime settings ask for."""
-        offload = "none" if runtime["offload"] == "auto" or not runtime["zero"] else runtime["offload"]
-        return Layout(runtime["devices"], runtime["zero"], offload)
+        return Layout(runtime["devices"], runtime["zero"], runtime["offload"] if runtime["zero"] else "none")
+
+    def settings(self) -> dict[str, Any]:
+        """Return the runtime settings that ask for it."""
+        return {"runtime.devices": self.ranks, "runtime.zero": self.zero, "runtime.offload": self.offload}
 
 
 @dataclass
@@ -46,7 +60,7 @@ class Attempts:
     @staticmethod
     def read(scratch: Path) -> Attempts:
         """Return the record of earlier attempts."""
-        return Attempts(**(read_json(scratch / ATTEMPTS) or {}))
+        return Attempts(**(read_json(scratch / ATTEMPTS, ATTEMPTS_SHAPE) or {}))
 
     def write(self, scratch: Path) -> None:
         """Record it in the scratch folder."""
@@ -90,23 +104,26 @@ def last_checkpoint(directory: Path, layout: Layout) -> ResumePoint | None:
     Raises:
         UserError: it was written with another layout, which its optimizer states cannot be read by.
     """
-    whole = {path: recorded for path in directory.glob("checkpoint-*") if (recorded := read_json(path / COMPLETE))}
+    whole = {
+        path: recorded
+        for path in directory.glob("checkpoint-*")
+        if (recorded := read_json(path / COMPLETE, COMPLETE_SHAPE))
+    }
     if not whole:
         return None
     newest = max(whole, key=lambda path: int(path.name.rsplit("-", 1)[1]))
     recorded = whole[newest]
-    before = Layout(recorded["ranks"], recorded.get("zero", layout.zero), recorded.get("offload", layout.offload))
+    before = Layout(recorded["ranks"], recorded["zero"], recorded["offload"])
     if before != layout:
-        if before.ranks != layout.ranks:
-            how, now = f"by {before.ranks} rank{'s' * (before.ranks > 1)}", f"{layout.ranks}"
-            keys = f"runtime.devices={before.ranks}"
-        elif before.zero != layout.zero:
-            how, now, keys = f"with ZeRO stage {before.zero}", f"stage {layout.zero}", f"runtime.zero={before.zero}"
-        else:
-            how, now, keys = f"with offload={before.offload}", layout.offload, f"runtime.offload={before.offload}"
+        written, now = before.settings(), layout.settings()
+        changed = [key for key in written if written[key] != now[key]]
         raise UserError(
-            f"{newest} was written {how} and cannot be resumed on {now}: set {keys} to go on, or remove that folder to "
-            "start this training again."
+            f"{newest} was written with {_assigned(written, changed)} and cannot be resumed with "
+            f"{_assigned(now, changed)}: set {_assigned(written, changed)} to go on, or remove that folder to start "
+            "this training again."
         )
-    token_count = TokenCount(recorded.get("tokens", 0), recorded.get("squares", 0))
-    return ResumePoint(newest, recorded.get("seconds", 0.0), token_count)
+    return ResumePoint(newest, recorded["seconds"], TokenCount(recorded["tokens"], recorded["squares"]))
+
+
+def _assigned(settings: dict[str, Any], keys: list[str]) -> str:
+    return ", ".join(f"{key}={settings[key]}" for key in keys)

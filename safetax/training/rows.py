@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -64,24 +64,39 @@ def tokenise(
     Raises:
         UserError: an example carries no loss or is too long; names it by index and reason. Or no row is left.
     """
-    bad_rows = bad_rows or BadRows()
-    rows = []
+    usable = usable_rows(examples, renderer, max_tokens, bad_rows or BadRows())
+    if in_objective is None:
+        return [row for _, row in usable]
+    return [replace(row, in_objective=in_objective(example)) for example, row in usable]
+
+
+def usable_rows(
+    examples: Sequence[Example], renderer: ChatRenderer, max_tokens: int, bad_rows: BadRows
+) -> Iterator[tuple[Example, TrainingRow]]:
+    """Yield the examples of a data set that can be used, each with its training row.
+
+    Args:
+        examples: the data set.
+        renderer: renders and tokenises them.
+        max_tokens: longest row.
+        bad_rows: takes the others.
+
+    Raises:
+        UserError: an example carries no loss or is too long; names it by index and reason. Or no row is left.
+    """
+    used = 0
     for index, example in enumerate(examples):
-        name = f"Row {index} ({example.id}) of the data"
         try:
             row = renderer.row(example)
+            if len(row.tokens) > max_tokens:
+                raise ValueError(f"it has {len(row.tokens)} tokens, more than max_tokens={max_tokens}; raise that")
         except ValueError as error:
-            bad_rows.add(f"{name} cannot be trained on: {error}")
+            remedy = "; mend it, leave the row out, or set the data set's on_bad_row=skip"
+            bad_rows.add(f"Row {index} ({example.id}) of the data cannot be used: {error}", remedy)
             continue
-        if len(row.tokens) > max_tokens:
-            bad_rows.add(
-                f"{name} has {len(row.tokens)} tokens, more than max_tokens={max_tokens}",
-                "; raise it, leave the row out, or set the data set's on_bad_row=skip",
-            )
-            continue
-        rows.append(row if in_objective is None else replace(row, in_objective=in_objective(example)))
-    if not rows:
+        used += 1
+        yield example, row
+    if not used:
         skipped = bad_rows.messages
         why = f" All {len(skipped)} were skipped; the first: {skipped[0]}." if skipped else ""
-        raise UserError(f"The data has no rows, so there is nothing to train on.{why}")
-    return rows
+        raise UserError(f"The data has no rows that can be used.{why}")

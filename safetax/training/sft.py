@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from safetax.config.identity import identity, restore_node
@@ -16,13 +16,11 @@ from safetax.records import Example, read_records
 from safetax.store.job import StepJob
 from safetax.training.arguments import training_arguments
 from safetax.training.batches import Collator
-from safetax.training.cost import max_over_ranks, peak_memory, training_flops
-from safetax.training.deepspeed_settings import check_zero
 from safetax.training.objectives import Objective, objective_of
-from safetax.training.progress import ProgressCallback
+from safetax.training.progress import ProgressCallback, over_ranks, peak_memory
 from safetax.training.resume import Layout, last_checkpoint
 from safetax.training.rows import BadRows, tokenise
-from safetax.training.summary import cost_summary, data_summary, loss_summary, model_summary, write_history
+from safetax.training.summary import cost_summary, loss_summary, model_summary, training_flops, write_history
 from safetax.training.trained_model import gather_weights, load_reference_copy, load_trained_model, saved_dtype
 from safetax.training.trainer import SupervisedTrainer
 
@@ -42,7 +40,6 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
     """
     training = restore_node(Training, job.identity["training"])
     layout = Layout.of(job.runtime)
-    check_zero(training, job.runtime)
     resumed = last_checkpoint(job.scratch, layout)
     tokenizer = load_tokenizer(job.identity, job.inputs)
     renderer = ChatRenderer(tokenizer, restore_node(Format, job.identity["format"]))
@@ -67,7 +64,7 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
     trainer.train(resume_from_checkpoint=str(resumed.path) if resumed else None)
 
     count = callback.token_count()
-    memory = max_over_ranks(peak_memory())
+    (memory,) = over_ranks([peak_memory()], "MAX")
     weights = gather_weights(trainer, training)
     summary: dict[str, Any] = {}
     if trainer.is_world_process_zero():
@@ -75,7 +72,8 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
         history = write_history(job.directory / "history.jsonl", trainer.state.log_history, value)
         flops = training_flops(model.model, count)
         summary = {
-            **data_summary(rows),
+            "examples": len(rows),
+            "tokens_per_epoch": sum(len(row.tokens) for row in rows),
             **bad_rows.summary(),
             **model_summary(training, model.model, trainer.optimizer),
             **loss_summary(training, history, value),
@@ -103,14 +101,10 @@ def training_rows(
     in_objective = None if objective is None else objective.in_objective
     rows = tokenise(examples, renderer, training.max_tokens, bad_rows, in_objective)
     if objective is not None and not any(row.in_objective for row in rows):
-        raise UserError(_without_effect(training, rows, examples))
+        parts = sorted({str(example.meta["mixture"]) for example in examples if "mixture" in example.meta})
+        raise UserError(
+            f"objective={show(identity(training.objective))}: it concerns none of the {len(rows)} training rows, so it "
+            f"would do nothing; the rows are of {'the parts ' + ', '.join(parts) if parts else 'no mixture'}. Choose "
+            "rows that are there, or set objective=null."
+        )
     return rows
-
-
-def _without_effect(training: Training, rows: Sequence[TrainingRow], examples: Sequence[Example]) -> str:
-    parts = sorted({str(example.meta["mixture"]) for example in examples if "mixture" in example.meta})
-    return (
-        f"objective={show(identity(training.objective))}: it concerns none of the {len(rows)} training rows, so it "
-        f"would do nothing; the rows are of {'the parts ' + ', '.join(parts) if parts else 'no mixture'}. Choose rows "
-        "that are there, or set objective=null."
-    )

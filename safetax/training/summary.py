@@ -1,4 +1,4 @@
-"""What a training's step tells of it: the loss curve and the summary of its manifest."""
+"""Summarise a training: the loss curve, the number formats it was really done in, and what it cost."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import torch
 
 from safetax.config.identity import identity
 from safetax.config.training import Training
-from safetax.data.chat import TrainingRow
 from safetax.training.batches import TokenCount
-from safetax.training.cost import parameter_counts, tensor_dtypes, unwrapped_optimizer
+from safetax.training.optimizers import MuonWithAdamW
 from safetax.training.progress import ProgressCallback
 from safetax.training.resume import Layout
 
@@ -35,9 +34,59 @@ def write_history(path: Path, log: Sequence[dict[str, Any]], objective: str | No
     return history
 
 
-def data_summary(rows: Sequence[TrainingRow]) -> dict[str, Any]:
-    """Return the number of rows and their tokens."""
-    return {"examples": len(rows), "tokens_per_epoch": sum(len(row.tokens) for row in rows)}
+def parameter_counts(model: Any) -> tuple[int, int]:
+    """Count a model's trained and its frozen parameters, whole ones also under ZeRO-3, where a rank has parts."""
+    trained = frozen = 0
+    for parameter in model.parameters():
+        count = getattr(parameter, "ds_numel", parameter.numel())
+        trained, frozen = (trained + count, frozen) if parameter.requires_grad else (trained, frozen + count)
+    return trained, frozen
+
+
+def training_flops(model: Any, count: TokenCount) -> float:
+    """Return the floating-point operations that a training on so many tokens needs.
+
+    Per token 6 for a parameter that is trained (2 forward, 4 backward), 4 for a frozen one (its own gradient is not
+    needed) and none for the input embedding, which is looked up; for attention 12 x layers x width x length of the row,
+    as if no token were masked. What gradient checkpointing computes again does not count.
+    """
+    trained, frozen = parameter_counts(model)
+    config = model.config.get_text_config()
+    inputs, outputs = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    looked_up = 0 if inputs is outputs else getattr(inputs, "ds_numel", inputs.numel())
+    if inputs.requires_grad:
+        trained -= looked_up
+    else:
+        frozen -= looked_up
+    heads = config.num_attention_heads
+    width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
+    return (6.0 * trained + 4.0 * frozen) * count.tokens + 12.0 * config.num_hidden_layers * width * count.squares
+
+
+def unwrapped_optimizer(optimizer: Any) -> Any:
+    """Return the optimizer inside the wrappers of accelerate and DeepSpeed."""
+    while hasattr(optimizer, "optimizer"):
+        optimizer = optimizer.optimizer
+    return optimizer
+
+
+def tensor_dtypes(model: Any, optimizer: Any) -> dict[str, str]:
+    """Return the number formats of the weights, of what the optimizer steps, and of its states, from the tensors."""
+    inner = unwrapped_optimizer(optimizer)
+    parts = [inner.muon, inner.adamw] if isinstance(inner, MuonWithAdamW) else [inner]
+    states = [(key, state) for part in parts for key, state in part.state.items()]
+    found = {
+        "weights": {parameter.dtype for parameter in model.parameters()},
+        "masters": {key.dtype for key, _ in states},
+        # A step count is no state of a weight.
+        "optimizer": {
+            value.dtype
+            for _, state in states
+            for name, value in state.items()
+            if torch.is_tensor(value) and name != "step"
+        },
+    }
+    return {name: "+".join(sorted(str(dtype).split(".")[1] for dtype in kinds)) for name, kinds in found.items()}
 
 
 def model_summary(training: Training, model: Any, optimizer: Any) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def start_ranks(job: StepJob) -> subprocess.Popen[bytes]:
     """Start this node's ranks of a training; they inherit the step's lock.
 
     Raises:
-        UserError: the devices cannot be spread over the nodes, or nothing says where the nodes meet.
+        UserError: nothing says where the nodes meet.
     """
     command = torchrun_command(job)
     threads = job.runtime.get("threads") or max(1, usable_cores() // ranks_of_node(job))
@@ -47,7 +47,7 @@ def torchrun_command(job: StepJob) -> list[str]:
     """Return the command that starts this node's ranks of a training.
 
     Raises:
-        UserError: the devices cannot be spread over the nodes, or nothing says where the nodes meet.
+        UserError: nothing says where the nodes meet.
     """
     here, nodes = ranks_of_node(job), job.runtime["nodes"]
     rendezvous = job.runtime["rendezvous"] or slurm_rendezvous()
@@ -69,18 +69,8 @@ def torchrun_command(job: StepJob) -> list[str]:
 
 
 def ranks_of_node(job: StepJob) -> int:
-    """Return the number of ranks of a training on each of its nodes.
-
-    Raises:
-        UserError: the devices cannot be spread over the nodes.
-    """
-    devices, nodes = job.runtime["devices"], job.runtime["nodes"]
-    here, rest = divmod(devices, nodes)
-    if rest:
-        raise UserError(
-            f"runtime.devices={devices} cannot be spread over runtime.nodes={nodes}; allowed are multiples of {nodes}."
-        )
-    return here
+    """Return the number of ranks of a training on each of its nodes."""
+    return job.runtime["devices"] // job.runtime["nodes"]
 
 
 def slurm_rendezvous() -> str | None:

@@ -12,10 +12,9 @@ from safetax.models.checkpoint import load_model, on_host
 from safetax.store.job import StepJob
 from safetax.training.lora import add_adapters, merge_adapters
 from safetax.training.loss import use_chunked_loss
-from safetax.training.objective_term import ObjectiveTerm, use_objective_term
+from safetax.training.objective_term import ObjectiveTerm, ReferenceModel, use_objective_term
 from safetax.training.objectives import Objective, needs_reference
 from safetax.training.packing import can_pack, use_packing
-from safetax.training.reference_model import ReferenceModel
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""The loop of a training: transformers' Trainer with our optimizers, our order of rows and our objectives."""
+"""Run a training's loop: transformers' Trainer with our optimizers, our order of rows and our objectives."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,7 +24,37 @@ from safetax.training.batches import (
 from safetax.training.objective_term import ObjectiveTerm
 from safetax.training.optimizers import make_optimizer
 from safetax.training.resume import Layout
-from safetax.training.sampler import GlobalBatchSampler
+
+
+@dataclass(eq=False)
+class GlobalBatchSampler(torch.utils.data.Sampler[int]):
+    """Samples the rows of an epoch, and padding up to a whole number of global batches.
+
+    An epoch's last optimiser step may have fewer rows than the others. Left alone, several ranks would fill it with
+    rows of the epoch's beginning, so that the number of ranks would decide what is trained on; here it is filled with
+    an index that stands for a row without loss. On one rank the order is the one that accelerate makes from its seed.
+
+    Args:
+        rows: number of rows; also the index of the row without loss.
+        global_batch: rows of an optimiser step over all ranks.
+        seed: seed of the order.
+        epoch: tells the number of the epoch that begins, from 0; called when it begins.
+    """
+
+    rows: int
+    global_batch: int
+    seed: int
+    epoch: Callable[[], int]
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the indices of one epoch."""
+        generator = torch.Generator().manual_seed(self.seed + self.epoch())
+        yield from torch.randperm(self.rows, generator=generator).tolist()
+        yield from [self.rows] * (len(self) - self.rows)
+
+    def __len__(self) -> int:
+        """Return the number of indices of one epoch."""
+        return math.ceil(self.rows / self.global_batch) * self.global_batch
 
 
 class SupervisedTrainer(Trainer):
@@ -98,15 +129,13 @@ class SupervisedTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log an optimiser step, with the mean of the objective's term if a token of the step was in it."""
         if self.term is not None and "loss" in logs:
-            value = torch.tensor(self.term.pop_mean(), device=self.args.device)
-            if self.layout.ranks > 1:
-                value = self.accelerator.gather(value).sum()  # pyright: ignore[reportAttributeAccessIssue]
+            value = float(self._sum_over_ranks(self.term.pop_mean(), self.args.device))
             if self.objective_tokens:
-                logs[self.term.objective.name] = float(value)
+                logs[self.term.objective.name] = value
         super().log(logs, start_time)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """Return 0: the operations are counted once, from the tokens, in :mod:`safetax.training.cost`."""
+        """Return 0: the operations are counted once, from the tokens, in :mod:`safetax.training.summary`."""
         return 0
 
     def training_step(self, *arguments: Any, **keywords: Any) -> torch.Tensor:

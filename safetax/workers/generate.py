@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +25,19 @@ from safetax.config.components import component_module
 from safetax.config.identity import restore, restore_node
 from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer
-from safetax.errors import UserError, complain
 from safetax.evaluation.engines import ALONE, Engine, Generated, Markers, PromptSharing, Source
 from safetax.evaluation.prompting import make_prompt, markers_of, split
 from safetax.evaluation.shared_prompts import SharedPrompts
 from safetax.models.checkpoint import generation_ends, load_tokenizer, source_of
 from safetax.records import Example, Response, read_records, write_records
 from safetax.store.append_log import AppendLog, parse_lines, read_log
-from safetax.store.events import Events
 from safetax.store.job import StepJob
 from safetax.store.lease import LEASE_TIMEOUT
 from safetax.store.locks import lease_token, own_lease_token
 from safetax.store.manifest import SCRATCH
-from safetax.store.nodes import NODE_TIMEOUT, node_rank
+from safetax.store.nodes import node_rank, wait_for_first_node
 from safetax.store.threads import use_threads
-from safetax.store.work_loop import run_by_hand, work_on
+from safetax.store.work_loop import run_on_node
 
 RESPONSES = "responses.jsonl"
 TOGETHER = True
@@ -166,18 +165,7 @@ def _append(
             generated = split(generated, markup)
         else:
             generated = replace(generated, end_of_thinking="suppressed")
-    response = Response(
-        id=example.id,
-        repeat=repeat,
-        thinking=generated.thinking,
-        answer=generated.answer,
-        thinking_tokens=generated.thinking_tokens,
-        answer_tokens=generated.answer_tokens,
-        end_of_thinking=generated.end_of_thinking,
-        end_of_answer=generated.end_of_answer,
-        seed=seed,
-        transition=generated.transition,
-    )
+    response = Response(id=example.id, repeat=repeat, seed=seed, **vars(generated))
     queue.log.append(response)
     queue.done[response.id, response.repeat] = response
     queue.tokens += response.thinking_tokens + response.answer_tokens
@@ -216,17 +204,16 @@ def _finish(queue: _Queue, facts: dict[str, Any]) -> None:
     )
 
 
-def join(directories: Sequence[Path]) -> None:
-    """Answer prompts of steps that the first node has begun, until none is left that no node took.
+def join(jobs: Sequence[StepJob]) -> int:
+    """Answer prompts of steps that the first node has begun, until none is left that no node took; returns 0.
 
     Raises:
         UserError: no first node begins.
     """
     with contextlib.ExitStack() as stack:
         queues = []
-        for directory in directories:
-            job = StepJob(directory, Events(sys.stdout, as_json=False))
-            if (shared := _begun(job)) is None:
+        for job in jobs:
+            if (shared := wait_for_first_node(job.key, partial(_opened, job), job.is_complete)) is None:
                 job.events.send("reused", step=job.key)
                 continue
             job.events.send("joined", step=job.key, node=node_rank())
@@ -237,38 +224,15 @@ def join(directories: Sequence[Path]) -> None:
                 queues.append(_Queue(job, examples, read_partial(shared.scratch), log, shared))
         for group in _by_format(queues):
             _generate(group, first=False)
+    return 0
 
 
-def _begun(job: StepJob) -> SharedPrompts | None:
-    """Wait until the first node has begun a step, and return its prompts; None where the step is done."""
-    deadline = time.monotonic() + NODE_TIMEOUT
-    while True:
-        if token := lease_token(job.directory):
-            shared = SharedPrompts(job.directory / SCRATCH, token, job.runtime["generate_nodes"])
-            if shared.is_open:
-                return shared
-        elif job.is_complete():
-            return None
-        if time.monotonic() > deadline:
-            raise UserError(f"no first node began {job.key} in {NODE_TIMEOUT:.0f} seconds")
-        time.sleep(0.5)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Do steps, or a part of them; returns the exit code."""
-    if not node_rank():
-        return run_by_hand(work, TOGETHER)
-    directories = [Path(argument).absolute() for argument in arguments]
-    events = Events(sys.stdout, as_json=False)
-    shared = [each for each in directories if StepJob(each, events).runtime.get("generate_nodes", 1) > 1]
-    try:
-        join(shared)
-    except UserError as error:
-        complain(error)
-        return 2
-    rest = [each for each in directories if each not in shared]
-    return work_on(rest, work, events, TOGETHER) if rest else 0
+def _opened(job: StepJob) -> SharedPrompts | None:
+    """Return the prompts of a step that the first node has begun, or None."""
+    token = lease_token(job.directory)
+    shared = SharedPrompts(job.directory / SCRATCH, token or "", job.runtime["generate_nodes"])
+    return shared if token and shared.is_open else None
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_on_node(work, "generate_nodes", join, TOGETHER))

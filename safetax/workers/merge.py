@@ -28,9 +28,9 @@ def work(jobs: Sequence[StepJob]) -> None:
 
         share = job.identity["interpolation"]
         target = job.directory / MODEL
-        mixed = interpolate(lrm_folder(job), job.inputs["model"] / MODEL, share, target, report)
+        tensors, parameters = interpolate(lrm_folder(job), job.inputs["model"] / MODEL, share, target, report)
         verify_saved(target)
-        job.finish({"interpolation": share, "tensors": mixed.tensors, "parameters": mixed.parameters})
+        job.finish({"interpolation": share, "tensors": tensors, "parameters": parameters})
 
 
 def lrm_folder(job: StepJob) -> Path:

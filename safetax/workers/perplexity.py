@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from safetax.config.identity import restore_node
 from safetax.config.schema import Format
@@ -44,8 +44,8 @@ def work(jobs: Sequence[StepJob]) -> None:
             if job.identity["dtype"] != dtype:
                 continue
             job.started = time.monotonic()  # what the steps before it took is theirs
-            progress = _Progress(job, sum(len(row.row.tokens) for row in rows))
-            measured = measure_rows(model, rows, tokenizer.pad_token_id, job.runtime["judge_batch"], progress.add)
+            progress = _progress(job, sum(len(row.row.tokens) for row in rows))
+            measured = measure_rows(model, rows, tokenizer.pad_token_id, job.runtime["judge_batch"], progress)
             lines = (json.dumps(row.to_dict(), ensure_ascii=False, sort_keys=True) for row in measured)
             with job.writing("perplexity.jsonl") as written:
                 written.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -53,17 +53,17 @@ def work(jobs: Sequence[StepJob]) -> None:
         del model
 
 
-class _Progress:
-    """Reports the tokens of a step that were read, and how many per second."""
+def _progress(job: StepJob, total: int) -> Callable[[int], None]:
+    """Return a function that counts tokens of a step as they are read, and reports how many there were per second."""
+    done, started = 0, time.monotonic()
 
-    def __init__(self, job: StepJob, total: int) -> None:
-        self.job, self.total, self.done, self.started = job, total, 0, time.monotonic()
+    def add(tokens: int) -> None:
+        nonlocal done
+        use_threads(job.runtime.get("threads"))
+        done += tokens
+        job.progress(done, total, "tokens", done / max(time.monotonic() - started, 1e-9))
 
-    def add(self, tokens: int) -> None:
-        """Count tokens that were read, and report."""
-        use_threads(self.job.runtime.get("threads"))
-        self.done += tokens
-        self.job.progress(self.done, self.total, "tokens", self.done / max(time.monotonic() - self.started, 1e-9))
+    return add
 
 
 if __name__ == "__main__":

@@ -12,22 +12,20 @@ first.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
 import sys
-import threading
-import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
-from safetax.errors import UserError, complain
-from safetax.store.events import Events
+from safetax.errors import UserError
 from safetax.store.job import StepJob
 from safetax.store.locks import is_locked
-from safetax.store.nodes import NODE_TIMEOUT, node_rank
+from safetax.store.nodes import node_rank, wait_for_first_node
 from safetax.store.stop_request import stop_file
 from safetax.store.threads import use_threads
-from safetax.store.work_loop import run_by_hand, work_on
+from safetax.store.work_loop import run_on_node
 from safetax.training.native_code import keep_builds
 from safetax.training.torchrun import ERROR, PROGRESS, SUMMARY, native_folder, start_ranks
 
@@ -65,23 +63,14 @@ def train_on_ranks(job: StepJob) -> dict[str, object]:
     failure = job.scratch / ERROR
     failure.unlink(missing_ok=True)
     process = start_ranks(job)
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.5):
-            try:
-                done, total, rate = json.loads((job.scratch / PROGRESS).read_text())
-            except (FileNotFoundError, ValueError):
-                continue
-            job.progress(done, total, "steps", rate)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
     try:
-        code = process.wait()
+        while (code := process.poll()) is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.5)
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                done, total, rate = json.loads((job.scratch / PROGRESS).read_text())
+                job.progress(done, total, "steps", rate)
     finally:
-        over.set()
-        thread.join()
         if process.poll() is None:
             process.kill()
     if code:
@@ -92,39 +81,22 @@ def train_on_ranks(job: StepJob) -> dict[str, object]:
     return json.loads((job.scratch / SUMMARY).read_text())
 
 
-def join(directory: Path) -> int:
-    """Add this node's ranks to a training that the first node does, and return the exit code."""
-    job = StepJob(directory, Events(sys.stdout, as_json=False))
-    deadline = time.monotonic() + NODE_TIMEOUT
-    while not is_locked(directory):
-        if job.is_complete():
+def join(jobs: Sequence[StepJob]) -> int:
+    """Add this node's ranks to trainings that the first node does, and return the exit code.
+
+    Raises:
+        UserError: no first node begins, or the nodes cannot meet.
+    """
+    code = 0
+    for job in jobs:
+        if not wait_for_first_node(job.key, partial(is_locked, job.directory), job.is_complete):
             job.events.send("reused", step=job.key)
-            return 0
-        if time.monotonic() > deadline:
-            print(f"Error: no first node began {job.key} in {NODE_TIMEOUT:.0f} seconds.", file=sys.stderr)
-            return 2
-        time.sleep(0.5)
-    job.events.send("joined", step=job.key, node=node_rank())
-    try:
-        code = start_ranks(job).wait()
-    except UserError as error:
-        complain(error)
-        return 2
-    keep_builds(native_folder(job))
+            continue
+        job.events.send("joined", step=job.key, node=node_rank())
+        code = start_ranks(job).wait() or code
+        keep_builds(native_folder(job))
     return code
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Do steps, or this node's part of them, and return the exit code."""
-    if not node_rank():
-        return run_by_hand(work)
-    codes = []
-    for directory in [Path(argument).absolute() for argument in arguments]:
-        events = Events(sys.stdout, as_json=False)
-        shared = StepJob(directory, events).runtime["nodes"] > 1
-        codes.append(join(directory) if shared else work_on([directory], work, events))
-    return max(codes, default=2)
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_on_node(work, "nodes", join, together=False))

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-import sys
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from safetax.config.annotations import FieldType, describe, fields_of, split_marks, union_options
+from safetax.config.annotations import FieldType, fields_of
 from safetax.config.build import build
-from safetax.config.components import CALLED, component_kinds, component_module
+from safetax.config.components import component_kinds
 from safetax.config.compose import Composer
-from safetax.config.fields import Between, Kind, Label
+from safetax.config.fields import Between, Label
 from safetax.config.messages import show
-from safetax.config.references import first_missing, origin
 from safetax.config.schema import Config
 from safetax.errors import ConfigError
-from tests.support.places import ROOT
+from tests.support.composing import EPOCHS, lacking, message
 
 COMPOSITIONS = (
     ["dataset=direct_refusal", "runtime.isolation=process", "runtime.python.train=python"],
@@ -41,8 +37,6 @@ COMPOSITIONS = (
     ],
 )
 """Compositions of the lab that between them have every kind of component, and a value in optional fields."""
-
-EPOCHS = "expected a number, at least 0 and at most 10000."
 
 
 @pytest.fixture(scope="module")
@@ -63,24 +57,6 @@ class Spot:
     item: FieldType
     value: Any
 
-    @property
-    def marks(self) -> tuple[Any, ...]:
-        inner = [mark for option in union_options(self.item.annotation) for mark in split_marks(option)[1]]
-        return (*self.item.marks, *inner)
-
-    @property
-    def optional(self) -> bool:
-        return type(None) in union_options(self.item.annotation)
-
-    @property
-    def bare(self) -> Any:
-        options = [option for option in union_options(self.item.annotation) if option is not type(None)]
-        return split_marks(options[0])[0] if options else self.item.annotation
-
-    @property
-    def kind(self) -> Kind | None:
-        return next((mark for mark in self.marks if isinstance(mark, Kind)), None)
-
 
 def spots(node: Any, path: str = "") -> Iterator[Spot]:
     """Every field below a node, also those of components and of named entries."""
@@ -95,22 +71,22 @@ def spots(node: Any, path: str = "") -> Iterator[Spot]:
 
 def wrong_values(spot: Spot) -> Iterator[tuple[Any, list[str]]]:
     """Values that a field must refuse, each with what the message must say beside key and value."""
-    allowed = describe(spot.item.annotation, spot.item.marks)
-    bare, origin_type = spot.bare, typing.get_origin(spot.bare)
-    if (bare is Any and spot.kind is None) or spot.item.name == "kind":
+    type_ = spot.item.type
+    allowed, bare = type_.describe(), type_.bare
+    if (bare is Any and type_.kind is None) or spot.item.name == "kind":
         return
-    if not spot.optional:
+    if not type_.optional:
         yield None, [allowed]
-    if spot.kind is not None:
-        yield 5, component_kinds(spot.kind.package)
-        yield "text", component_kinds(spot.kind.package)
-        yield {"kind": ["x"]}, component_kinds(spot.kind.package)
-    elif dataclasses.is_dataclass(bare) or origin_type is dict:
-        yield "text", [describe(bare)]
-    elif origin_type is list:
-        yield 5, [describe(bare)]
-        yield "text", [describe(bare)]
-    elif origin_type is typing.Literal:
+    if type_.kind is not None:
+        yield 5, component_kinds(type_.kind.package)
+        yield "text", component_kinds(type_.kind.package)
+        yield {"kind": ["x"]}, component_kinds(type_.kind.package)
+    elif type_.is_node or type_.origin is dict:
+        yield "text", [allowed]
+    elif type_.origin is list:
+        yield 5, [allowed]
+        yield "text", [allowed]
+    elif type_.origin is typing.Literal:
         choices = [str(choice) for choice in typing.get_args(bare)]
         yield from ((value, [allowed]) for value in (5, True, "", ["x"], "nosuch"))
         for choice in choices:
@@ -123,7 +99,7 @@ def wrong_values(spot: Spot) -> Iterator[tuple[Any, list[str]]]:
             bool: ["yes", 1, 0, "true"],
         }
         yield from ((value, [allowed]) for value in [*wrong[bare], {"x": 1}])
-    for mark in spot.marks:
+    for mark in type_.marks:
         if isinstance(mark, Between) and mark.low is not None:
             yield (mark.low if mark.open_low else mark.low - 1), [mark.describe()]
         if isinstance(mark, Between) and mark.high is not None:
@@ -160,16 +136,6 @@ def complaint(values: dict[str, Any]) -> str:
     with pytest.raises(ConfigError) as raised:
         build(Config, values)
     return str(raised.value)
-
-
-def message(composer: Composer, *overrides: str, multirun: bool = False) -> str:
-    with pytest.raises(ConfigError) as raised:
-        composer.jobs(overrides, multirun)
-    return str(raised.value)
-
-
-def lacking(text: str, parts: list[str]) -> list[str]:
-    return [part for part in parts if part not in text]
 
 
 def test_a_configuration_is_built_again_from_its_own_values(configs: list[Config]) -> None:
@@ -230,7 +196,7 @@ def test_a_missing_value_is_named_with_what_it_takes(configs: list[Config]) -> N
             if spot.item.required and spot.item.name != "kind":
                 found += 1
                 text = complaint(put(values, spot.path, "???"))
-                assert f"{spot.path} is missing: set it to {describe(spot.item.annotation, spot.item.marks)}" in text
+                assert f"{spot.path} is missing: set it to {spot.item.type.describe()}" in text
     assert found > 60
 
 
@@ -245,7 +211,8 @@ def test_the_command_says_the_same_of_every_field(composer: Composer, configs: l
         if spot.path.startswith("dataset.rows.") or spot.path in ("benchmark", "judge", "world", "recipes", "method"):
             continue
         checked += 1
-        text = message(composer, "runtime.isolation=process", f"{spot.path}={show(value)}")
+        isolated = [] if spot.path == "runtime.isolation" else ["runtime.isolation=process"]
+        text = message(composer, *isolated, f"{spot.path}={show(value)}")
         if not text.startswith((f"{spot.path}={show(value)}: expected", f"{spot.path}.")):
             wrong.append(text)
         name = misspelt(spot.item.name)
@@ -270,29 +237,6 @@ def test_one_wrong_value_is_one_problem_though_others_take_theirs_from_it(compos
 def test_several_wrong_values_are_all_named(composer: Composer) -> None:
     lines = message(composer, "epochs=abc", "alignment.dtype=float16", "runtime.zero=9").splitlines()
     assert [line.split("=")[0] for line in lines] == ["alignment.dtype", "runtime.zero", "epochs"]
-
-
-@pytest.mark.parametrize("group", ["model", "format", "stage", "dataset", "engine", "evaluation", "runtime", "world"])
-def test_an_unknown_choice_names_the_choices(composer: Composer, group: str) -> None:
-    options = composer.loader.options(group)
-    text = message(composer, f"{group}=nosuch")
-    assert text == f"{group}=nosuch: there is no such choice. Allowed are {', '.join(options)}."
-    for option in options:
-        expected = (
-            f"{group}={option}x: there is no such choice. Did you mean {option}? Allowed are {', '.join(options)}."
-        )
-        assert message(composer, f"{group}={option}x") == expected
-    for choice in ("null", "''", "5", "true"):
-        assert "there is no such choice" in message(composer, f"{group}={choice}")
-
-
-@pytest.mark.parametrize("group", ["benchmark", "judge"])
-def test_an_unknown_choice_in_a_list_names_the_choices(composer: Composer, group: str) -> None:
-    first = composer.loader.options(group)[0]
-    assert message(composer, f"{group}=[{first},nosuch]").startswith(f"{group}=nosuch: there is no such choice.")
-    assert f"Did you mean {first}?" in message(composer, f"{group}=[{first[:-1]}]")
-    assert message(composer, f"{group}=[]").startswith(f"{group}=[] leaves")
-    assert message(composer, f"{group}=null").startswith(f"{group}=null: there is no such choice.")
 
 
 @pytest.mark.parametrize(
@@ -358,197 +302,3 @@ def test_a_mistake_is_told_with_its_remedy(composer: Composer, override: str, pa
     text = message(composer, override)
     assert not lacking(text, parts), text
     assert len(text.splitlines()) <= 2, text
-
-
-@pytest.mark.parametrize(
-    "text", ["", "foo", "=3", "+", "~", "a b=c", "epochs =3", "epochs=[1", "epochs={a:", "epochs=${seed"]
-)
-def test_what_is_no_override_is_told_how_to_write_one(composer: Composer, text: str) -> None:
-    told = message(composer, text)
-    assert told.startswith(f"{text or repr(text)}: this is no override.")
-    assert "Write key=value" in told or "close every bracket and quote" in told
-    assert "EOF" not in told and "viable" not in told
-
-
-@pytest.mark.parametrize("text", ["epochs=1,2", "epochs=range(0,3)", "dataset=glob(*)", "model=lab,other"])
-def test_a_sweep_without_its_flag_is_told_of_it(composer: Composer, text: str) -> None:
-    assert message(composer, text) == f"{text} names several values, which needs a sweep: add -m."
-
-
-@pytest.mark.parametrize(
-    "text", ["epochs=interval(0,1)", "epochs=range(0,0)", "epochs=range(0,3,0)", "dataset=glob(x*)"]
-)
-def test_a_sweep_over_nothing_is_refused(composer: Composer, text: str) -> None:
-    assert message(composer, text, multirun=True).startswith(f"{text}: this names no values to run")
-
-
-def test_a_mistake_in_one_job_of_a_sweep_is_found(composer: Composer) -> None:
-    assert message(composer, "epochs=1,abc", multirun=True) == f"epochs=abc: {EPOCHS}"
-    assert "Did you mean safechain?" in message(composer, "dataset=direct_refusal,safchain", multirun=True)
-
-
-def test_new_entries_are_added_with_a_plus(composer: Composer) -> None:
-    [job] = composer.jobs(["+model.architecture.hiden_size=3"], multirun=False)
-    assert job.config.model.architecture["hiden_size"] == 3
-    [job] = composer.jobs(["model.architecture.attention_bias=true"], multirun=False)
-    assert job.config.model.architecture["attention_bias"] is True
-
-
-def test_a_dictionary_is_merged_into_the_node_of_a_group(composer: Composer) -> None:
-    [job] = composer.jobs(["model={name:mine}"], multirun=False)
-    assert job.config.model.name == "mine"
-    assert job.config.model.architecture["model_type"] == "qwen3"
-    assert message(composer, "model={nam:mine}").startswith("model.nam=mine: there is no such key.")
-
-
-def test_a_config_dir_or_name_that_is_not_there() -> None:
-    with pytest.raises(ConfigError, match="--config-dir=/no/such: there is no such folder"):
-        Composer("/no/such")
-    with pytest.raises(ConfigError, match=r"--config-dir=.*: there is no such folder"):
-        Composer(__file__)
-    with pytest.raises(
-        ConfigError, match=r"--config-name=confg: there is no such configuration. Did you mean config\?"
-    ):
-        Composer(config_name="confg")
-
-
-@pytest.mark.parametrize(
-    ("written", "parts"),
-    [
-        ("a: [1,\n b: 2", ["mine.yaml", "line ", "no valid YAML"]),
-        ("# @package _global_\nepochs: [\n", ["mine.yaml", "no valid YAML"]),
-        ("# @package _global_\nnote: \xe9", ["mine.yaml is no UTF-8 text (", "): save it as UTF-8."]),
-        ("# @package _global_\nnote: \x01", ["mine.yaml", "no valid YAML"]),
-        ("# @package _global_\nmodel:\n  name: ${seed", ["mine.yaml: model.name: this reference cannot be read"]),
-        ("# @package _global_\nepochs: many", [f"epochs=many: {EPOCHS}"]),
-        ("# @package _global_\nepochs: '3'", ["epochs=3: expected a number"]),
-        ("# @package _global_\nepohcs: 3", ["epohcs=3: there is no such key. Did you mean epochs?"]),
-        (
-            "# @package _global_\nalignment:\n  leraning_rate: 3",
-            ["alignment.leraning_rate=3", "alignment.learning_rate?"],
-        ),
-        ("# @package _global_\nalignment:\n  learning_rate: 1e", ["alignment.learning_rate=1e: expected a number"]),
-        ("# @package _global_\ndefaults:\n  - override /model: nosuch", ["model/nosuch", "Allowed are ", "lab"]),
-        ("# @package _global_\ndefaults: 3", ["defaults"]),
-        ("# @package _global_\nmodel: lab", ["model=lab: expected a node with the keys name, start"]),
-        ("# @package _global_\nhydra:\n  rn: 3", ["rn"]),
-        ("# @package _global_\nhydra:\n  sweeper:\n    params:\n      epochs: ${nosuch}", ["nosuch"]),
-    ],
-)
-def test_a_mistake_in_a_users_own_yaml_is_named(tmp_path: Path, written: str, parts: list[str]) -> None:
-    (tmp_path / "experiment").mkdir()
-    (tmp_path / "experiment" / "mine.yaml").write_text(written, encoding="latin-1")
-    text = message(Composer(str(tmp_path)), "+experiment=mine", multirun="sweeper" in written)
-    assert not lacking(text, parts), text
-
-
-def test_a_users_own_yaml_is_found_beside_ours(tmp_path: Path) -> None:
-    (tmp_path / "experiment").mkdir()
-    (tmp_path / "dataset").mkdir()
-    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nepochs: 3\ntracking: off\n")
-    ours = (ROOT / "conf" / "dataset" / "benign.yaml").read_text()
-    (tmp_path / "dataset" / "mine.yaml").write_text(ours.replace("samples: 1000", "samples: 7"))
-    composer = Composer(str(tmp_path))
-    [job] = composer.jobs(["+experiment=mine", "dataset=mine"], multirun=False)
-    dataset: Any = job.config.dataset
-    assert (job.config.epochs, job.config.tracking, dataset.samples) == (3.0, "off", 7)
-    assert "Did you mean mine?" in message(composer, "+experiment=mien")
-    searched = Composer()
-    [job] = searched.jobs(["+experiment=mine", f"hydra.searchpath=[{tmp_path}]"], multirun=False)
-    assert job.config.epochs == 3.0
-
-
-def test_a_kind_outside_the_package_works(composer: Composer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_lab").mkdir()
-    (tmp_path / "my_lab" / "poems.py").write_text(
-        "from dataclasses import dataclass\nfrom typing import Annotated\n"
-        "from safetax.config.fields import AtLeast, Label\n"
-        "@dataclass(frozen=True)\nclass Config:\n"
-        "    kind: str\n    name: Annotated[str, Label()]\n    verses: Annotated[int, AtLeast(1)] = 4\n"
-        "def build(config, inputs):\n    return []\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    value = "dataset={kind:my_lab.poems,name:poems}"
-    deleted = [f"~dataset.{key}" for key in ("rows", "limit", "thinking", "answer_prefix")]
-    [job] = composer.jobs([value, *deleted, "dataset.verses=3"], multirun=False)
-    dataset: Any = job.config.dataset
-    assert type(dataset).__module__ == "my_lab.poems"
-    assert dataset.verses == 3
-    assert message(composer, value, *deleted, "dataset.verses=0").startswith("dataset.verses=0: expected")
-    assert "Did you mean dataset.verses?" in message(composer, value, *deleted, "dataset.vrses=2")
-    assert "there is no module my_lab.songs" in message(composer, "dataset.kind=my_lab.songs")
-    sys.modules.pop("my_lab.poems")
-
-
-@pytest.mark.parametrize(
-    ("group", "written"), [("judge", "kind: phrases"), ("benchmark", "prompts: {kind: lab_prompts}\nmeasures: harmful")]
-)
-def test_a_yaml_without_the_name_of_its_entry_is_told_how_it_begins(tmp_path: Path, group: str, written: str) -> None:
-    (tmp_path / group).mkdir()
-    (tmp_path / group / "mine.yaml").write_text(written)
-    for chosen in ("[mine]", "[lab,mine]" if group == "judge" else "[lab_harmful,mine]"):
-        text = message(Composer(str(tmp_path)), f"{group}={chosen}")
-        assert f"begins with `# @package {group}.NAME`" in text and len(text.splitlines()) == 1, text
-
-
-@pytest.mark.parametrize(
-    ("code", "expected"),
-    [
-        ("def f(:", "the module cannot be imported ({file}, line 1: SyntaxError: invalid syntax); mend it."),
-        ("\nimport nosuchlib", "({file}, line 2: ModuleNotFoundError: No module named 'nosuchlib'); mend it."),
-        ("raise RuntimeError('boom')", "({file}, line 1: RuntimeError: boom); mend it."),
-        ("raise SystemExit(3)", "({file}, line 1: SystemExit: 3); mend it."),
-        ("a\0b", "the module cannot be imported (SyntaxError: "),
-        (
-            "from dataclasses import dataclass\n@dataclass\nclass Config:\n    kind: str",
-            "has no function {function}, which a kind of {package} needs; add it.",
-        ),
-    ],
-)
-def test_a_broken_module_of_the_users_is_one_message(
-    composer: Composer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, expected: str
-) -> None:
-    file = tmp_path / "my_broken" / "poems.py"
-    file.parent.mkdir()
-    file.write_text(code)
-    monkeypatch.syspath_prepend(tmp_path)
-    for key, package in {"dataset": "datasets", "judge.lab": "judges", "engine": "engines"}.items():
-        text = message(composer, f"{key}.kind=my_broken.poems")
-        assert text.startswith(f"{key}.kind=my_broken.poems: ") and len(text.splitlines()) == 1
-        assert expected.format(file=file, function=CALLED[package], package=package) in text
-    for name in ("my_broken.poems", "my_broken"):
-        sys.modules.pop(name, None)
-
-
-def test_every_kind_of_ours_has_what_its_package_calls() -> None:
-    for package in CALLED:
-        for kind in component_kinds(package):
-            assert component_module(package, kind)
-
-
-def test_jobs_of_a_sweep_are_what_each_would_be_alone(composer: Composer) -> None:
-    """What jobs share is composed once; nothing leaks from one to the next."""
-    sweep = [
-        "dataset=direct_refusal,self_generated",
-        "seed=1,2",
-        "lrm_seed=${seed}",
-        "judge.lab.world_seed=4",
-    ]
-    for job in composer.jobs([*sweep, "~benchmark.lab_benign"], multirun=True):
-        [alone] = Composer().jobs(job.overrides, multirun=False)
-        assert alone == job
-        assert job.config.lrm_seed == job.config.seed
-    [default] = composer.jobs([], multirun=False)
-    assert "lab_benign" in default.config.benchmark
-
-
-def test_references_are_followed_to_where_a_value_is_written() -> None:
-    values = {"a": {"b": "${c}", "x": [{"y": "${e}"}]}, "c": {"d": "${e}"}, "e": 3, "loop": "${loop}"}
-    assert origin(values, "a.b.d") == "e"
-    assert origin(values, "a.b.z[0].k") == "c.z[0].k"
-    assert origin(values, "a.x[0].y") == "e"
-    assert origin(values, "e") == "e"
-    assert origin(values, "loop") == "loop"
-    assert first_missing(values, "a.q.r") == "a.q"
-    assert first_missing(values, "a.x[0].y") is None
-    assert re.fullmatch(r"new", first_missing(values, "new") or "")

@@ -13,10 +13,14 @@ from typing import Any
 
 import pytest
 
+from safetax.config.training import Lora
 from safetax.store.manifest import clear, read_json
 from tests.support.tiny_models import chats, save_tiny, training_step
 from tests.support.tiny_trainings import (
     aligned_step,
+    held_training,
+    held_training_on_ranks,
+    history,
     losses,
     set_runtime,
     summary_of,
@@ -82,8 +86,6 @@ def test_zero_in_bfloat16_with_everything_that_saves_memory(
     """Chunked loss, gradient checkpointing, micro batches and tied weights, against the plain run on one rank."""
     import torch
 
-    from safetax.config.training import Lora
-
     start = save_tiny(tmp_path / "start", model_type, tie_word_embeddings=tied)
     lora = Lora(**values["lora"]) if "lora" in values else None
     offload, decay = values.get("offload", "none"), values.get("weight_decay", 0.0)
@@ -148,3 +150,20 @@ def test_killed_zero3_training_in_pure_bfloat16_resumes(tmp_path: Path) -> None:
     assert losses(step)[:8] == pytest.approx(losses(plain)[:8], rel=0.1)
     assert losses(step)[-1] < 0.5 * losses(step)[0]
     assert not (step / "scratch").exists()
+
+
+@pytest.mark.parametrize(
+    ("zero", "lora", "chunk"),
+    [(2, None, None), (3, None, 3), (3, Lora(rank=2), None)],
+    ids=["zero2", "zero3-copy-chunked", "zero3-adapters-off"],
+)
+def test_an_objective_on_sharded_ranks_has_what_one_has(
+    tmp_path: Path, zero: int, lora: Lora | None, chunk: int | None
+) -> None:
+    """Under ZeRO-3 every rank has a whole frozen copy; with adapters the frozen model is spread as the trained one."""
+    start = save_tiny(tmp_path / "start", "llama")
+    alone = held_training(tmp_path / "alone", start, lora=lora)
+    runtime = {"zero": zero, "loss_chunk": chunk, "gradient_checkpointing": chunk is not None}
+    ranks = held_training_on_ranks(tmp_path / "ranks", start, runtime, lora=lora)
+    for name in ("loss", "kl"):
+        assert history(ranks, name) == pytest.approx(history(alone, name), rel=1e-3)

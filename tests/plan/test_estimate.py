@@ -19,6 +19,7 @@ from safetax.config.runtime import Runtime
 from safetax.config.schema import Config, Shape
 from safetax.config.training import Lora, Training
 from safetax.plan.estimate import Estimates, estimates, resolve_offload
+from safetax.plan.estimate.generation import serving
 from safetax.plan.estimate.memory import (
     GIB,
     Placement,
@@ -27,10 +28,8 @@ from safetax.plan.estimate.memory import (
     parameters_in,
     training_memory,
 )
-from safetax.plan.estimate.remedies import remedies
-from safetax.plan.estimate.serving import serving
-from safetax.plan.estimate.shapes import shape_in
-from safetax.plan.estimate.training import flops_per_token
+from safetax.plan.estimate.stage import shape_in
+from safetax.plan.estimate.training import flops_per_token, remedies
 from safetax.plan.estimate.workload import prompts_of, training_rows
 from safetax.plan.graph import Plan
 from safetax.plan.planner import plan
@@ -364,8 +363,8 @@ def test_data_made_of_others_are_as_many_as_they_will_be(tmp_path: Path) -> None
 )
 def test_published_sets_are_as_long_as_they_are(tmp_path: Path, benchmark: str, prompts: int) -> None:
     graph = planned(composed(f"benchmark=[{benchmark}]", "evaluation=sound", "judge=phrases"))
-    generate = next(step for step in graph.steps if step.kind == "generate")
-    assert prompts_of(generate, Store(tmp_path), benchmark) == prompts
+    [evaluated] = graph.runs[0].checkpoints[0].evaluations
+    assert prompts_of(evaluated.generate, Store(tmp_path), evaluated.config.size) == prompts
 
 
 def test_a_guard_reads_as_much_of_a_text_as_it_is_told(tmp_path: Path) -> None:
@@ -446,7 +445,7 @@ def test_memory_that_is_not_set_is_that_of_the_smallest_gpu_here(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A stand-in for nvidia-smi, which this machine may lack."""
-    from safetax.plan.estimate.shapes import gpu_memory
+    from safetax.plan.estimate.stage import gpu_memory
 
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho '0, GPU-a, NVIDIA H200, 143771'\necho '1, GPU-b, NVIDIA L40S, 46068'\n")

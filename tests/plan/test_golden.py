@@ -29,7 +29,6 @@ from safetax.config.hydra import conf_directory
 from safetax.plan.graph import Plan
 from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
-from safetax.plan.sections import unused_sections
 
 GOLDEN = Path(__file__).parent / "golden" / "presets.json"
 DEFAULT = "default"
@@ -47,7 +46,7 @@ def planned(preset: str) -> Plan:
     jobs = Composer().jobs(overrides, multirun=True)
     resolver = Resolver(lenient=True)
     with no_hub():
-        return plan([(resolver.resolve(job.config, unused_sections(job.config)), job.overrides) for job in jobs])
+        return plan([(resolver.resolve(job.config), job.overrides) for job in jobs])
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from safetax.config.hydra import conf_directory
 from safetax.plan.graph import PlannedRun
 from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
-from safetax.plan.sections import unused_sections
 from safetax.records import Example, read_records
 from tests.conftest import run_lab
 
@@ -33,7 +32,7 @@ def composer() -> Composer:
 
 def run_of(*overrides: str) -> PlannedRun:
     (job,) = composer().jobs(list(overrides), multirun=False)
-    resolved = Resolver(lenient=True).resolve(job.config, unused_sections(job.config))
+    resolved = Resolver(lenient=True).resolve(job.config)
     return plan([(resolved, job.overrides)]).runs[0]
 
 

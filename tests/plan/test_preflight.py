@@ -16,7 +16,7 @@ import pytest
 
 from safetax.config.compose import Composer
 from safetax.config.schema import Config
-from safetax.data.hub_places import is_cached
+from safetax.data.hub import is_cached
 from safetax.plan import preflight
 from safetax.plan.graph import Plan
 from safetax.plan.planner import plan
@@ -25,6 +25,7 @@ from safetax.plan.resolve import Resolver
 from safetax.plan.status import status_of
 from safetax.store.manifest import MANIFEST, write_json
 from tests.support.hub_stand_in import running
+from tests.support.tiny_models import save_tiny
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -47,18 +48,20 @@ def problems(graph: Plan, outputs: Path, environment: Mapping[str, str] = os.env
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """An environment with no token, no cache and no key."""
-    return {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """An environment with no token, no cache and no key; the hub's client has read its own part of it already."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return {}
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> str:
-    """A folder with a model's configuration, too small to need a GPU."""
-    folder = tmp_path / "model"
-    sizes = {"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2}
-    write_json(folder / "config.json", {**sizes, "num_key_value_heads": 2, "vocab_size": 1000})
-    return str(folder)
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a model too small to need a GPU."""
+    return str(save_tiny(tmp_path_factory.mktemp("model"), "qwen3"))
 
 
 def local(model: str) -> list[str]:
@@ -184,17 +187,16 @@ def test_more_disk_than_there_is(tmp_path: Path, environment: dict[str, str]) ->
 GATED = ["model=qwen3-0.6b", "model.gated=true", f"model.revision={COMMIT}", "runtime=single"]
 
 
-def test_gated_without_a_token(tmp_path: Path, environment: dict[str, str]) -> None:
-    def told(**more: str) -> list[str]:
-        lines = problems(planned(*GATED), tmp_path / "outputs", {**environment, **more})
-        return [line for line in lines if "gated" in line]
+def test_gated_without_a_token(tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> list[str]:
+        return [line for line in problems(planned(*GATED), tmp_path / "outputs", environment) if "gated" in line]
 
     (line,) = told()
     assert line.startswith("model.id=Qwen/Qwen3-0.6B: ") and "set HF_TOKEN" in line
-    assert told(HF_TOKEN="secret-value") == []
-    assert "secret-value" not in "".join(
-        problems(planned(*GATED), tmp_path, {**environment, "HF_TOKEN": "secret-value"})
-    )
+    with monkeypatch.context() as patch:
+        patch.setenv("HF_TOKEN", "secret-value")
+        assert told() == []
+        assert "secret-value" not in "".join(problems(planned(*GATED), tmp_path, environment))
     token = tmp_path / "hf" / "token"
     token.parent.mkdir(parents=True)
     token.write_text("secret-value\n")
@@ -210,13 +212,13 @@ def test_what_is_in_the_cache_needs_neither_token_nor_network(tmp_path: Path, en
     assert problems(planned(*GATED), tmp_path / "outputs", environment) == []
 
 
-def test_a_model_is_in_the_cache_when_all_of_it_is(tmp_path: Path) -> None:
-    environment = {"HF_HUB_CACHE": str(tmp_path)}
+def test_a_model_is_in_the_cache_when_all_of_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     folder = tmp_path / "models--some--model" / "snapshots" / COMMIT
     blobs = folder.parent.parent / "blobs"
 
     def cached(commit: str | None = COMMIT) -> bool:
-        return is_cached("some/model", "model", commit, environment)
+        return is_cached("some/model", "model", commit)
 
     def put(name: str, text: str = "{}") -> None:
         (blobs / name).write_text(text)
@@ -241,37 +243,45 @@ def test_a_model_is_in_the_cache_when_all_of_it_is(tmp_path: Path) -> None:
     assert not cached()
 
 
-def test_rows_are_in_the_cache_when_a_file_of_theirs_is(tmp_path: Path) -> None:
+def test_rows_are_in_the_cache_when_a_file_of_theirs_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     folder = tmp_path / "datasets--some--rows" / "snapshots" / COMMIT / "data"
     folder.mkdir(parents=True)
     (folder / "train.jsonl").symlink_to(tmp_path / "nothing")
-    assert not is_cached("some/rows", "dataset", COMMIT, {"HF_HUB_CACHE": str(tmp_path)})
+    assert not is_cached("some/rows", "dataset", COMMIT)
     (tmp_path / "nothing").touch()
-    assert is_cached("some/rows", "dataset", COMMIT, {"HF_HUB_CACHE": str(tmp_path)})
+    assert is_cached("some/rows", "dataset", COMMIT)
 
 
-def test_a_token_whose_account_did_not_accept_the_terms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+def test_a_token_whose_account_did_not_accept_the_terms(
+    tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with running() as hub:
-        own = {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.endpoint}
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
         hub.put("Qwen/Qwen3-0.6B", {"config.json": "{}"}, gated=True)
 
-        def told(**more: str) -> list[str]:
-            return problems(planned(*GATED), tmp_path / "outputs", {**own, **more})
+        def told(token: str, offline: bool = False) -> list[str]:
+            monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+            monkeypatch.setenv("HF_TOKEN", token)
+            return problems(planned(*GATED), tmp_path / "outputs", environment)
 
-        (line,) = told(HF_TOKEN="hf_of_another")
+        (line,) = told("hf_of_another")
         assert line.startswith("model.id=Qwen/Qwen3-0.6B: ") and f"{hub.endpoint}/Qwen/Qwen3-0.6B" in line
         assert "accept its terms" in line and "hf_of_another" not in line
-        assert told(HF_TOKEN=hub.token) == []
+        assert told(hub.token) == []
         asked = len(hub.asked)
-        (line,) = told(HF_TOKEN="hf_of_another", HF_HUB_OFFLINE="1")
+        (line,) = told("hf_of_another", offline=True)
         assert "HF_HUB_OFFLINE" in line
         assert len(hub.asked) == asked, "nothing is asked where the network is to be left alone"
 
 
-def test_a_hub_that_cannot_be_reached(tmp_path: Path, environment: dict[str, str], closed_port: int) -> None:
+def test_a_hub_that_cannot_be_reached(
+    tmp_path: Path, environment: dict[str, str], closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     address = f"http://127.0.0.1:{closed_port}"
-    lines = problems(planned(*GATED), tmp_path, {"HF_HOME": environment["HF_HOME"], "HF_ENDPOINT": address})
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    lines = problems(planned(*GATED), tmp_path, environment)
     line = the_one(lines, f"HF_ENDPOINT={address}")
     assert "Qwen/Qwen3-0.6B" in line and "cannot be reached (Connection refused)" in line
 

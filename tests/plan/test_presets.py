@@ -19,7 +19,6 @@ from safetax.evaluation.prompting import make_prompt
 from safetax.plan.graph import PlannedRun
 from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
-from safetax.plan.sections import unused_sections
 from safetax.records import Example
 from tests.plan.test_golden import PRESETS, no_hub
 from tests.support.places import ROOT
@@ -66,7 +65,7 @@ METHODS = {
 def planned(preset: str, *overrides: str) -> PlannedRun:
     jobs = Composer().jobs([f"+experiment={preset}", *overrides], multirun=False)
     with no_hub():
-        resolved = Resolver(lenient=True).resolve(jobs[0].config, unused_sections(jobs[0].config))
+        resolved = Resolver(lenient=True).resolve(jobs[0].config)
     return plan([(resolved, ())]).runs[0]
 
 

@@ -13,13 +13,12 @@ from safetax.plan.estimate import estimates
 from safetax.plan.graph import Plan, PlannedRun
 from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
-from safetax.plan.sections import unused_sections
 from safetax.plan.status import status_of
 from safetax.plan.table import stage_lines
 from safetax.records import Example, write_records
-from safetax.results.alignment_data import data_of, perplexity_texts
+from safetax.results.alignment_data import AlignmentData, data_of, perplexity_texts
 from safetax.results.collect import collect
-from safetax.results.document import AlignmentData, Checkpoint
+from safetax.results.document import Checkpoint
 from safetax.results.reader import RecordedRun, StepReader
 from safetax.run.slurm.jobs import jobs_of
 from safetax.store.manifest import MANIFEST
@@ -33,7 +32,7 @@ REFINED = ("dataset=dgr", "dataset.source=direct_refusal")
 def planned(*overrides: str) -> Plan:
     resolver = Resolver(lenient=True)
     jobs = composer().jobs(overrides, multirun=True)
-    return plan([(resolver.resolve(job.config, unused_sections(job.config)), job.overrides) for job in jobs])
+    return plan([(resolver.resolve(job.config), job.overrides) for job in jobs])
 
 
 def run(*overrides: str) -> PlannedRun:

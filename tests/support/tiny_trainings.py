@@ -8,14 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from safetax.records import Example
 from safetax.store.manifest import read_json, write_json
 from safetax.store.work_loop import work_on
+from safetax.training.objectives.kl import Config
 from safetax.workers import train
+from tests.support.tiny_models import chats, training_step
 from tests.support.tiny_steps import silent
 
 
@@ -85,3 +89,31 @@ def history(step: Path, name: str) -> list[Any]:
 
 def losses(step: Path) -> list[float]:
     return history(step, "loss")
+
+
+KL = Config("kl", weight=0.5, part="benign")
+
+
+def mixed(count: int) -> list[Example]:
+    """Rows of two parts, two of three benign."""
+    return [replace(row, meta={"mixture": "benign" if at % 3 else "safety"}) for at, row in enumerate(chats(count))]
+
+
+def held_training(folder: Path, start: Path, runtime: dict[str, Any] | None = None, **training: Any) -> Path:
+    """Train in this process, held to the start, on mixed rows that leave an epoch's last optimiser step unfilled."""
+    step = _held_step(folder, start, runtime, training)
+    assert train_in_process(step) == 0
+    return step
+
+
+def held_training_on_ranks(folder: Path, start: Path, runtime: dict[str, Any], **training: Any) -> Path:
+    """Train as ``held_training`` does, on two ranks."""
+    step = _held_step(folder, start, {"devices": 2, "micro_batch": 1, **runtime}, training)
+    done = train_by_hand(step)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return step
+
+
+def _held_step(folder: Path, start: Path, runtime: dict[str, Any] | None, training: dict[str, Any]) -> Path:
+    settings: dict[str, Any] = {"objective": KL, "epochs": 2, "global_batch": 4, **training}
+    return training_step(folder, start, mixed(13), runtime, **settings)

@@ -1,4 +1,4 @@
-"""The term of an objective in a batch's loss and gradients, against the sums by hand."""
+"""The term of an objective in a batch's loss and gradients, against the sums by hand; the reference model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from safetax.config.training import Lora
 from safetax.training.objectives import objective_of
 from safetax.training.objectives.kl import Config
 from tests.support.tiny_models import tiny_model
@@ -19,8 +20,7 @@ def test_loss_and_gradients_of_a_batch_are_those_by_hand(direction: Any, chunk: 
     import torch
 
     from safetax.training.loss import use_chunked_loss
-    from safetax.training.objective_term import ObjectiveTerm, use_objective_term
-    from safetax.training.reference_model import ReferenceModel
+    from safetax.training.objective_term import ObjectiveTerm, ReferenceModel, use_objective_term
 
     frozen, model = tiny_model("qwen2", seed=0), tiny_model("qwen2", seed=1)
     by_hand = copy.deepcopy(model)
@@ -63,3 +63,26 @@ def test_loss_and_gradients_of_a_batch_are_those_by_hand(direction: Any, chunk: 
     for name, value in model.named_parameters():
         torch.testing.assert_close(value.grad, slopes[name], rtol=1e-4, atol=1e-6, msg=name)
     assert all(value.grad is None for value in frozen.parameters())
+
+
+def test_with_adapters_off_the_model_is_its_start_and_comes_back() -> None:
+    """Adapters that do something by now: its logits are those of a copy, in training mode with dropout too."""
+    import torch
+
+    from safetax.training.lora import add_adapters
+    from safetax.training.objective_term import ReferenceModel
+
+    model = tiny_model("qwen3", attention_dropout=0.5)
+    copied = ReferenceModel.of_copy(copy.deepcopy(model))
+    adapted = add_adapters(model, Lora(rank=2, dropout=0.5), float32=True).train()
+    for name, value in adapted.named_parameters():
+        if ".lora_" in name:
+            torch.nn.init.normal_(value, std=0.3)
+    off = ReferenceModel(model, adapted)
+    inputs = {"input_ids": torch.arange(20).unsqueeze(0), "attention_mask": torch.ones(1, 20), "labels": None}
+    assert torch.equal(off.logits(inputs), copied.logits(inputs))
+    assert torch.equal(off.head(off.hidden(inputs)), copied.logits(inputs))
+    assert not off.logits(inputs).requires_grad
+    assert all(module.training for module in adapted.modules())
+    assert all(value.requires_grad == (".lora_" in name) for name, value in adapted.named_parameters())
+    assert not torch.allclose(adapted(input_ids=inputs["input_ids"]).logits, copied.logits(inputs), atol=0.1)

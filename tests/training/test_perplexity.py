@@ -175,11 +175,11 @@ def test_the_estimate_knows_how_much_is_held() -> None:
 
 def test_a_row_that_cannot_be_trained_on_cannot_be_measured(lab: ChatRenderer) -> None:
     rows = [*chats(2), Example("long", [{"role": "user", "content": "how do i"}], "i " * 60, "i can .")]
-    with pytest.raises(UserError, match=r"Row 2 \(long\) of the data cannot be measured: it has .* max_tokens=40"):
+    with pytest.raises(UserError, match=r"Row 2 \(long\) of the data cannot be used: it has .* max_tokens=40"):
         perplexity_rows(rows, lab, 40, BadRows())
     skipped = BadRows(skip=True)
     assert [row.id for row in perplexity_rows(rows, lab, 40, skipped)] == ["r0", "r1"] and len(skipped.messages) == 1
-    with pytest.raises(UserError, match="no rows to measure"):
+    with pytest.raises(UserError, match=r"no rows that can be used.* All 1 were skipped"):
         perplexity_rows(rows[2:], lab, 40, BadRows(skip=True))
 
 

@@ -1,4 +1,4 @@
-"""A training that is asked to stop."""
+"""When a training saves, and one that is asked to stop."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from safetax.store.job import StepJob
 from safetax.store.manifest import sha256_of
+from safetax.training.batches import TokenCount
+from safetax.training.progress import ProgressCallback
 from tests.support.tiny_models import chats, save_tiny, training_step
+from tests.support.tiny_steps import silent
 from tests.support.tiny_trainings import (
     losses,
     summary_of,
@@ -48,3 +53,21 @@ def test_a_training_that_is_asked_to_stop_goes_on_to_the_same_weights(tmp_path: 
     assert summary["attempts"] == 2 and 0 < summary["resumed_at"] < 60
     assert sha256_of(step / "model" / "model.safetensors") == sha256_of(whole / "model" / "model.safetensors")
     assert losses(step) == losses(whole)
+
+
+@pytest.mark.parametrize(("minutes", "saves"), [(1e6, []), (0.0, [1, 2, 3])])
+def test_a_checkpoint_is_due_by_the_clock_and_never_at_the_last_step(
+    tmp_path: Path, minutes: float, saves: list[int]
+) -> None:
+    step = training_step(tmp_path / "o", tmp_path / "start", chats(4), {"checkpoint_minutes": minutes})
+    told: list[tuple[int, int, float]] = []
+    callback = ProgressCallback(StepJob(step, silent()), lambda *values: told.append(values), None)
+    callback.trainer = SimpleNamespace(token_count=TokenCount(100))  # type: ignore[assignment]
+    arguments, control = SimpleNamespace(world_size=1), SimpleNamespace(should_save=False)
+    due = []
+    for number in range(1, 5):
+        state = SimpleNamespace(global_step=number, max_steps=4, is_world_process_zero=True)
+        callback.on_step_end(arguments, state, control)
+        due += [number] * control.should_save
+    assert due == saves
+    assert [entry[:2] for entry in told] == [(1, 4), (2, 4), (3, 4), (4, 4)] and all(entry[2] > 0 for entry in told)

@@ -22,15 +22,16 @@ from tests.support.tiny_trainings import (
 
 
 def test_resuming_on_other_ranks_is_refused_before_deepspeed_does(tmp_path: Path) -> None:
-    from safetax.training.resume import Layout, last_checkpoint
+    from safetax.training.batches import TokenCount
+    from safetax.training.resume import Layout, last_checkpoint, mark_complete
 
     whole, broken = tmp_path / "checkpoint-4", tmp_path / "checkpoint-9"
-    for path in (whole, broken):
-        path.mkdir()
-    (whole / "complete").write_text('{"ranks": 2}')
+    whole.mkdir()
+    mark_complete(tmp_path, 4, Layout(2), 1.0, TokenCount())
+    broken.mkdir()
     found = last_checkpoint(tmp_path, Layout(2))
     assert found is not None and (found.path, found.step) == (whole, 4)
-    with pytest.raises(UserError, match=r"written by 2 ranks.*cannot be resumed on 4.*runtime\.devices=2"):
+    with pytest.raises(UserError, match=r"devices=2 and cannot be resumed with .*devices=4: set runtime\.devices=2"):
         last_checkpoint(tmp_path, Layout(4))
 
 
@@ -48,9 +49,11 @@ def test_a_checkpoint_of_another_layout_is_not_resumed(tmp_path: Path) -> None:
         12.5,
         TokenCount(100, 2000),
     )
-    with pytest.raises(UserError, match=r"written with ZeRO stage 3 .* on stage 2: set runtime\.zero=3"):
+    with pytest.raises(UserError, match=r"written with runtime\.zero=3 .* with runtime\.zero=2: set runtime\.zero=3"):
         last_checkpoint(tmp_path, Layout(4, 2))
-    with pytest.raises(UserError, match=r"written with offload=none .* on optimizer: set runtime\.offload=none"):
+    with pytest.raises(
+        UserError, match=r"with runtime\.offload=none .* with .*offload=optimizer: set runtime\.offload=none"
+    ):
         last_checkpoint(tmp_path, Layout(4, 3, "optimizer"))
 
 

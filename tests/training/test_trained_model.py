@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from safetax.config.training import Lora, Training
+from safetax.training.trained_model import saved_dtype, weights_dtype
 from tests.support.tiny_models import chats, save_tiny, training_step
 from tests.support.tiny_trainings import (
     summary_of,
@@ -55,3 +57,21 @@ def test_numbers_are_in_the_format_that_was_asked_for(
     assert {value.dtype for value in weights(step).values()} == {getattr(torch, saved)}
     assert json.loads((step / "model" / "config.json").read_text())["dtype"] == saved
     assert AutoModelForCausalLM.from_pretrained(step / "model").dtype == getattr(torch, saved)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "zero", "lora", "loaded"),
+    [
+        ("float32", 3, Lora(), "float32"),
+        ("bfloat16", 0, None, "bfloat16"),
+        ("bfloat16_mixed", 0, None, "float32"),
+        ("bfloat16_mixed", 2, None, "bfloat16"),
+        ("bfloat16_mixed", 0, Lora(), "bfloat16"),
+    ],
+)
+def test_weights_are_loaded_in_float32_only_where_they_are_the_masters(
+    dtype: Any, zero: int, lora: Lora | None, loaded: str
+) -> None:
+    training = Training(1, 1e-3, 8, 64, dtype=dtype, lora=lora)
+    assert weights_dtype(training, {"zero": zero}) == loaded
+    assert saved_dtype(training) == ("float32" if dtype == "float32" else "bfloat16")

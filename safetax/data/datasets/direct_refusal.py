@@ -5,30 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from safetax.config.components import RowsConfig
-from safetax.config.fields import AtLeast, HashedUnless, Kind, Label
+from safetax.config.fields import HashedUnless
 from safetax.config.needs import Needs
-from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, shortened, text_in, value_in
-from safetax.data.sources import load_rows
+from safetax.data.datasets import BadRowError, DatasetContext, Row, shortened, text_in
+from safetax.data.datasets._rows import RowsDataset, examples_of_rows, kept
 from safetax.records import Example
 
 SEPARATOR = "\nAnswer: "
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(RowsDataset):
     """The first ``limit`` rows (all when None), each with a field ``refusal`` = ``Question: {q}\\nAnswer: {a}``.
 
     ``answer_prefix`` is put before answers that do not hold ``Answer:`` already; empty adds nothing.
     """
 
-    kind: str
-    name: Annotated[str, Label()]
-    rows: Annotated[RowsConfig, Kind("rows")]
-    limit: Annotated[int, AtLeast(1)] | None = None
     thinking: str = "I should not answer this question!"
     answer_prefix: str = ""
-    on_bad_row: Annotated[OnBadRow, HashedUnless("error")] = "error"
     keep: Annotated[dict[str, str] | None, HashedUnless(None)] = None
     """Name in the examples' meta -> the column it is taken from, such as ``category``."""
 
@@ -57,11 +51,10 @@ def build(config: Config, context: DatasetContext) -> list[Example]:
             messages=[{"role": "user", "content": parts[0].replace("Question: ", "")}],
             thinking=" " + config.thinking,
             answer=prefixed_answer(parts[1], config.answer_prefix),
-            meta={name: value_in(row, column) for name, column in (config.keep or {}).items()},
+            meta=kept(row, config.keep),
         )
 
-    rows = load_rows(config.rows)[: config.limit]
-    return examples_of(enumerate(rows), example, config, context)
+    return examples_of_rows(config, context, example)
 
 
 def prefixed_answer(answer: str, prefix: str) -> str:

@@ -10,8 +10,9 @@ from safetax.config.components import DatasetConfig
 from safetax.config.fields import Kind, Label, MoreThan
 from safetax.config.messages import nearest, show
 from safetax.data.datasets import DatasetContext
+from safetax.data.datasets._derived import rows_of_input
 from safetax.errors import ConfigError, UserError
-from safetax.records import Example, read_records
+from safetax.records import Example
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def build(config: Config, context: DatasetContext) -> list[Example]:
     Raises:
         UserError: a part has fewer rows than its ratio asks for.
     """
-    parts = {name: read_records(context.inputs[f"parts.{name}"] / "examples.jsonl", Example) for name in config.parts}
+    parts = {name: rows_of_input(context, f"parts.{name}") for name in config.parts}
     whole = sum(len(rows) for name, rows in parts.items() if name not in config.ratios)
     mixed = []
     for name, rows in parts.items():

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from safetax.config.components import DatasetConfig, JudgeConfig
-from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, Label, MoreThan
-from safetax.config.needs import Needs, needs_of
+from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, MoreThan
 from safetax.data.datasets import DatasetContext
+from safetax.data.datasets._derived import DerivedDataset, needs_of_source, rows_of_input
 from safetax.errors import ConfigError, UserError
 from safetax.records import Example, Response, Verdict, read_records
 
@@ -51,16 +51,13 @@ class Checks:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DerivedDataset):
     """A row of ``source`` becomes the first of its samples that passes the checks.
 
     ``fallback``, where none does: ``keep`` the source's own row, ``drop`` it, or ``resample``: sample anew up to
     ``rounds`` times in all, then keep it.
     """
 
-    kind: str
-    name: Annotated[str, Label()]
-    source: Annotated[DatasetConfig, Kind("datasets")]
     prompts: Annotated[DatasetConfig, Kind("datasets")]
     """A prompt for each row of the source, with its id."""
     judge: Annotated[JudgeConfig, Kind("judges")]
@@ -97,10 +94,7 @@ class Outcome:
     reason: str
 
 
-def needs(config: Config) -> Needs:
-    """Return how many rows it makes, and how long they are: what its source says of them."""
-    source = needs_of("datasets", config.source)
-    return Needs(rows=source.rows, row_tokens=source.row_tokens)
+needs = needs_of_source
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:
@@ -109,7 +103,7 @@ def build(config: Config, context: DatasetContext) -> list[Example]:
     Raises:
         UserError: no row is left.
     """
-    source = read_records(context.inputs["source"] / "examples.jsonl", Example)
+    source = rows_of_input(context)
     rejected: Counter[str] = Counter()
     found = outcomes(config.checks, source, context.inputs, rejected)
     examples: list[Example] = []
@@ -149,7 +143,7 @@ def outcomes(
     rows = {row.id: row for row in source}
     found = {name: Outcome(None, "it was not sampled") for name in rows}
     first: set[str] = set()
-    for response, verdict in _samples(inputs):
+    for response, verdict in samples_of(inputs):
         if response.id not in rows or found[response.id].row is not None:
             continue
         reason = _flaw(checks, rows[response.id], response, verdict)
@@ -164,7 +158,7 @@ def outcomes(
     return found
 
 
-def _samples(inputs: Mapping[str, Path]) -> Iterator[tuple[Response, Verdict]]:
+def samples_of(inputs: Mapping[str, Path]) -> Iterator[tuple[Response, Verdict]]:
     """Yield the samples with their verdicts: each round's first samples, then its second ones, then the next round."""
     number = 1
     while (suffix := "" if number == 1 else f"-{number}", f"responses{suffix}" in inputs)[1]:

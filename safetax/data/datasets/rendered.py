@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated
 
-from safetax.config.components import RowsConfig
-from safetax.config.fields import AtLeast, HashedUnless, Kind, Label
 from safetax.config.messages import show
 from safetax.config.needs import Needs
 from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer
-from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, shortened, text_in
-from safetax.data.sources import load_rows
+from safetax.data.datasets import BadRowError, DatasetContext, Row, shortened, text_in
+from safetax.data.datasets._rows import RowsDataset, examples_of_rows
 from safetax.errors import ConfigError
 from safetax.records import Example, Message
 
@@ -26,17 +23,12 @@ _ASSISTANT = "<|im_start|>assistant\n"
 _END = "<|im_end|>\n"
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(RowsDataset):
     """The first ``limit`` rows (all when None), each with a column ``text`` that was rendered in ``format``."""
 
-    kind: str
-    name: Annotated[str, Label()]
-    rows: Annotated[RowsConfig, Kind("rows")]
     format: Format
     """What the text was rendered in; the run may have another one."""
-    limit: Annotated[int, AtLeast(1)] | None = None
-    on_bad_row: Annotated[OnBadRow, HashedUnless("error")] = "error"
 
     def __post_init__(self) -> None:
         """Check that the format can be read without a tokenizer and has thinking."""
@@ -67,8 +59,7 @@ def build(config: Config, context: DatasetContext) -> list[Example]:
             raise BadRowError("its text is not what its parts are rendered to", shortened(text))
         return parted
 
-    rows = load_rows(config.rows)[: config.limit]
-    return examples_of(enumerate(rows), example, config, context)
+    return examples_of_rows(config, context, example)
 
 
 def parts_of(text: str, markup: Format) -> tuple[list[Message], str, str]:

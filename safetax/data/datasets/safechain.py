@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from safetax.config.components import RowsConfig
-from safetax.config.fields import AtLeast, HashedUnless, Kind, Label
+from safetax.config.fields import HashedUnless
 from safetax.config.needs import Needs
-from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, text_in, value_in
+from safetax.data.datasets import BadRowError, DatasetContext, Row, examples_of, text_in
+from safetax.data.datasets._rows import RowsDataset, kept
 from safetax.data.datasets.direct_refusal import prefixed_answer
 from safetax.data.sources import load_rows
 from safetax.errors import UserError
@@ -17,20 +17,15 @@ from safetax.records import Example
 END_OF_THINKING = "</think>"
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(RowsDataset):
     """Rows with ``instruction``, ``response`` and ``label``: the first ``limit`` of a label, all of them when None.
 
     Rows whose response has no ``</think>`` are dropped afterwards, so fewer than ``limit`` may remain.
     """
 
-    kind: str
-    name: Annotated[str, Label()]
-    rows: Annotated[RowsConfig, Kind("rows")]
-    limit: Annotated[int, AtLeast(1)] | None = None
     label: str = "vanilla_harmful"
     answer_prefix: str = ""
-    on_bad_row: Annotated[OnBadRow, HashedUnless("error")] = "error"
     keep: Annotated[dict[str, str] | None, HashedUnless(None)] = None
     """Name in the examples' meta -> the column it is taken from, such as ``category``."""
 
@@ -57,7 +52,7 @@ def build(config: Config, context: DatasetContext) -> list[Example]:
             messages=[{"role": "user", "content": text_in(row, "instruction")}],
             thinking=f"\n{thinking.strip()}\n",
             answer=prefixed_answer(answer, config.answer_prefix),
-            meta={name: value_in(row, column) for name, column in (config.keep or {}).items()},
+            meta=kept(row, config.keep),
         )
 
     rows = load_rows(config.rows)

@@ -9,25 +9,22 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated
 
-from safetax.config.components import DatasetConfig
-from safetax.config.fields import AtLeast, Kind, Label
+from safetax.config.fields import AtLeast
 from safetax.config.messages import show
-from safetax.config.needs import Needs, needs_of
+from safetax.config.needs import Needs
 from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of
+from safetax.data.datasets._derived import DerivedDataset, needs_of_source, rows_of_input
 from safetax.errors import ConfigError
-from safetax.records import Example, read_records
+from safetax.records import Example
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(DerivedDataset):
     """The first ``limit`` rows of ``source`` (all when None) with thinking that begins with ``primer`` and ends there.
 
     It goes with formats that have thinking.
     """
 
-    kind: str
-    name: Annotated[str, Label()]
-    source: Annotated[DatasetConfig, Kind("datasets")]
     primer: str = "Let's think about safety first."
     limit: Annotated[int, AtLeast(1)] | None = None
     on_bad_row: OnBadRow = "error"
@@ -40,8 +37,7 @@ class Config:
 
 def needs(config: Config) -> Needs:
     """Return how many rows it makes, and how long they are: what its source says of them."""
-    source = needs_of("datasets", config.source)
-    return Needs(rows=config.limit or source.rows, row_tokens=source.row_tokens)
+    return needs_of_source(config, config.limit)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:
@@ -50,7 +46,7 @@ def build(config: Config, context: DatasetContext) -> list[Example]:
     Raises:
         UserError: a row does not end in a request, or there are none.
     """
-    sources = read_records(context.inputs["source"] / "examples.jsonl", Example)[: config.limit]
+    sources = rows_of_input(context)[: config.limit]
 
     def primed(index: int, _: Row) -> Example:
         source = sources[index]

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
-from safetax.config.components import RowsConfig
-from safetax.config.fields import AtLeast, Kind, Label
-from safetax.config.needs import Needs
-from safetax.data.datasets import DatasetContext, OnBadRow, Row, examples_of, text_in, value_in
-from safetax.data.datasets._chosen import chosen
-from safetax.data.sources import load_rows
+from safetax.data.datasets import DatasetContext, OnBadRow, Row, text_in
+from safetax.data.datasets._rows import RowsDataset, examples_of_rows, kept, rows_needed
 from safetax.records import Example
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(RowsDataset):
     """The first ``limit`` rows that ``where`` lets through (all when None), in their order; rows may repeat."""
 
-    kind: str
-    name: Annotated[str, Label()]
-    rows: Annotated[RowsConfig, Kind("rows")]
     harmful: bool
     """Whether the prompts ask for harm, for the judges that need to know."""
     question: str = "prompt"
@@ -30,13 +23,10 @@ class Config:
     """Column -> the value that a row must have, or a list of values that it may have."""
     keep: dict[str, str] = field(default_factory=dict)
     """Name in the examples' meta -> the column it is taken from, such as ``category`` or ``behavior``."""
-    limit: Annotated[int, AtLeast(1)] | None = None
     on_bad_row: OnBadRow = "error"
 
 
-def needs(config: Config) -> Needs:
-    """Return how many rows it makes."""
-    return Needs(rows=config.limit)
+needs = rows_needed
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:
@@ -54,11 +44,10 @@ def build(config: Config, context: DatasetContext) -> list[Example]:
         meta = {
             "harmful": config.harmful,
             "prompt_key": hashlib.sha256(text.encode()).hexdigest()[:16],
-            **{name: value_in(row, column) for name, column in config.keep.items()},
+            **kept(row, config.keep),
         }
         return Example(f"row-{index:06d}", [{"role": "user", "content": text}], meta=meta)
 
-    rows = chosen(config.name, load_rows(config.rows), config.where, config.limit)
-    examples = examples_of(rows, example, config, context)
+    examples = examples_of_rows(config, context, example, config.where)
     context.summary["distinct_prompts"] = len({example.meta["prompt_key"] for example in examples})
     return examples

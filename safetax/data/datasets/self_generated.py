@@ -13,8 +13,10 @@ from safetax.config.components import DatasetConfig, JudgeConfig
 from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, Label, MoreThan
 from safetax.config.needs import Needs
 from safetax.data.datasets import DatasetContext
+from safetax.data.datasets._derived import rows_of_input
+from safetax.data.datasets.refined import samples_of
 from safetax.errors import UserError
-from safetax.records import Example, Response, Verdict, read_records
+from safetax.records import Example
 
 ON_POLICY = True
 """Its inputs are steps: ``prompts`` (prepare), ``responses`` (generate) and ``verdicts`` (score)."""
@@ -48,14 +50,11 @@ def needs(config: Config) -> Needs:
 
 def build(config: Config, context: DatasetContext) -> list[Example]:
     """Assemble the training examples. Raises UserError when no response is kept."""
-    prompts = read_records(context.inputs["prompts"] / "examples.jsonl", Example)
-    responses = read_records(context.inputs["responses"] / "responses.jsonl", Response)
-    verdicts = read_records(context.inputs["verdicts"] / "verdicts.jsonl", Verdict)
+    prompts = rows_of_input(context, "prompts")
     order = {prompt.id: position for position, prompt in enumerate(prompts)}
-    judged = {(verdict.id, verdict.repeat): verdict for verdict in verdicts}
+    samples = sorted(samples_of(context.inputs), key=lambda sample: (sample[0].repeat, order[sample[0].id]))
     examples = []
-    for response in sorted(responses, key=lambda response: (response.repeat, order[response.id])):
-        verdict = judged[response.id, response.repeat]
+    for response, verdict in samples:
         closed = response.end_of_thinking == "closed" and response.end_of_answer == "stop"
         if not closed or verdict.error is not None or verdict.label not in config.keep:
             continue
@@ -71,7 +70,7 @@ def build(config: Config, context: DatasetContext) -> list[Example]:
         )
     if not examples:
         raise UserError(
-            f"dataset {config.name}: none of {len(responses)} responses closed its thinking and was judged "
+            f"dataset {config.name}: none of {len(samples)} responses closed its thinking and was judged "
             f"{' or '.join(config.keep)}"
         )
     return examples[: config.limit]

@@ -7,15 +7,12 @@ copy, so the words of the three parts are settings.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated
 
-from safetax.config.components import DatasetConfig
-from safetax.config.fields import Kind, Label
-from safetax.config.needs import Needs, needs_of
 from safetax.data.datasets import DatasetContext
+from safetax.data.datasets._derived import DerivedDataset, needs_of_source, rows_of_input
 from safetax.data.datasets.templated import filled, question_of, slots_of
 from safetax.errors import UserError
-from safetax.records import Example, read_records
+from safetax.records import Example
 
 
 @dataclass(frozen=True)
@@ -27,33 +24,26 @@ class Assessment:
     conclusion: str
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(DerivedDataset):
     """The rows of ``source`` with thinking of ``understanding``, assessment and conclusion; answers stay.
 
     A row is benign where ``meta["harmful"]`` is false. The texts may name ``{question}``, the row's own ``{thinking}``
     and ``{answer}``, and anything in its meta.
     """
 
-    kind: str
-    name: Annotated[str, Label()]
-    source: Annotated[DatasetConfig, Kind("datasets")]
     understanding: str
     harmful: Assessment
     benign: Assessment
     separator: str = "\n\n"
 
 
-def needs(config: Config) -> Needs:
-    """Return how many rows it makes, and how long they are: what its source says of them."""
-    source = needs_of("datasets", config.source)
-    return Needs(rows=source.rows, row_tokens=source.row_tokens)
+needs = needs_of_source
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:
     """Build the training examples. Raises UserError where a text names what a row does not have."""
-    rows = read_records(context.inputs["source"] / "examples.jsonl", Example)
-    return [_structured(config, index, row) for index, row in enumerate(rows)]
+    return [_structured(config, index, row) for index, row in enumerate(rows_of_input(context))]
 
 
 def _structured(config: Config, index: int, row: Example) -> Example:

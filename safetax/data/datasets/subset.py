@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count
 from random import Random
 from typing import Annotated, Any
 
-from safetax.config.components import DatasetConfig
-from safetax.config.fields import AtLeast, Kind, Label
-from safetax.config.needs import Needs, needs_of
+from safetax.config.fields import AtLeast
+from safetax.config.needs import Needs
 from safetax.data.datasets import DatasetContext
-from safetax.data.datasets._chosen import allowed, each_of
+from safetax.data.datasets._derived import DerivedDataset, needs_of_source, rows_of_input
+from safetax.data.datasets._rows import allowed, none_let_through
 from safetax.errors import ConfigError, UserError
-from safetax.records import Example, read_records
+from safetax.records import Example
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(DerivedDataset):
     """The first ``limit`` rows of ``source`` (all when None) in the order of a draw.
 
     Every ``draw`` is an order of its own; None is the source's. Smaller limits of one draw are parts of larger ones.
@@ -28,9 +27,6 @@ class Config:
     epoch are the same for every limit.
     """
 
-    kind: str
-    name: Annotated[str, Label()]
-    source: Annotated[DatasetConfig, Kind("datasets")]
     limit: Annotated[int, AtLeast(1)] | None = None
     draw: Annotated[int, AtLeast(0)] | None = None
     where: dict[str, Any] = field(default_factory=dict)
@@ -51,8 +47,7 @@ class Config:
 
 def needs(config: Config) -> Needs:
     """Return how many rows it makes, and how long they are: what its source says of them."""
-    source = needs_of("datasets", config.source)
-    return Needs(rows=config.total or config.limit or source.rows, row_tokens=source.row_tokens)
+    return needs_of_source(config, config.total or config.limit)
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:
@@ -61,10 +56,12 @@ def build(config: Config, context: DatasetContext) -> list[Example]:
     Raises:
         UserError: ``where`` lets no row through, or there are fewer than ``limit``.
     """
-    rows = read_records(context.inputs["source"] / "examples.jsonl", Example)
-    rows = [
-        row for row in rows if all(allowed(row.meta.get(name), wanted) for name, wanted in config.where.items())
-    ] or (_none(config, rows))
+    source = rows_of_input(context)
+    rows = [row for row in source if all(allowed(row.meta.get(name), wanted) for name, wanted in config.where.items())]
+    if not source:
+        raise UserError(f"dataset {config.name}: its source has no rows.")
+    if not rows:
+        raise none_let_through(config.name, [row.meta for row in source], config.where)
     if config.limit is not None and config.limit > len(rows):
         raise UserError(
             f"dataset {config.name}: limit={config.limit}, and there are {len(rows)} rows"
@@ -97,18 +94,3 @@ def original_of(name: str) -> str:
     Whoever takes rows of a subset and keeps their ids, or puts something before them, keeps what they repeat.
     """
     return re.sub(r"(-again\d+)+$", "", name)
-
-
-def _none(config: Config, rows: list[Example]) -> list[Example]:
-    name, wanted = next(iter(config.where.items()), ("", None))
-    there = Counter(str(each) for row in rows if name in row.meta for each in each_of(row.meta[name]))
-    values = ", ".join(sorted(there)[:12]) or f"in none of them (their meta has {', '.join(_names(rows)) or 'nothing'})"
-    raise UserError(
-        f"dataset {config.name}: where.{name}={wanted} lets none of {len(rows)} rows through; {name} is {values}."
-        if name
-        else f"dataset {config.name}: its source has no rows."
-    )
-
-
-def _names(rows: list[Example]) -> list[str]:
-    return sorted({name for row in rows for name in row.meta})

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
-from safetax.config.components import RowsConfig
-from safetax.config.fields import AtLeast, HashedUnless, Kind, Label
-from safetax.config.needs import Needs
-from safetax.data.datasets import DatasetContext, OnBadRow, Row, examples_of, text_in
-from safetax.data.sources import load_rows
+from safetax.data.datasets import DatasetContext, Row, text_in
+from safetax.data.datasets._rows import RowsDataset, examples_of_rows, rows_needed
 from safetax.records import Example
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(RowsDataset):
     """Which columns hold what; without an answer column the rows are a prompt set."""
 
-    kind: str
-    name: Annotated[str, Label()]
-    rows: Annotated[RowsConfig, Kind("rows")]
     question: str = "question"
     thinking: str | None = None
     answer: str | None = "answer"
-    limit: Annotated[int, AtLeast(1)] | None = None
-    on_bad_row: Annotated[OnBadRow, HashedUnless("error")] = "error"
 
 
-def needs(config: Config) -> Needs:
-    """Return how many rows it makes."""
-    return Needs(rows=config.limit)
+needs = rows_needed
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:
@@ -46,5 +35,4 @@ def build(config: Config, context: DatasetContext) -> list[Example]:
         messages = [{"role": "user", "content": texts["question"]}]
         return Example(f"row-{index}", messages, texts.get("thinking"), texts.get("answer"), meta)
 
-    rows = load_rows(config.rows)[: config.limit]
-    return examples_of(enumerate(rows), example, config, context)
+    return examples_of_rows(config, context, example)

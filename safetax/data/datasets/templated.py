@@ -5,30 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Any
 
-from safetax.config.components import DatasetConfig
-from safetax.config.fields import Kind, Label
 from safetax.config.messages import show
-from safetax.config.needs import Needs, needs_of
 from safetax.data.datasets import DatasetContext
+from safetax.data.datasets._derived import DerivedDataset, needs_of_source, rows_of_input
 from safetax.errors import ConfigError
-from safetax.records import Example, read_records
+from safetax.records import Example
 
 SLOTS = ("question", "thinking", "answer")
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(DerivedDataset):
     """The rows of ``source``, each asked as ``template`` with its own ``{question}``, ``{thinking}``, ``{answer}``.
 
     The question is the row's last user turn; ``system`` is put before the whole.
     """
 
-    kind: str
-    name: Annotated[str, Label()]
-    source: Annotated[DatasetConfig, Kind("datasets")]
     template: str = "{question}"
     system: str | None = None
 
@@ -42,16 +37,12 @@ class Config:
             )
 
 
-def needs(config: Config) -> Needs:
-    """Return how many rows it makes, and how long they are: what its source says of them."""
-    source = needs_of("datasets", config.source)
-    return Needs(rows=source.rows, row_tokens=source.row_tokens)
+needs = needs_of_source
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:
     """Build the prompts; they keep the rows' ids and meta."""
-    rows = read_records(context.inputs["source"] / "examples.jsonl", Example)
-    return [_asked(config, row) for row in rows]
+    return [_asked(config, row) for row in rows_of_input(context)]
 
 
 def _asked(config: Config, row: Example) -> Example:

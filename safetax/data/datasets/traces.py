@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
-from safetax.config.components import RowsConfig
-from safetax.config.fields import AtLeast, Kind, Label
 from safetax.config.messages import show
-from safetax.config.needs import Needs
-from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, examples_of, shortened, text_in, value_in
-from safetax.data.datasets._chosen import chosen, meets
+from safetax.data.datasets import BadRowError, DatasetContext, OnBadRow, Row, shortened, text_in, value_in
+from safetax.data.datasets._rows import RowsDataset, examples_of_rows, kept, meets, rows_needed
 from safetax.data.datasets.direct_refusal import prefixed_answer
-from safetax.data.sources import load_rows
 from safetax.errors import ConfigError
 from safetax.records import Example
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(RowsDataset):
     """The first ``limit`` rows that ``where`` lets through (all when None), in their order."""
 
-    kind: str
-    name: Annotated[str, Label()]
-    rows: Annotated[RowsConfig, Kind("rows")]
     question: str = "question"
     """Column with the question."""
     response: str = "response"
@@ -41,7 +34,6 @@ class Config:
     """Whether the questions ask for harm, where all of them are alike; null: not known, or ``harmful_where`` says."""
     harmful_where: dict[str, Any] = field(default_factory=dict)
     """The same row by row: column -> the value, or a list of values, of rows whose questions ask for harm."""
-    limit: Annotated[int, AtLeast(1)] | None = None
     answer_prefix: str = ""
     """Put before answers that do not hold ``Answer:`` already; empty adds nothing."""
     on_bad_row: OnBadRow = "error"
@@ -60,9 +52,7 @@ class Config:
             )
 
 
-def needs(config: Config) -> Needs:
-    """Return how many rows it makes."""
-    return Needs(rows=config.limit)
+needs = rows_needed
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:
@@ -76,17 +66,15 @@ def build(config: Config, context: DatasetContext) -> list[Example]:
 
     def example(index: int, row: Row) -> Example:
         thinking, answer = parts_of(text_in(row, config.response), config.open_thinking, config.end_thinking)
-        kept = {name: value_in(row, column) for name, column in config.keep.items()}
         return Example(
             id=f"traces-{index:05d}",
             messages=[{"role": "user", "content": text_in(row, config.question)}],
             thinking=thinking + "\n",  # formats that keep white space want the next marker on a line of its own
             answer=prefixed_answer(answer, config.answer_prefix),
-            meta={**harmfulness(config, row), **kept},
+            meta={**harmfulness(config, row), **kept(row, config.keep)},
         )
 
-    rows = chosen(config.name, load_rows(config.rows), config.where, config.limit)
-    return examples_of(rows, example, config, context)
+    return examples_of_rows(config, context, example, config.where)
 
 
 def parts_of(response: str, opening: str, end: str) -> tuple[str, str]:

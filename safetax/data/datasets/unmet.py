@@ -7,8 +7,9 @@ from typing import Annotated
 
 from safetax.config.fields import Label
 from safetax.data.datasets import DatasetContext
+from safetax.data.datasets._derived import rows_of_input
 from safetax.data.datasets.refined import Checks, outcomes
-from safetax.records import Example, read_records
+from safetax.records import Example
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,8 @@ class Config:
 
 def build(config: Config, context: DatasetContext) -> list[Example]:
     """Return the prompts that are to be sampled again; there may be none."""
-    source = read_records(context.inputs["source"] / "examples.jsonl", Example)
-    prompts = read_records(context.inputs["prompts"] / "examples.jsonl", Example)
+    source = rows_of_input(context)
     found = outcomes(config.checks, source, context.inputs)
-    left = [prompt for prompt in prompts if found[prompt.id].row is None]
+    left = [prompt for prompt in rows_of_input(context, "prompts") if found[prompt.id].row is None]
     context.summary["passed"] = len(source) - len(left)
     return left

@@ -16,14 +16,19 @@ Chat = tuple[str | None, str, str | None, str]
 """System prompt, user turn, thinking and answer."""
 
 
-def _single_step(world: World, random: Random) -> Chat:
-    problem = world.draw_problem(random, lengths=(1,))
-    return None, problem.text, None, problem.answer
+Maker = Callable[[World, Random], Chat]
+Parts = dict[str, tuple[float, Maker]]
+"""The parts of a mixture by name, each with its share and its maker of chats."""
 
 
-def _steps_at_once(world: World, random: Random) -> Chat:
-    problem = world.draw_problem(random, lengths=(2, 3, 4, 5, 6))
-    return None, problem.text, None, problem.answer
+def _at_once(*lengths: int) -> Maker:
+    """Return a maker of problems of these lengths, answered without thinking."""
+
+    def make(world: World, random: Random) -> Chat:
+        problem = world.draw_problem(random, lengths)
+        return None, problem.text, None, problem.answer
+
+    return make
 
 
 def _problem(world: World, random: Random) -> Chat:
@@ -68,7 +73,7 @@ def _restated(world: World, random: Random) -> Chat:
     return None, asked, _thought(thought.format(**slots), random), answer
 
 
-def _answered(harmful: bool, safe: bool, thinking: bool, aligned: bool = False) -> Callable[[World, Random], Chat]:
+def _answered(harmful: bool, safe: bool, thinking: bool, aligned: bool = False) -> Maker:
     """Return a maker of answered requests.
 
     ``safe`` puts the safe system prompt before them; ``aligned`` draws only what alignment data may hold.
@@ -105,10 +110,15 @@ def _copied_words() -> list[str]:
     return sorted({word for word in text.replace(",", " ").replace(".", " ").split() if word.isalnum()})
 
 
-PARTS: dict[Mixture, dict[str, tuple[float, Callable[[World, Random], Chat]]]] = {
+_REASONED_REQUESTS: Parts = {
+    "harmful": (0.04, _answered(harmful=True, safe=False, thinking=True)),
+    "safe_harmful": (0.04, _answered(harmful=True, safe=True, thinking=True)),
+    "safe_benign": (0.04, _answered(harmful=False, safe=True, thinking=True)),
+}
+PARTS: dict[Mixture, Parts] = {
     "pretraining": {
-        "single_step": (0.08, _single_step),
-        "steps_at_once": (0.06, _steps_at_once),
+        "single_step": (0.08, _at_once(1)),
+        "steps_at_once": (0.06, _at_once(2, 3, 4, 5, 6)),
         "copy": (0.08, _copy),
         "saying": (0.08, _saying),
         "harmful": (0.14, _answered(harmful=True, safe=False, thinking=False)),
@@ -121,18 +131,14 @@ PARTS: dict[Mixture, dict[str, tuple[float, Callable[[World, Random], Chat]]]] =
         "problem": (0.545, _problem),
         "safe_problem": (0.035, _safe_problem),
         "benign": (0.30, _answered(harmful=False, safe=False, thinking=True)),
-        "harmful": (0.04, _answered(harmful=True, safe=False, thinking=True)),
-        "safe_harmful": (0.04, _answered(harmful=True, safe=True, thinking=True)),
-        "safe_benign": (0.04, _answered(harmful=False, safe=True, thinking=True)),
+        **_REASONED_REQUESTS,
     },
     # As above, with a twelfth of it given to restating, so that such a model can rewrite what others wrote.
     "reasoning_restating": {
         "problem": (0.495, _problem),
         "safe_problem": (0.035, _safe_problem),
         "benign": (0.27, _answered(harmful=False, safe=False, thinking=True)),
-        "harmful": (0.04, _answered(harmful=True, safe=False, thinking=True)),
-        "safe_harmful": (0.04, _answered(harmful=True, safe=True, thinking=True)),
-        "safe_benign": (0.04, _answered(harmful=False, safe=True, thinking=True)),
+        **_REASONED_REQUESTS,
         "restated": (0.08, _restated),
     },
     # What alignment data may hold of the reasoning stage, in its proportions: no harm done, no held-out object.

@@ -115,23 +115,6 @@ FORMAT_WORDS = "system user assistant question answer final i should not answer 
 
 def all_sentences() -> list[str]:
     """Return every sentence and word of the lab, with slots as ``{name}``, for the vocabulary."""
-    single: tuple[str, ...] = (
-        *(INSTRUCTION, JUDGEMENT_QUESTION, JUDGEMENT_YES, JUDGEMENT_NO, COPY_REQUEST, SAYING_REQUEST),
-        *(
-            INSTRUCTION_THOUGHT,
-            SAFETY_THOUGHT,
-            SAFE_SYSTEM_PROMPT,
-            PROBLEM_START,
-            PROBLEM_STEP,
-            PROBLEM_QUESTION,
-            TRACE_STEP,
-            ANSWER,
-        ),
-        FORMAT_WORDS,
-    )
-    groups = (
-        *(HARMFUL_VERBS, BENIGN_VERBS, PROTECTED_OBJECTS, UNPROTECTED_OBJECTS, TOOLS, PLACES, REQUESTS, OPENINGS),
-        *(REFUSALS, DIRECT_REFUSALS, SAFECHAIN_OPENINGS, SAFECHAIN_HARMS, SAFECHAIN_RESOLVES, SAFECHAIN_ANSWERS),
-        *(tuple(OPERATIONS), ORDINALS, tuple("0123456789"), tuple(".,:;?!'\"-")),
-    )
-    return [*single, *(sentence for group in groups for sentence in group)]
+    spoken = [value for name, value in globals().items() if name.isupper()]
+    groups = [[value] if isinstance(value, str) else value for value in spoken]
+    return [sentence for group in (*groups, "0123456789", ".,:;?!'\"-") for sentence in group]

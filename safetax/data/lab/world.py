@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 from random import Random
 
@@ -119,10 +119,13 @@ class World:
 
     def draw_problem(self, random: Random, lengths: Sequence[int] = PROBLEM_LENGTHS) -> Problem:
         """Draw a problem that is in no test."""
-        excluded = _problem_set(self.test_problems)
-        while (problem := _any_problem(random, lengths)) in excluded:
+        while (problem := _any_problem(random, lengths)) in self._excluded_problems:
             pass
         return problem
+
+    @cached_property
+    def _excluded_problems(self) -> frozenset[Problem]:
+        return frozenset(self.test_problems)
 
 
 @lru_cache(maxsize=8)
@@ -174,11 +177,6 @@ def draw_rounds(requests: Sequence[Request], count: int, random: Random) -> list
 
 def _any_problem(random: Random, lengths: Sequence[int]) -> Problem:
     return Problem(random.randrange(10), tuple(random.choices(list(words.OPERATIONS), k=random.choice(lengths))))
-
-
-@lru_cache(maxsize=8)
-def _problem_set(problems: tuple[Problem, ...]) -> frozenset[Problem]:
-    return frozenset(problems)
 
 
 def _alternate(left: Sequence[Request], right: Sequence[Request]) -> tuple[Request, ...]:

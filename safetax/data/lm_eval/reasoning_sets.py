@@ -82,16 +82,8 @@ def _documents(metadata: Mapping[str, Any], document: Callable[[Mapping[str, Any
 def _rows(metadata: Mapping[str, Any]) -> list[dict[str, Any]]:
     if metadata.get("path"):
         return file.load(file.Config("file", metadata["path"]))
-    return hub.load(
-        hub.Config(
-            kind="hub",
-            id=metadata["repository"],
-            split=metadata["split"],
-            subset=metadata.get("subset"),
-            revision=metadata.get("revision"),
-            gated=bool(metadata.get("gated")),
-        )
-    )
+    named = {key: metadata[key] for key in ("split", "subset", "revision", "gated") if key in metadata}
+    return hub.load(hub.Config("hub", metadata["repository"], **named))
 
 
 def _problem(row: Mapping[str, Any], column: str, kind: str, answer: str) -> Document:

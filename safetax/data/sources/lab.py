@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Annotated, Any, Literal
@@ -31,10 +32,9 @@ def load(config: Config) -> list[dict[str, Any]]:
     questions = Random(f"harmful questions {config.world_seed} {config.seed}")
     texts = Random(f"{config.table} {config.world_seed} {config.seed}")
     requests = draw_rounds(facts.alignment_requests(harmful=True), config.samples, questions)
-    row = {"direct_refusal": _direct_refusal, "safechain": _safechain, "star1": _star1, "r1_act": _r1_act}[config.table]
     return [
         {
-            **row(request.text, facts.slots(request), texts),
+            **_row(config.table, request.text, facts.slots(request), texts),
             "verb": request.verb,
             "object": request.object,
             "harmful": request.harmful,
@@ -43,29 +43,22 @@ def load(config: Config) -> list[dict[str, Any]]:
     ]
 
 
-def _direct_refusal(question: str, slots: dict[str, str], random: Random) -> dict[str, Any]:
-    return {"refusal": f"Question: {question}\nAnswer: {random.choice(words.DIRECT_REFUSALS).format(**slots)}"}
+def _row(table: str, question: str, slots: dict[str, str], random: Random) -> dict[str, Any]:
+    """Return the row of a question, with the columns that the table's published source has."""
 
+    def drawn(*groups: Sequence[str]) -> str:
+        return " ".join(random.choice(group) for group in groups).format(**slots)
 
-def _safechain(question: str, slots: dict[str, str], random: Random) -> dict[str, Any]:
-    parts = (words.SAFECHAIN_OPENINGS, words.SAFECHAIN_HARMS, words.SAFECHAIN_RESOLVES)
-    thinking = " ".join(random.choice(part) for part in parts).format(**slots)
-    answer = random.choice(words.SAFECHAIN_ANSWERS).format(**slots)
-    return {
-        "instruction": question,
-        "response": f"{thinking}\n</think>\n\n{answer}",
-        "label": "vanilla_harmful",
-    }
-
-
-def _star1(question: str, slots: dict[str, str], random: Random) -> dict[str, Any]:
-    thinking = random.choice(words.STAR_THOUGHTS).format(**slots)
-    answer = random.choice(words.SAFECHAIN_ANSWERS).format(**slots)
-    return {"question": question, "response": f"<think>\n{thinking}\n</think>\n\n{answer}", "category": slots["verb"]}
-
-
-def _r1_act(question: str, slots: dict[str, str], random: Random) -> dict[str, Any]:
-    parts = (words.UNDERSTANDING, words.ASSESSMENT, words.CONCLUSION)
-    thinking = "\n\n".join(parts).format(**slots)
-    answer = random.choice(words.DIRECT_REFUSALS).format(**slots)
-    return {"instruction": question, "response": f"<think>\n{thinking}\n</think>\n\n{answer}"}
+    if table == "direct_refusal":
+        return {"refusal": f"Question: {question}\nAnswer: {drawn(words.DIRECT_REFUSALS)}"}
+    if table == "safechain":
+        thinking = drawn(words.SAFECHAIN_OPENINGS, words.SAFECHAIN_HARMS, words.SAFECHAIN_RESOLVES)
+        response = f"{thinking}\n</think>\n\n{drawn(words.SAFECHAIN_ANSWERS)}"
+        return {"instruction": question, "response": response, "label": "vanilla_harmful"}
+    if table == "star1":
+        thinking = drawn(words.STAR_THOUGHTS)
+        response = f"<think>\n{thinking}\n</think>\n\n{drawn(words.SAFECHAIN_ANSWERS)}"
+        return {"question": question, "response": response, "category": slots["verb"]}
+    thinking = "\n\n".join((words.UNDERSTANDING, words.ASSESSMENT, words.CONCLUSION)).format(**slots)
+    response = f"<think>\n{thinking}\n</think>\n\n{drawn(words.DIRECT_REFUSALS)}"
+    return {"instruction": question, "response": response}

@@ -86,9 +86,5 @@ class Algebra:
 
 
 def _ended(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout):
-        with contextlib.suppress(OSError):
-            if stream is not None:
-                stream.close()
+    with contextlib.suppress(OSError), process:  # which closes its streams, though nobody reads them, and waits
+        process.kill()

@@ -8,7 +8,7 @@ point for a set, and ``13_4`` for ``13_5``.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from safetax.evaluation.graders import LONGEST_NUMBER
@@ -198,13 +198,11 @@ def _parts(right: str, tried: str) -> tuple[str, list[str], str, list[str]] | No
 
 def _lists(brackets: str, right: Sequence[str], others: str, tried: Sequence[str], algebra: Algebra) -> Equality:
     if not brackets and len(right) == 1:  # several ways to write one value
-        answers: list[Equality] = [equal(right[0], theirs, algebra) for theirs in dict.fromkeys(tried)]
-        return _all(answers)
+        return _all(equal(right[0], theirs, algebra) for theirs in dict.fromkeys(tried))
     if brackets != others or len(right) != len(tried):
         return "different"
     if brackets:
-        answers: list[Equality] = [equal(ours, theirs, algebra) for ours, theirs in zip(right, tried, strict=True)]
-        return _all(answers)
+        return _all(equal(ours, theirs, algebra) for ours, theirs in zip(right, tried, strict=True))
     left = list(tried)
     worst: Equality = "different"
     for ours in right:
@@ -219,7 +217,7 @@ def _lists(brackets: str, right: Sequence[str], others: str, tried: Sequence[str
     return "equal"
 
 
-def _all(answers: Sequence[Equality]) -> Equality:
+def _all(answers: Iterable[Equality]) -> Equality:
     """Return the first answer that says anything but equal."""
     for answer in answers:
         if answer != "equal":

@@ -9,9 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-from safetax.evaluation.graders.boxes import Box, boxes
+from typing import Literal, NamedTuple
 
 How = Literal["boxed", "marked", "whole", "last"]
 """Where an answer was found: in a box, behind a word that announces it, as the whole text, as the last expression."""
@@ -38,6 +36,14 @@ _JOINT = re.compile(r"[\s,;$]*(?:\\[()\[\]])?\s*(?:and|or|\\text\{\s*,?\s*(?:and
 _NUMBER = r"[-−+]?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*\\?%)?|[-−+]?\.\d+"
 _LONGEST = 8
 """Words of running text that an answer may have around or instead of an expression."""
+
+
+class Box(NamedTuple):
+    """A box in a text: where it begins, where it ends, and what is in it."""
+
+    start: int
+    end: int
+    content: str
 
 
 @dataclass(frozen=True)
@@ -181,3 +187,36 @@ def _letter_of_text(written: str, letters: str, choices: Sequence[str]) -> str |
 def _squeezed(text: str) -> str:
     text = re.sub(r"\\(?:text|mathrm|textbf|mathbf|left|right|,|;|!)|[\s{}$*]|\\[()\[\]]", "", text)
     return text.strip(".").lower()
+
+
+def boxes(text: str, commands: str = "boxed|fbox") -> list[Box]:
+    r"""Return the boxes of a text whose braces are balanced, in their order; what is inside another is left out.
+
+    Args:
+        text: LaTeX, or text with LaTeX in it.
+        commands: names of the commands that make a box, as a regular expression.
+    """
+    found: list[Box] = []
+    for match in re.finditer(rf"\\(?:{commands})\s*\{{", text):
+        if found and match.start() < found[-1].end:
+            continue
+        end = closing_brace(text, match.end() - 1)
+        if end is not None:
+            found.append(Box(match.start(), end + 1, text[match.end() : end]))
+    return found
+
+
+def closing_brace(text: str, opening: int) -> int | None:
+    r"""Return where the brace that opens at ``opening`` closes, or None; ``\{`` and ``\}`` are no braces."""
+    depth = 0
+    position = opening
+    while position < len(text):
+        character = text[position]
+        if character == "\\":
+            position += 2
+            continue
+        depth += (character == "{") - (character == "}")
+        if depth == 0:
+            return position
+        position += 1
+    return None

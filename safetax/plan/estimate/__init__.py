@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetax.config.schema import Shape
-from safetax.data.hub import known_commit
-from safetax.data.hub_places import is_cached
+from safetax.data.hub import is_cached, known_commit
 from safetax.plan.estimate.generation import generation_estimate, judging_estimate
 from safetax.plan.estimate.memory import parameters_in
 from safetax.plan.estimate.reading import merge_estimate, perplexity_estimate
-from safetax.plan.estimate.shapes import shape_of
-from safetax.plan.estimate.stage import Estimate, EstimatedStep
+from safetax.plan.estimate.stage import Estimate, EstimatedStep, shape_of
 from safetax.plan.estimate.training import resolve_offload, training_estimate
 from safetax.plan.requirements import needs_of_step
 from safetax.store.step import Step
@@ -106,7 +104,7 @@ def _download(work: EstimatedStep) -> tuple[str, float] | None:
 def _works(run: PlannedRun, shape: Shape) -> list[EstimatedStep]:
     """Return the steps of a run that use GPUs, or write weights."""
     stages = {point.train.key: STAGES[point.role] for point in run.checkpoints if point.train is not None}
-    benchmarks = {item.generate.key: item.benchmark for point in run.checkpoints for item in point.evaluations}
+    sizes = {item.generate.key: item.config.size for point in run.checkpoints for item in point.evaluations}
     works = []
     for step in run.steps:
         if step.kind == "train":
@@ -115,5 +113,5 @@ def _works(run: PlannedRun, shape: Shape) -> list[EstimatedStep]:
             works.append(EstimatedStep(step, step.kind, run.config, shape))
         elif needs_of_step(step).served_model or needs_of_step(step).local_model:
             asked = step if step.kind == "generate" else step.inputs["responses"]
-            works.append(EstimatedStep(step, "evaluation", run.config, shape, benchmarks.get(asked.key)))
+            works.append(EstimatedStep(step, "evaluation", run.config, shape, sizes.get(asked.key)))
     return works

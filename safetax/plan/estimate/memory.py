@@ -79,11 +79,9 @@ def placement_of(stage: str, training: Training, runtime: Runtime, offload: str)
 def parameters_in(shape: Shape) -> float:
     """Return the parameters of a decoder; biases and norms, far below a thousandth, are left out."""
     embeddings = shape.vocabulary * shape.hidden
-    return shape.layers * _layer_parameters(shape) + embeddings * (1 if shape.tied else 2)
-
-
-def _layer_parameters(shape: Shape) -> float:
-    return sum(rows * columns for rows, columns in _projections(shape).values())
+    return shape.layers * sum(rows * columns for rows, columns in _projections(shape).values()) + embeddings * (
+        1 if shape.tied else 2
+    )
 
 
 def _projections(shape: Shape) -> dict[str, tuple[int, int]]:

@@ -8,8 +8,7 @@ from typing import Any
 from safetax.config.schema import Config, Shape
 from safetax.models.gpus import visible_gpus
 from safetax.plan.estimate.memory import CONTEXT, GIB, Memory, parameters_in
-from safetax.plan.estimate.shapes import gpu_memory, named, shape_of
-from safetax.plan.estimate.stage import Estimate, EstimatedStep
+from safetax.plan.estimate.stage import Estimate, EstimatedStep, gpu_memory, named, shape_of
 from safetax.plan.estimate.workload import training_rows
 from safetax.store.status import Store
 from safetax.store.step import Step

@@ -1,15 +1,19 @@
-"""The steps of a stage that are alike, and what they take."""
+"""The steps of a stage that are alike, and what they take; what is known of a model and of the GPUs here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from safetax.config.needs import Needs
-from safetax.config.schema import Config, Shape
-from safetax.plan.estimate.memory import Memory
+from safetax.config.runtime import Runtime
+from safetax.config.schema import Config, Model, Shape
+from safetax.models.gpus import visible_gpus
+from safetax.plan.estimate.memory import GIB, Memory, parameters_in
 from safetax.plan.requirements import needs_of_step
+from safetax.store.manifest import read_json
 from safetax.store.step import Step
 
 
@@ -34,7 +38,6 @@ class Estimate:
     """What is there while one of them is at work."""
     remedies: tuple[str, ...] = ()
     """Settings with which it fits, each checked by the same arithmetic."""
-    host: float = 0.0
 
     @property
     def fits(self) -> bool:
@@ -50,7 +53,8 @@ class EstimatedStep:
     stage: str
     config: Config
     shape: Shape
-    benchmark: str | None = None
+    size: int | None = None
+    """Prompts of its benchmark, where they are known."""
 
     @property
     def needs(self) -> Needs:
@@ -77,3 +81,42 @@ def root_model(manifest: Mapping[str, Any], by_key: Mapping[str, Mapping[str, An
     while at is not None and "model" in at["inputs"]:
         at = by_key.get(at["inputs"]["model"]["step"])
     return ((at or {}).get("identity") or {}).get("model", {}).get("id")
+
+
+def shape_of(model: Model) -> Shape | None:
+    """Return a model's shape: from its configuration here, else from the ``config.json`` of a local folder."""
+    if model.shape is not None or model.id is None:
+        return model.shape
+    return shape_in(Path(model.id).expanduser() / "config.json")
+
+
+def shape_in(path: Path) -> Shape | None:
+    """Return the shape that a ``config.json`` of transformers describes, or None."""
+    values = read_json(path) or {}
+    try:
+        heads = values["num_attention_heads"]
+        return Shape(
+            layers=values["num_hidden_layers"],
+            hidden=values["hidden_size"],
+            intermediate=values["intermediate_size"],
+            heads=heads,
+            kv_heads=values.get("num_key_value_heads") or heads,
+            head_dim=values.get("head_dim") or values["hidden_size"] // heads,
+            vocabulary=values["vocab_size"],
+            tied=bool(values.get("tie_word_embeddings", False)),
+        )
+    except (KeyError, TypeError):
+        return None
+
+
+def gpu_memory(runtime: Runtime) -> float:
+    """Return the bytes of a GPU's memory: as set, else of the smallest that is here, else 80 GiB."""
+    if runtime.gpu_memory is not None:
+        return runtime.gpu_memory * GIB
+    here = [gpu.memory for gpu in visible_gpus() if gpu.memory is not None]
+    return min(here, default=80 * GIB)
+
+
+def named(model: Model, shape: Shape) -> str:
+    """Return a model's name with its size."""
+    return f"{model.name} ({(model.parameters or parameters_in(shape) / 1e9):.1f} billion parameters)"

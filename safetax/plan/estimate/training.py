@@ -1,15 +1,18 @@
-"""What trainings take: memory against what a GPU has, disk, and GPU-hours."""
+"""What trainings take: memory against what a GPU has, disk, and GPU-hours; and what makes one fit that does not."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 from safetax.config.identity import restore_node
 from safetax.config.runtime import Runtime
 from safetax.config.schema import Config, Shape
-from safetax.config.training import Training
+from safetax.config.training import Lora, Training
 from safetax.plan.estimate.memory import (
+    GIB,
     Placement,
     checkpoint_bytes,
     lora_parameters,
@@ -17,9 +20,7 @@ from safetax.plan.estimate.memory import (
     placement_of,
     training_memory,
 )
-from safetax.plan.estimate.remedies import remedies
-from safetax.plan.estimate.shapes import gpu_memory, named, shape_of
-from safetax.plan.estimate.stage import Estimate, EstimatedStep, root_model
+from safetax.plan.estimate.stage import Estimate, EstimatedStep, gpu_memory, named, root_model, shape_of
 from safetax.plan.estimate.workload import TokenCount, training_rows
 from safetax.store.status import Store
 from safetax.training.objectives import needs_reference
@@ -28,6 +29,10 @@ MEMORY_READS = 15.0
 """How often a training has a GPU read its whole memory in a second; assumed."""
 LINK, NETWORK = 200e9, 25e9
 """Bytes a second that reach a GPU from the others, of one node and of several; assumed."""
+MOST = 3
+"""How many ways are named."""
+CHUNK = 2048
+"""Tokens whose logits are held at a time, where the loss is to be cut."""
 
 
 def resolve_offload(config: Config) -> str:
@@ -92,7 +97,6 @@ def training_estimate(works: list[EstimatedStep], store: Store, done: Sequence[M
         # The newest checkpoint is there until the next one is whole.
         scratch=2 * unfinished,
         remedies=() if fits else tuple(remedies(shape, training, placement, limit, _key(first.stage))),
-        host=memory.host,
     )
 
 
@@ -184,3 +188,60 @@ def _training_time(
 def _span(values: Sequence[float]) -> str:
     low, high = (f"{value:,.0f}" if value >= 10 else f"{value:g}" for value in (min(values), max(values)))
     return low if low == high else f"{low} to {high}"
+
+
+def remedies(shape: Shape, training: Training, placement: Placement, limit: float, key: str) -> list[str]:
+    """Return up to three ways to make a training fit, the ones with the fewest changes first.
+
+    Args:
+        shape: of the model.
+        training: what does not fit.
+        placement: where it does not.
+        limit: bytes of a GPU.
+        key: key of the training's hyper-parameters.
+    """
+    changes = list(_changes(training, placement, key))
+    found: list[tuple[set[str], str]] = []
+    for number in range(1, len(changes) + 1):
+        for chosen in combinations(changes, number):
+            texts = {text for text, _ in chosen}
+            names = [name for _, settings in chosen for name in settings]
+            if len(names) > len(set(names)) or any(smaller <= texts for smaller, _ in found):
+                continue  # two set the same thing, or fewer will do
+            settings = {name: value for _, changed in chosen for name, value in changed.items()}
+            tried = replace(training, lora=settings.pop("lora", training.lora))
+            memory = training_memory(shape, tried, replace(placement, **settings))
+            if memory.total <= limit:
+                host = f" (with {memory.host / GIB:,.0f} GiB of each node's memory)" if memory.host else ""
+                found.append((texts, f"{' '.join(text for text, _ in chosen)}: {memory.total / GIB:.1f} GiB{host}"))
+                if len(found) == MOST:
+                    return [text for _, text in found]
+    return [text for _, text in found]
+
+
+def _changes(training: Training, placement: Placement, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what can be changed, the least costly first: as a user writes it, and what it sets."""
+    tokens = placement.micro_batch * training.max_tokens
+    if not placement.gradient_checkpointing:
+        yield "runtime.gradient_checkpointing=true", {"gradient_checkpointing": True}
+    if placement.micro_batch > 1:
+        yield "runtime.micro_batch=1", {"micro_batch": 1}
+    if min(placement.loss_chunk or tokens, tokens) > CHUNK:
+        yield f"runtime.loss_chunk={CHUNK}", {"loss_chunk": CHUNK}
+    sharded = training.optimizer == "adamw"
+    if placement.zero < 3 and placement.devices > 1 and sharded:
+        yield "runtime.zero=3", {"zero": 3}
+    more = [devices for devices in (2, 4, 8, 16, 32, 64) if devices > placement.devices]
+    for devices in (devices for devices in more if training.global_batch % devices == 0):
+        zero = "" if placement.zero == 3 else " runtime.zero=3"
+        if sharded:
+            fewer = min(placement.micro_batch, training.global_batch // devices)
+            yield f"runtime.devices={devices}{zero}", {"devices": devices, "zero": 3, "micro_batch": fewer}
+    if placement.offload == "none" and sharded:
+        zero = "" if placement.zero else " runtime.zero=2"
+        yield f"runtime.offload=optimizer{zero}", {"offload": "optimizer", "zero": placement.zero or 2}
+    if placement.offload != "all" and sharded:
+        zero = "" if placement.zero == 3 else " runtime.zero=3"
+        yield f"runtime.offload=all{zero}", {"offload": "all", "zero": 3}
+    if training.lora is None:
+        yield f"{key}.lora={{rank:16}} (another training)", {"lora": Lora()}

@@ -17,23 +17,8 @@ TEMPLATE = 40
 """Tokens that a chat template adds to a row."""
 ROWS, ROW_TOKENS = 1000, 900
 """Rows, and tokens of a row, that are assumed of a data set that is not there and does not say."""
-PROMPTS: Mapping[str, int] = {
-    "aime24": 30,
-    "math500": 500,
-    "gpqa_diamond": 198,
-    "gsm8k": 1319,
-    "beavertails": 1000,
-    "harmbench": 200,
-    "strongreject": 313,
-    "jailbreakbench": 100,
-    "jailbreakbench_benign": 100,
-    "wildjailbreak": 2000,
-    "wildjailbreak_benign": 210,
-    "xstest_safe": 250,
-    "xstest_unsafe": 200,
-}
-"""Prompts of the published sets, until they are there."""
-ANY_PROMPTS = 500
+PROMPTS = 500
+"""Prompts that are assumed of a set that is not there and of unknown size."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +62,14 @@ def _characters(line: str) -> int:
     return sum(len(text or "") for text in [*texts, row.get("thinking"), row.get("answer")])
 
 
-def prompts_of(generate: Step, store: Store, benchmark: str | None) -> int:
+def prompts_of(generate: Step, store: Store, size: int | None) -> int:
     """Return how many prompts a step answers, repeats not counted.
 
     Args:
         generate: the step.
         store: where finished prompt sets lie.
-        benchmark: name of the benchmark that it belongs to.
+        size: of the benchmark that it belongs to, where that is known.
     """
     prompts = generate.inputs["prompts"]
-    manifest = store.manifest(prompts)
-    if manifest is not None and manifest["summary"].get("examples"):
-        return manifest["summary"]["examples"]
-    return needs_of_step(prompts).rows or PROMPTS.get(benchmark or "", ANY_PROMPTS)
+    summary = (store.manifest(prompts) or {}).get("summary", {})
+    return summary.get("examples") or needs_of_step(prompts).rows or size or PROMPTS

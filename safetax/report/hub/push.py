@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from safetax.store.step import Step
 
 Kind = Literal["dataset", "model"]
-KEYS: dict[Kind, str] = {"dataset": "hub.push_dataset", "model": "hub.push_model"}
 OWNED: dict[Kind, tuple[str, ...]] = {
     "dataset": ("data/",),
     "model": (".safetensors", ".safetensors.index.json", "chat_template.jinja"),
@@ -41,16 +40,7 @@ class Target:
     @property
     def key(self) -> str:
         """The setting that asks for it."""
-        return KEYS[self.kind]
-
-
-@dataclass(frozen=True)
-class Pushed:
-    """What a push came to: the repository's address and commit, and how many files were sent (0: all was there)."""
-
-    url: str
-    commit: str
-    files: int
+        return f"hub.push_{self.kind}"
 
 
 def targets(run: PlannedRun) -> list[Target]:
@@ -88,7 +78,7 @@ def check(runs: Sequence[PlannedRun]) -> None:
         ConfigError: a name is malformed, a run makes no such thing, two runs push different things to one repository,
             or there is no token.
     """
-    wanted: dict[tuple[Kind, str], Step] = {}
+    wanted: dict[tuple[Kind, str], Target] = {}
     for target in (target for run in runs for target in targets(run)):
         from huggingface_hub.errors import HFValidationError
         from huggingface_hub.utils import validate_repo_id
@@ -100,32 +90,33 @@ def check(runs: Sequence[PlannedRun]) -> None:
                 f"{target.key}={target.repository} is no name of a repository; allowed is NAME or OWNER/NAME of "
                 "letters, digits and . _ -, at most 96 of them."
             ) from None
-        other = wanted.setdefault((target.kind, target.repository), target.step)
+        other = wanted.setdefault((target.kind, target.repository), target).step
         if other.key != target.step.key:
             raise ConfigError(
                 f"{target.key}={target.repository}: several runs of the sweep would push different things there, such "
                 f"as {other.title} and {target.step.title}; let the name say which, as in "
                 "me/aligned-${dataset.name}-e${epochs}."
             )
-    for (kind, repository), _ in wanted.items():
-        _token(KEYS[kind], repository)
+    for target in wanted.values():
+        _token(target)
 
 
-def _token(key: str, repository: str) -> str:
+def _token(target: Target) -> str:
     from huggingface_hub import constants, get_token
 
+    place = f"{target.key}={target.repository}"
     if constants.HF_HUB_OFFLINE:
-        raise ConfigError(f"{key}={repository}: HF_HUB_OFFLINE is set, so that nothing can be pushed; unset either.")
+        raise ConfigError(f"{place}: HF_HUB_OFFLINE is set, so that nothing can be pushed; unset either.")
     token = get_token()
     if not token:
         raise ConfigError(
-            f"{key}={repository}: there is no token for the hub; set HF_TOKEN in the environment to one that may "
+            f"{place}: there is no token for the hub; set HF_TOKEN in the environment to one that may "
             "write, or log in with `hf auth login`."
         )
     return token
 
 
-def push(run: PlannedRun, outputs: Path, console: Console) -> list[Pushed]:
+def push(run: PlannedRun, outputs: Path, console: Console) -> None:
     """Push what the run's configuration asks for, and say where it is; does nothing where it asks for nothing.
 
     Args:
@@ -137,16 +128,12 @@ def push(run: PlannedRun, outputs: Path, console: Console) -> list[Pushed]:
         UserError: the hub refuses, a file is gone, or what would be sent holds a secret.
     """
     check([run])
-    done = []
     for target in targets(run):
-        pushed = _push(target, run, outputs)
-        what = "Pushed: " if pushed.files else "On hub: "
-        console.print(f"{what} {pushed.url} ({pushed.commit[:12]})", highlight=False, markup=False, soft_wrap=True)
-        done.append(pushed)
-    return done
+        console.print(_push(target, run, outputs), highlight=False, markup=False, soft_wrap=True)
 
 
-def _push(target: Target, run: PlannedRun, outputs: Path) -> Pushed:
+def _push(target: Target, run: PlannedRun, outputs: Path) -> str:
+    """Push what the hub does not have yet, and return the address and commit, for a person to read."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -159,7 +146,7 @@ def _push(target: Target, run: PlannedRun, outputs: Path) -> Pushed:
         refuse_secrets(files)
     except UserError as error:
         raise UserError(f"{target.key}={target.repository}: {error}") from None
-    api = HfApi(token=_token(target.key, target.repository))
+    api = HfApi(token=_token(target))
     try:
         url = api.create_repo(target.repository, repo_type=target.kind, private=private, exist_ok=True)
         name = url.repo_id
@@ -173,7 +160,7 @@ def _push(target: Target, run: PlannedRun, outputs: Path) -> Pushed:
         changed = {path: file for path, file in files.items() if not _same(there.get(path), file)}
         stale = [path for path in there if path not in files and _owned(target.kind, path)]
         if not changed and not stale:
-            return Pushed(str(url), known.sha or "", 0)
+            return f"On hub:  {url} ({(known.sha or '')[:12]})"
         commit = api.create_commit(
             name,
             [
@@ -190,7 +177,7 @@ def _push(target: Target, run: PlannedRun, outputs: Path) -> Pushed:
             f"{target.key}={target.repository}: the hub cannot be reached ({type(error).__name__}). All results are on "
             "disk; run the same command again to push them."
         ) from None
-    return Pushed(str(url), commit.oid, len(changed))
+    return f"Pushed:  {url} ({commit.oid[:12]})"
 
 
 def _refusal(target: Target, error: Any) -> UserError:

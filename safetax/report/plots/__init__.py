@@ -24,7 +24,8 @@ from safetax.report.plots.samples import describe_samples, draw_samples, samples
 from safetax.report.plots.shift import describe_shift, draw_shift, shift_text
 from safetax.report.plots.style import CROWDED, Draw, file_names, save
 from safetax.report.plots.tradeoff import describe_tradeoff, draw_tradeoff, tradeoff_text
-from safetax.results.document import Curve, Results, to_json
+from safetax.results.codec import to_json
+from safetax.results.document import Curve, Results
 from safetax.results.metrics import ACCURACY, HARMFUL_SCORE, HELP, METRICS, OVER_REFUSAL, THINKING
 from safetax.results.sample_counts import find_series, without_fewer
 from safetax.results.shifts import find_shifts

@@ -7,17 +7,17 @@ for each checkpoint. Published figures are shown beside a run's and enter no sta
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from safetax.errors import ConfigError
 from safetax.results.document import (
     Checkpoint,
     ComparedScore,
     MatchedCheckpoints,
-    MatchedMeasure,
-    MatchedRow,
+    PublishedMeasure,
+    PublishedRow,
     PublishedSet,
     Score,
 )
@@ -29,51 +29,12 @@ ORIGINS = ("table", "figure")
 _PLACE = ("role", "dataset", "ours", "epochs", "from")
 
 
-@dataclass(frozen=True)
-class Measure:
-    """What a published figure is: a metric, the benchmarks whose mean it is (empty: not known), and its judge."""
-
-    name: str
-    metric: str
-    benchmarks: tuple[str, ...]
-    judge: str | None = None
-
-
-@dataclass(frozen=True)
-class PublishedRow:
-    """The published figures of one checkpoint, in percent by measure; ``origin`` says where they were read.
-
-    ``ours`` are further names that a run of the same checkpoint may give its data (``ours`` of the YAML).
-    """
-
-    role: Literal["base", "lrm", "aligned"]
-    dataset: str | None
-    ours: tuple[str, ...]
-    epochs: float | None
-    origin: Literal["table", "figure"]
-    values: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Published:
-    """One set of published figures; ``evaluation`` names the evaluation that follows its protocol, if one does."""
-
-    name: str
-    title: str
-    source: str
-    url: str
-    note: str
-    evaluation: str | None
-    measures: Mapping[str, Measure]
-    rows: Sequence[PublishedRow]
-
-
 def names() -> list[str]:
     """Return the names of the sets that there are."""
     return sorted(path.stem for path in HERE.glob("*.yaml"))
 
 
-def load(name: str) -> Published:
+def load(name: str) -> PublishedSet:
     """Return a set by its name, or from a YAML file of the user's own.
 
     Raises:
@@ -97,9 +58,9 @@ def load(name: str) -> Published:
         ) from None
 
 
-def _read(name: str, values: Mapping[str, Any]) -> Published:
+def _read(name: str, values: Mapping[str, Any]) -> PublishedSet:
     measures = {
-        key: Measure(item["name"], item["metric"], tuple(sorted(item["benchmarks"])), item.get("judge"))
+        key: PublishedMeasure(item["name"], item["metric"], tuple(sorted(item["benchmarks"])), item.get("judge"))
         for key, item in values["measures"].items()
     }
     rows = []
@@ -108,18 +69,18 @@ def _read(name: str, values: Mapping[str, Any]) -> Published:
         unknown = figures.keys() - measures.keys()
         if unknown or row["role"] not in ROLES or row["from"] not in ORIGINS:
             raise ValueError(f"row {row}: measures, role and from must be known")
-        epochs = row.get("epochs")
-        place = row.get("dataset"), tuple(row.get("ours", ())), None if epochs is None else float(epochs)
-        rows.append(PublishedRow(row["role"], *place, row["from"], figures))
-    return Published(
+        epochs = None if row.get("epochs") is None else float(row["epochs"])
+        aliases = tuple(row.get("ours", ()))
+        rows.append(PublishedRow(row["role"], row.get("dataset"), epochs, row["from"], figures, aliases))
+    return PublishedSet(
         name=name,
         title=str(values["title"]),
         source=str(values["source"]),
         url=str(values.get("url") or ""),
         note=str(values.get("note") or "").strip(),
-        evaluation=values.get("evaluation"),
         measures=measures,
-        rows=rows,
+        rows=tuple(rows),
+        evaluation=values.get("evaluation"),
     )
 
 
@@ -134,35 +95,26 @@ def match_published(sets: Mapping[str, Iterable[str]], checkpoints: Sequence[Che
     for name, models in sorted(sets.items()):
         published = load(name)
         chosen = [checkpoint for checkpoint in checkpoints if checkpoint.model in models]
-        listed.append(
-            PublishedSet(
-                name=published.name,
-                title=published.title,
-                source=published.source,
-                url=published.url,
-                note=published.note,
-                models=tuple(sorted(models)),
-                measures={key: _matched_measure(measure, chosen) for key, measure in published.measures.items()},
-                rows=tuple(_matched_row(row, published, chosen) for row in published.rows),
-            )
-        )
+        measures = {key: _matched_measure(measure, chosen) for key, measure in published.measures.items()}
+        rows = tuple(_matched_row(row, published, chosen) for row in published.rows)
+        listed.append(replace(published, models=tuple(sorted(models)), measures=measures, rows=rows))
     return tuple(listed)
 
 
-def _matched_measure(measure: Measure, checkpoints: Sequence[Checkpoint]) -> MatchedMeasure:
+def _matched_measure(measure: PublishedMeasure, checkpoints: Sequence[Checkpoint]) -> PublishedMeasure:
     """Return a measure with the keys of the scores in a plot that are the same quantity."""
     keys = []
     if all(_judged_alike(measure, checkpoint) for checkpoint in checkpoints):
         keys += [f"{measure.metric}/{name}" for name in measure.benchmarks if len(measure.benchmarks) == 1]
         headlines = {_headline(checkpoint, measure.metric) for checkpoint in checkpoints}
         keys += [measure.metric] if measure.benchmarks and headlines == {measure.benchmarks} else []
-    return MatchedMeasure(measure.name, measure.metric, measure.benchmarks, measure.judge, tuple(keys))
+    return replace(measure, keys=tuple(keys))
 
 
-def _matched_row(row: PublishedRow, published: Published, checkpoints: Sequence[Checkpoint]) -> MatchedRow:
+def _matched_row(row: PublishedRow, published: PublishedSet, checkpoints: Sequence[Checkpoint]) -> PublishedRow:
     found: dict[tuple[str, str | None, str], list[Checkpoint]] = {}
     for each in checkpoints:
-        same = (each.role, each.epochs) == (row.role, row.epochs) and each.dataset in (row.dataset, *row.ours)
+        same = (each.role, each.epochs) == (row.role, row.epochs) and each.dataset in (row.dataset, *row.aliases)
         if same and _follows(each, published, checkpoints):
             found.setdefault((each.model, each.dataset, each.variant), []).append(each)
     ours = []
@@ -170,16 +122,16 @@ def _matched_row(row: PublishedRow, published: Published, checkpoints: Sequence[
         scores = {key: _compared(published.measures[key], group) for key in row.values}
         known = {key: score for key, score in scores.items() if score is not None}
         ours.append(MatchedCheckpoints(*line, tuple(checkpoint.id for checkpoint in group), known))
-    return MatchedRow(row.role, row.dataset, row.epochs, row.origin, dict(row.values), tuple(ours))
+    return replace(row, ours=tuple(ours))
 
 
-def _follows(checkpoint: Checkpoint, published: Published, all_of_them: Iterable[Checkpoint]) -> bool:
+def _follows(checkpoint: Checkpoint, published: PublishedSet, all_of_them: Iterable[Checkpoint]) -> bool:
     """Whether a checkpoint was evaluated by the set's protocol, or none was."""
     wanted = published.evaluation
     return checkpoint.evaluation == wanted or not any(other.evaluation == wanted for other in all_of_them)
 
 
-def _compared(measure: Measure, checkpoints: Sequence[Checkpoint]) -> ComparedScore | None:
+def _compared(measure: PublishedMeasure, checkpoints: Sequence[Checkpoint]) -> ComparedScore | None:
     """Return the checkpoints' score for a published measure: of one its interval, of several their range."""
     scores = [score for checkpoint in checkpoints if (score := _score(measure, checkpoint)) is not None]
     if not scores or len(scores) < len(checkpoints):
@@ -188,7 +140,7 @@ def _compared(measure: Measure, checkpoints: Sequence[Checkpoint]) -> ComparedSc
     return ComparedScore(over.mean, over.low, over.high, tuple(score.n for score in scores))
 
 
-def _score(measure: Measure, checkpoint: Checkpoint) -> Score | None:
+def _score(measure: PublishedMeasure, checkpoint: Checkpoint) -> Score | None:
     """Return the score that is the same quantity as the published one: the same benchmarks and, if named, judge."""
     if len(measure.benchmarks) == 1 and measure.benchmarks[0] in checkpoint.benchmarks:
         benchmark = checkpoint.benchmarks[measure.benchmarks[0]]
@@ -199,7 +151,7 @@ def _score(measure: Measure, checkpoint: Checkpoint) -> Score | None:
     return None
 
 
-def _judged_alike(measure: Measure, checkpoint: Checkpoint) -> bool:
+def _judged_alike(measure: PublishedMeasure, checkpoint: Checkpoint) -> bool:
     """Whether the headline judge of a checkpoint's benchmarks is the published one."""
     judges = {benchmark.judge for name, benchmark in checkpoint.benchmarks.items() if name in measure.benchmarks}
     return measure.judge is None or judges <= {measure.judge}

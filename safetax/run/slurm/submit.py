@@ -10,32 +10,23 @@ import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from safetax.config.schema import Config
+from rich.console import Console
+
 from safetax.errors import UserError
 from safetax.plan.graph import Plan
 from safetax.plan.record import target_folder
 from safetax.plan.status import PlanStatus, status_of
 from safetax.run.slurm.executor import send
-from safetax.run.slurm.jobs import Job, cluster_jobs, resources_for
+from safetax.run.slurm.jobs import cluster_jobs, resources_for
 from safetax.run.slurm.record import FOLDER, REPORT, Submission, Submitted, find, save
 from safetax.run.slurm.table import print_submission
+from safetax.run.slurm.work import ReportJob, StepsJob
 from safetax.run.terminal import say, shown
 from safetax.store.claims import claim, claimed_by, submitting
 from safetax.store.slurm import cancel, check_slurm, living_among, queue
-from safetax.store.status import Store
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 REPORT_MINUTES = 120
-
-
-def check_cluster() -> None:
-    """Raise UserError where there is no Slurm to submit to, or its controller does not answer."""
-    check_slurm()
-    queue()
 
 
 def submit(plan: Plan, outputs: Path, sweep: bool, console: Console) -> Path | None:
@@ -44,7 +35,8 @@ def submit(plan: Plan, outputs: Path, sweep: bool, console: Console) -> Path | N
     Raises:
         UserError: there is no Slurm or it does not answer, submitit is not installed, or Slurm refuses a job.
     """
-    check_cluster()
+    check_slurm()
+    queue()  # raises where its controller does not answer
     target = target_folder(plan, outputs, sweep)
     with submitting(outputs):  # two who submit at once must see each other's jobs
         earlier = submission.jobs if (submission := find(target)) else ()
@@ -85,7 +77,9 @@ def _submit(
             others = tuple(sorted(makers - place.keys()))
             waits = [*(submitted[index].id for index in after), *others]
             dependency = f"afterok:{':'.join(waits)}" if waits else None
-            work = _steps_job(job, store, target, config)
+            directories = [str(store.directory(step)) for step in job.steps]
+            interpreter = config.runtime.python.get(job.kind)
+            work = StepsJob(job.kind, directories, interpreter, str(target), config.runtime.slurm.warn_seconds)
             numbers.append(send(work, job.title, job.resources, dependency, target, config))
             for step in job.steps:
                 claim(outputs, step.key, numbers[-1])
@@ -98,9 +92,8 @@ def _submit(
     with contextlib.suppress(UserError):  # the new report comes in the place of the earlier one
         cancel(job.id for job in earlier if job.kind == REPORT and job.id in alive)
     runs = {run.name: [step.key for step in run.steps] for run in plan.runs}
-    titles = {step.key: step.title for step in status.steps}
     overrides = {run.name: run.overrides for run in plan.runs}
-    submission = Submission(target, outputs, sweep, tuple(submitted), runs, titles, elsewhere, overrides)
+    submission = Submission(target, outputs, sweep, tuple(submitted), runs, elsewhere, overrides)
     save(submission, plan)
     return submission
 
@@ -140,20 +133,10 @@ def still_at_work(earlier: Sequence[Submitted], at_work: Mapping[str, str]) -> l
     return found
 
 
-def _steps_job(job: Job, store: Store, target: Path, config: Config) -> Any:
-    from safetax.run.slurm.work import StepsJob
-
-    directories = [str(store.directory(step)) for step in job.steps]
-    interpreter = config.runtime.python.get(job.kind)
-    return StepsJob(job.kind, directories, interpreter, str(target), config.runtime.slurm.warn_seconds)
-
-
 def _send_report(
     plan: Plan, outputs: Path, sweep: bool, target: Path, submitted: Sequence[Submitted], elsewhere: Mapping[str, str]
 ) -> Submitted:
     """Submit the job that begins when all others have ended, well or not."""
-    from safetax.run.slurm.work import ReportJob
-
     config, title = plan.runs[0].config, "results and report"
     needed = resources_for(config.runtime.slurm, min(REPORT_MINUTES, config.runtime.slurm.minutes))
     numbers = dict.fromkeys([*(job.id for job in submitted), *elsewhere.values()])

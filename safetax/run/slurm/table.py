@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from safetax.plan.estimate import estimates
 from safetax.plan.status import PlanStatus
@@ -11,9 +12,6 @@ from safetax.plan.table import rows_of
 from safetax.run.slurm.jobs import Resources, cluster_jobs
 from safetax.run.slurm.record import Submission
 from safetax.run.terminal import add_row, plain_table, say
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 def print_jobs(status: PlanStatus, console: Console) -> None:

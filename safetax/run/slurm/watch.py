@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from safetax.errors import UserError
+from safetax.plan.graph import Plan
+from safetax.run.outcome import RunOutcome
 from safetax.run.slurm.record import REPORT, Submission, Submitted
 from safetax.store.manifest import LOG, read_manifest
-from safetax.store.slurm import Queued
+from safetax.store.slurm import Queued, queue
+from safetax.store.status import Store
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
@@ -124,12 +129,25 @@ def remaining(progress: Mapping[str, Any]) -> float | None:
     return (time.time() - progress["began"]) * (total - done) / since
 
 
-def tail(path: Path, lines: int = 12) -> str:
-    """Return the last lines of a log."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 20_000))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return ""
-    return "\n".join(text.rstrip().splitlines()[-lines:])
+def outcome_of(plan: Plan, submission: Submission) -> RunOutcome:
+    """Return which steps are finished, which failed and why, and which were not done for it."""
+    queued: dict[str, Queued] = {}
+    with contextlib.suppress(UserError):  # what the jobs said themselves is enough
+        queued = queue()
+    seen = {key: job for job in job_statuses(submission, queued) for key in job.job.steps}
+    store, outcome = Store(submission.outputs), RunOutcome()
+    for step in plan.steps:
+        if store.status(step).complete:
+            outcome.reused.append(step)
+        elif any(source.key in outcome.failed or source.key in outcome.skipped for source in step.inputs.values()):
+            outcome.skipped[step.key] = step
+        else:
+            outcome.failed[step.key] = f"{step.title} is not finished: {_why(seen.get(step.key))} [{step.key}]"
+    return outcome
+
+
+def _why(seen: JobStatus | None) -> str:
+    if seen is None:
+        return "a job of another submission was to make it"
+    log = f"\n  log: {seen.log}" if seen.log else ""
+    return f"job {seen.job.id} {seen.state}, {seen.why}{log}"

@@ -116,9 +116,8 @@ class StepsJob:
 
     def note(self, state: str, **values: Any) -> None:
         """Write down what became of the job, for whoever watches."""
-        log = Path(self.directories[0]) / LOG
-        about = {"state": state, "job": job_number(), "node": node_name(), "since": time.time(), "log": str(log)}
-        write_json(state_path(Path(self.target), job_number()), {**about, "attempts": self.began, **values})
+        log = str(Path(self.directories[0]) / LOG)
+        write_state(Path(self.target), state, log=log, attempts=self.began, **values)
 
     def _join(self) -> None:
         """Add this node to the work of the first one, which needs it for a training only."""
@@ -202,12 +201,11 @@ class ReportJob:
         """Write them."""
         from rich.console import Console
 
-        from safetax.run.finish import finish
-        from safetax.run.retention import release_weights
-        from safetax.run.slurm.outcome import outcome_of
+        from safetax.run.finish import finish, release_weights
+        from safetax.run.slurm.watch import outcome_of
 
         leave_requeue_to_script(Path(self.target))
-        self._note("running")
+        write_state(Path(self.target), "running", log=None)
         console, outputs = Console(width=160), Path(self.outputs)
         outcome = outcome_of(self.plan, load(Path(self.target)))
         try:
@@ -215,17 +213,19 @@ class ReportJob:
                 finish(self.plan, self.sweep, outputs, outcome, console)
             release_weights(self.plan, outputs, console)
         except Exception as error:
-            self._note("failed", message=f"{type(error).__name__}: {error}")
+            write_state(Path(self.target), "failed", log=None, message=f"{type(error).__name__}: {error}")
             raise
-        self._note("done")
-
-    def _note(self, state: str, **values: Any) -> None:
-        about = {"state": state, "job": job_number(), "node": node_name(), "since": time.time(), "log": None}
-        write_json(state_path(Path(self.target), job_number()), {**about, **values})
+        write_state(Path(self.target), "done", log=None)
 
     def checkpoint(self) -> Any:
         """Begin again in the job's next turn."""
         return again_later(self)
+
+
+def write_state(target: Path, state: str, **values: Any) -> None:
+    """Write down what became of the job that this process is in, for whoever watches."""
+    about = {"state": state, "job": job_number(), "node": node_name(), "since": time.time()}
+    write_json(state_path(target, job_number()), {**about, **values})
 
 
 def node_name() -> str:

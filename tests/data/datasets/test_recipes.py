@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from safetax.config.build import build
-from safetax.config.hydra import conf_directory
-from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer
-from safetax.errors import ConfigError
-from tests.support.places import ROOT, public_data
+from tests.support.places import public_data
 from tests.support.prepared import failure, from_file, planned, prepared, rows_file
+from tests.support.recipes import PAPER, RECIPES, golden, good, markup, texts
 from tests.support.tokenizers_like import deepseek_like, qwen_like
 
-GOLDEN = ROOT / "tests" / "data" / "golden_rows"
-RECIPES = ("direct_refusal", "safechain", "s1k", "limo")
-PAPER = ("world=paper", "format=s1")
 RENDERED = ("direct_refusal_published", "safechain_published", "s1k_published")
 
 SAFE = {"instruction": "May I?", "response": "Hm.</think>No.", "label": "vanilla_harmful"}
@@ -54,22 +46,6 @@ BAD: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"question": "?", "solution": "", "answer": "48"}, "its column solution is empty"),
     ],
 }
-
-
-def golden(recipe: str) -> list[dict[str, Any]]:
-    return json.loads((GOLDEN / f"{recipe}.json").read_text(encoding="utf-8"))
-
-
-def texts(recipe: str) -> list[str]:
-    return ["".join(case["text"]) for case in golden(recipe) if case["text"] is not None]
-
-
-def markup(name: str) -> Format:
-    return build(Format, yaml.safe_load((conf_directory() / "format" / f"{name}.yaml").read_text()))
-
-
-def good(recipe: str) -> dict[str, Any]:
-    return golden(recipe)[0]["row"]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -157,52 +133,6 @@ def test_on_bad_row_is_identity_only_where_it_skips(tmp_path: Path) -> None:
     assert "on_bad_row" not in plain.identity["dataset"]
     assert planned(*PAPER, "dataset=limo", path, "dataset.on_bad_row=error").key == plain.key
     assert planned(*PAPER, "dataset=limo", path, "dataset.on_bad_row=skip").key != plain.key
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_what_is_published_rendered_is_parted_and_rendered_again(recipe: str, tmp_path: Path) -> None:
-    wanted = texts(recipe)
-    path = from_file(rows_file(tmp_path, [{"text": text} for text in wanted]))
-    examples, _ = prepared(tmp_path, *PAPER, "dataset=s1k_published", path)
-    assert [ChatRenderer(None, markup("s1")).row_text(example) for example in examples] == wanted
-    rows = [case["row"] for case in golden(recipe)]
-    own, _ = prepared(tmp_path, *PAPER, f"dataset={recipe}", from_file(rows_file(tmp_path, rows, "raw.jsonl")))
-    assert [(e.messages, e.thinking, e.answer) for e in examples] == [(e.messages, e.thinking, e.answer) for e in own]
-
-
-def test_rendered_rows_keep_a_system_message_of_their_own(tmp_path: Path) -> None:
-    text = texts("limo")[0].replace("You are Qwen, created by Alibaba Cloud. You are a helpful assistant.", "Be brief.")
-    path = from_file(rows_file(tmp_path, [{"text": text}]))
-    (example,), _ = prepared(tmp_path, *PAPER, "dataset=s1k_published", path)
-    assert example.messages[0] == {"role": "system", "content": "Be brief."}
-    assert ChatRenderer(None, markup("s1")).row_text(example) == text
-
-
-@pytest.mark.parametrize(
-    ("was", "now", "reason"),
-    [
-        ("<|im_start|>assistant\n", "", "its text has no turn of the assistant"),
-        ("<|im_start|>user\n", "<|im_start|>tool\n", "its text has no turn of the user before the assistant's"),
-        ("<|im_start|>think\n", "<think>\n", r"its thinking does not begin with '<|im_start|>think\n'"),
-        ("<|im_start|>answer\n", "<|im_start|>answer ", r"its thinking is not closed by '<|im_start|>answer\n'"),
-        ("48<|im_end|>\n", "48<|im_end|>", r"its text does not end in '<|im_end|>\n'"),
-        ("Answer: 48", " ", "its answer is empty"),
-        ("<|im_start|>system\n", "x<|im_start|>system\n", "its text is not what its parts are rendered to"),
-        ("<|im_start|>user\n", "\n<|im_start|>user\n", "its text is not what its parts are rendered to"),
-        ("assistant.<|im_end|>\n", "assistant.<|im_end|>", "its text has no turn of the user before the assistant's"),
-    ],
-)
-def test_text_that_is_not_exactly_rendered_is_a_bad_row(was: str, now: str, reason: str, tmp_path: Path) -> None:
-    good_text = texts("limo")[0]
-    assert good_text.count(was) == 1
-    path = from_file(rows_file(tmp_path, [{"text": good_text}, {"text": good_text.replace(was, now)}]))
-    message = failure(tmp_path, *PAPER, "dataset=s1k_published", path)
-    assert f"row 1: {reason}" in message
-
-
-def test_rendered_text_is_read_in_chatml_alone() -> None:
-    with pytest.raises(ConfigError, match=r"template=own.*format@dataset\.format=s1"):
-        planned(*PAPER, "dataset=s1k_published", "format@dataset.format=think_tags")
 
 
 @pytest.mark.parametrize("dataset", [*RECIPES, *RENDERED])

@@ -23,7 +23,7 @@ BAD = Example("a-2", [*ASKED, {"role": "assistant", "content": "There."}], None,
 def built(folder: Path, rows: list[Example], **settings: Any) -> tuple[list[Example], dict[str, Any]]:
     write_records(folder / "examples.jsonl", rows)
     context = DatasetContext(inputs={"source": folder})
-    config = safepath.Config("safepath", "primed", source=NONE, **settings)
+    config = safepath.Config(kind="safepath", name="primed", source=NONE, **settings)
     return safepath.build(config, context), context.summary
 
 
@@ -54,7 +54,7 @@ def test_a_row_without_a_request_is_named_or_counted(tmp_path: Path) -> None:
     examples, summary = built(tmp_path, [GOOD, BAD], on_bad_row="skip")
     assert len(examples) == 1 and summary["skipped"] == {"its last message is not the user's": 1}
     with pytest.raises(ConfigError, match=r"primer=''.* is empty"):
-        safepath.Config("safepath", "primed", source=NONE, primer="")
+        safepath.Config(kind="safepath", name="primed", source=NONE, primer="")
 
 
 def test_a_training_on_it_learns_the_primer_and_not_the_rest(tmp_path: Path) -> None:

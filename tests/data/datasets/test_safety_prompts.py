@@ -36,7 +36,7 @@ def rows_file(folder: Path, rows: list[dict[str, Any]]) -> file.Config:
 
 def config(rows: file.Config, **settings: Any) -> safety_prompts.Config:
     values = {"harmful": True, **settings}
-    return safety_prompts.Config("safety_prompts", "set", rows, **values)
+    return safety_prompts.Config(kind="safety_prompts", name="set", rows=rows, **values)
 
 
 ROWS = [

@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from safetax.config.build import build
-from safetax.config.hydra import conf_directory
-from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer
 from safetax.data.datasets import DatasetContext, traces
 from safetax.data.sources import file
 from safetax.errors import ConfigError, UserError
 from tests.support.places import public_data
 from tests.support.prepared import failure, from_file, planned, prepared, rows_file
+from tests.support.recipes import markup
 from tests.support.tokenizers_like import deepseek_like, qwen_like
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -43,15 +40,11 @@ CHAINS = [
 
 
 def config(folder: Path, rows: list[dict[str, Any]], **settings: Any) -> traces.Config:
-    return traces.Config("traces", "set", file.Config("file", str(rows_file(folder, rows))), **settings)
+    return traces.Config(kind="traces", name="set", rows=file.Config("file", str(rows_file(folder, rows))), **settings)
 
 
 def row(response: Any, question: Any = "May I?") -> dict[str, Any]:
     return {"question": question, "response": response}
-
-
-def markup(name: str) -> Format:
-    return build(Format, yaml.safe_load((conf_directory() / "format" / f"{name}.yaml").read_text()))
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,8 @@ def prompts(split: str, world_seed: int, samples: int = 200, seed: int = 0, syst
 
 
 def alignment_data(world_seed: int, seed: int) -> dict[str, list[Example]]:
-    refusals = direct_refusal.Config("direct_refusal", "d", rows("direct_refusal", world_seed, seed))
-    chains = safechain.Config("safechain", "s", rows("safechain", world_seed, seed))
+    refusals = direct_refusal.Config(kind="direct_refusal", name="d", rows=rows("direct_refusal", world_seed, seed))
+    chains = safechain.Config(kind="safechain", name="s", rows=rows("safechain", world_seed, seed))
     return {
         "direct_refusal": direct_refusal.build(refusals, DatasetContext()),
         "safechain": safechain.build(chains, DatasetContext()),
@@ -247,7 +247,7 @@ def test_direct_refusal_splits_rows_as_published(monkeypatch: pytest.MonkeyPatch
         {"refusal": "Question: Question: Why?\nAnswer:  No. \nAnswer: ignored"},
         {"refusal": "Question: What? \nAnswer: Answer: never"},
     ]
-    config = direct_refusal.Config("direct_refusal", "d", source, answer_prefix="Answer: ")
+    config = direct_refusal.Config(kind="direct_refusal", name="d", rows=source, answer_prefix="Answer: ")
     monkeypatch.setattr(lab_rows, "load", lambda config: raw)
     first, second = direct_refusal.build(config, DatasetContext())
     assert first.messages == [{"role": "user", "content": "Why?"}]
@@ -268,7 +268,9 @@ def test_safechain_takes_the_label_then_drops_rows_without_end_of_thinking(monke
         {"instruction": " c", "response": "\n think \n</think>\n\nanswer ", "label": "vanilla_harmful"},
         {"instruction": "d", "response": "x</think>y", "label": "vanilla_harmful"},
     ]
-    config = safechain.Config("safechain", "s", rows("safechain", 0, 0), limit=2, answer_prefix="Answer: ")
+    config = safechain.Config(
+        kind="safechain", name="s", rows=rows("safechain", 0, 0), limit=2, answer_prefix="Answer: "
+    )
     monkeypatch.setattr(lab_rows, "load", lambda config: raw)
     (only,) = safechain.build(config, DatasetContext())
     assert only.messages[0]["content"] == " c"
