@@ -157,7 +157,8 @@ class Runtime:
     keep: Literal["all", "evaluated", "results"] = "all"
     """Which checkpoints stay on disk when the run is done."""
     retry_errors: bool = False
-    """Judge again where a finished judging left verdicts that are errors; what a server answered is not asked twice."""
+    """Judge again where a finished judging left verdicts that are errors; an answer that could be read is not asked for
+    twice."""
     gpus: Annotated[int, AtLeast(0)] | None = None
     """GPUs that generation and local judges share; null: those that are there."""
     gpu_memory: Annotated[float, MoreThan(0)] | None = None

@@ -33,7 +33,7 @@ class Events:
         """
         if event == "failed":
             with contextlib.suppress(OSError):  # the disk may be full, and the log on it
-                complain(values["message"])
+                complain(values["message"], 1)
         if self.as_json:
             self.stream.write(json.dumps({"event": event, **values}) + "\n")
         elif event != "failed":

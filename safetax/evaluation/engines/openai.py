@@ -105,10 +105,13 @@ class OpenAIEngine:
                 return reply.error or "no text"
             if any(token >= len(self.tokenizer) for token in reply.tokens or ()):
                 return "the reply has tokens that the model's tokenizer does not know"
-            self._feed(response, response.request, reply)
+            try:
+                self._feed(response, response.request, reply)
+            except Exception as error:  # a tokenizer's own, which may quote the reply
+                return f"the reply cannot be tokenised ({type(error).__name__})"
         made = response.result
         assert made is not None
-        leak = self.client.leak(f"{made.thinking or ''}{made.transition}{made.answer}")
+        leak = self.client.leak((made.thinking or "") + made.answer)
         if leak is not None:
             return leak
         return replace(made, thinking=made.thinking and visible(made.thinking), answer=visible(made.answer))
