@@ -39,7 +39,13 @@ class StepError(Exception):
 AGAIN = "run the same command again: finished steps are kept"
 MISPLACED = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY)
 FULL = (errno.ENOSPC, errno.EDQUOT)
-FULL_WORDS = ("No space left on device", "os error 28", "Disk quota exceeded", "disk is full")
+FULL_WORDS = (
+    "No space left on device",
+    "os error 28",
+    "Disk quota exceeded",
+    "disk is full",
+    "PytorchStreamWriter failed",
+)
 
 
 def is_full(error: BaseException) -> bool:

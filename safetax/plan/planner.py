@@ -15,6 +15,7 @@ from safetax.config.identity import identity
 from safetax.config.needs import component_datasets, is_sampled, on_policy
 from safetax.config.schema import Benchmark, Format, Sampling
 from safetax.config.training import Training
+from safetax.errors import ConfigError
 from safetax.plan.graph import Evaluated, Plan, PlannedCheckpoint, PlannedRun, Resolved, Role
 from safetax.store.step import Step, StepKind
 
@@ -137,13 +138,21 @@ class _Planner:
         title = f"perplexity of {data.title} under {lrm.title if lrm else self.config.model.name}"
         return self.step("perplexity", title, values, {"data": data, "model": lrm}, self.settings("judge_batch"))
 
-    def prepare(self, dataset: Any, path: str, lrm: Step | None) -> Step:
+    def prepare(self, dataset: Any, path: str, lrm: Step | None, trained_on: bool = True) -> Step:
         """Plan a data set behind those that it is made of; one that the LRM writes is a small graph from there on."""
+        if not hasattr(dataset, "name"):
+            raise ConfigError(
+                f"{path}.kind={dataset.kind}: its Config has no field name, which tables and plots call a data set by; "
+                "add `name: Annotated[str, Label()]`."
+            )
         values = {"dataset": identity(dataset, self.facts, path)}
-        inputs = {name: self.prepare(node, f"{path}.{name}", lrm) for name, node in component_datasets(dataset).items()}
+        inputs = {
+            name: self.prepare(node, f"{path}.{name}", lrm, trained_on=False)
+            for name, node in component_datasets(dataset).items()
+        }
         if is_sampled(dataset):
             inputs |= self.sampled(dataset, path, lrm, inputs)
-        return self.step("prepare", f"data {dataset.name}", values, inputs)
+        return self.step("prepare", f"data {dataset.name}", values, inputs, {"trained_on": True} if trained_on else {})
 
     def sampled(self, dataset: Any, path: str, lrm: Step | None, inputs: dict[str, Step]) -> dict[str, Step]:
         """Plan the rounds in which the LRM writes a data set: responses and verdicts of each, by name of the input."""

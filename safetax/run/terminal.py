@@ -52,6 +52,8 @@ def add_row(table: Table, *cells: Any) -> None:
 
 def tail(log: Path, lines: int) -> list[str]:
     """Return the last lines of a log that are not blank; of a worker's log, those of its last attempt."""
+    if not log.is_file():
+        return []
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - TAIL_BYTES))

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from safetax.config.components import PluginError
 from safetax.errors import StepError, UserError, complain, explained, is_full
 from safetax.store.events import Events
 from safetax.store.job import StepJob
@@ -76,6 +77,9 @@ def work_on(
                     work(jobs)
         except UserError as error:
             code = code or 2
+            if isinstance(error, PluginError) and error.__cause__ is not None:
+                with contextlib.suppress(OSError):
+                    traceback.print_exception(error.__cause__)  # in the log; the message has one line of it
             events.send("failed", steps=keys, message=str(error), user=True)
         except StepError as error:
             code = 1

@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from safetax.config.components import component_module
+from safetax.config.components import calling, component_module, component_name
 from safetax.config.identity import restore
+from safetax.config.plugins import checked_verdicts
 from safetax.errors import StepError
-from safetax.evaluation.judging.cases import NOTHING, JudgeContext, part_of
+from safetax.evaluation.judging.cases import JudgeContext, part_of
 from safetax.evaluation.judging.repetition import repeated_words
-from safetax.records import Example, Response, Verdict, read_records, write_records
+from safetax.records import NOTHING, Example, Response, Verdict, read_records, write_records
 from safetax.store.job import StepJob
 from safetax.store.work_loop import run_by_hand
 
@@ -34,12 +35,9 @@ def work(jobs: Sequence[StepJob]) -> None:
         responses = read_records(job.inputs["responses"] / "responses.jsonl", Response)
         facts = job.identity["judge"].get("resolved") or {}
         context = JudgeContext(facts, job.runtime, job.scratch, job.cache, partial(job.progress, unit="responses"))
-        verdicts = component_module("judges", config.kind).judge(config, examples, responses, context)
-        by_key = {(verdict.id, verdict.repeat): verdict for verdict in verdicts}
-        missing = [response.id for response in responses if (response.id, response.repeat) not in by_key]
-        if missing:
-            raise RuntimeError(f"judge {config.kind} gave no verdict on {len(missing)} responses, such as {missing[0]}")
-        ordered = [by_key[response.id, response.repeat] for response in responses]
+        with calling("judges", config.kind):
+            verdicts = component_module("judges", config.kind).judge(config, examples, responses, context)
+            ordered = checked_verdicts(verdicts, responses, component_name("judges", config.kind))
         check_errors(config.kind, ordered, job.runtime.get("max_errors", MAX_ERRORS))
         repetition = note_repetition(examples, responses, ordered, getattr(config, "part", "answer"))
         with job.writing("verdicts.jsonl") as written:

@@ -22,7 +22,7 @@ def names(paths: list[Path], folder: Path) -> set[str]:
 def test_modules_are_followed_and_what_they_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {
         "judge.py": "import json, helper\nfrom parts.inner import one\nPROMPT = 'prompt.txt'\n",
-        "helper.py": "import judge  # which is no endless round\nfrom pathlib import Path\nWORDS = Path(__file__).with_name('words.json')\n",
+        "helper.py": "import judge  # which is no endless round\nWORDS = Path(__file__).with_name('words.json')\n",
         "parts/__init__.py": "",
         "parts/inner.py": "from . import other\nONE = open('cwd.csv')\n",
         "parts/other.py": "TWO = 2\n",

@@ -10,6 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from safetax.store.atomic import replacing
+from safetax.store.manifest import SEAL, read_json
+from safetax.store.step import fingerprint_of
+
+TEXT = (str, type(None))
+SHAPE = {
+    "text": TEXT,
+    "error": TEXT,
+    "prompt_tokens": int,
+    "completion_tokens": int,
+    "finish_reason": TEXT,
+    "stop_reason?": (str, int, type(None)),
+    "tokens?": (list, type(None)),
+    "cached": bool,
+}
+"""Shape of a file that keeps a reply; those of earlier versions have no seal."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +106,16 @@ def places(cache: Path | None, method: str, model: str, asked: Sequence[Mapping[
 
 
 def read_reply(place: Path | None) -> Reply | None:
-    """Return the reply kept in a file; one that cannot be read is as good as none."""
-    if place is None:
+    """Return the reply kept in a file; one that cannot be read, was changed or is another's is as good as none."""
+    values = None if place is None else read_json(place, SHAPE)
+    if place is None or values is None or values.pop(SEAL, None) not in (None, fingerprint_of([place.stem, values])):
         return None
-    try:
-        return replace(Reply(**json.loads(place.read_text(encoding="utf-8"))), cached=True)
-    except (OSError, ValueError, TypeError):
-        return None
+    return replace(Reply(**{name: values[name] for name in Reply.__dataclass_fields__ if name in values}), cached=True)
 
 
 def write_reply(place: Path, reply: Reply) -> None:
     """Keep a reply in a file, whole or not at all, whoever else is writing it."""
+    values = asdict(reply)
+    sealed = {**values, SEAL: fingerprint_of([place.stem, values])}
     with replacing(place) as written:
-        written.write_text(json.dumps(asdict(reply), ensure_ascii=False), encoding="utf-8")
+        written.write_text(json.dumps(sealed, ensure_ascii=False), encoding="utf-8")
