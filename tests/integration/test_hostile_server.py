@@ -154,6 +154,7 @@ def test_nothing_of_the_key_and_no_control_character_is_left_anywhere(server: Se
 
     server.behave = Hostile(times=1)
     server.seen.clear()
+    code, told = 1, ""
     for _ in range(6):  # what is lasting for a request is asked for again by the next run
         code, told = run(server, copied_lab, "runtime.retry_errors=true")
         assert "Traceback" not in told and not holds(told, KEY) and visible(told) == told
