@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from safetax.config.needs import RepositoryType
+from safetax.data.model_folder import FILES, check_folder
 from safetax.errors import ConfigError, UserError
 from safetax.store.hashes import cached_sha256
 
-MODEL_FILES = (".safetensors", ".json", ".jinja", ".txt", ".model")
-"""What of a local model's folder decides what it does: weights, configuration, tokenizer."""
 GATED = "id={}: access is gated; accept its terms on the hub and set HF_TOKEN in the environment."
 UNKNOWN = "unknown"
 """Stands for the commit of a repository that could not be asked; such a plan can be shown and never run."""
@@ -38,9 +37,8 @@ def model_facts(name: str, revision: str | None) -> dict[str, Any]:
                 "folder of a saved model, or owner/name of the hub."
             )
         return {"commit": hub_commit(name, revision)}
-    if not (folder / "config.json").is_file():
-        raise ConfigError(f"id={name}: the folder has no config.json; name a folder with a saved model.")
-    files = sorted(path for path in folder.iterdir() if path.suffix in MODEL_FILES)
+    check_folder(folder, name)
+    files = sorted(path for path in folder.iterdir() if path.suffix in FILES)
     return {"files": {path.name: cached_sha256(path) for path in files}}
 
 
@@ -125,7 +123,7 @@ def download(repository: str, commit: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
 
-    patterns = [f"*{suffix}" for suffix in MODEL_FILES]
+    patterns = [f"*{suffix}" for suffix in FILES]
     try:
         return Path(snapshot_download(repository, revision=commit, allow_patterns=patterns))
     except GatedRepoError:

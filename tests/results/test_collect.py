@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -13,11 +12,9 @@ from typing import Any
 import pytest
 
 from safetax.records import Verdict, read_records
-from safetax.report.plots import draw_plots, wanted_plots
-from safetax.report.plots.captions import describe
 from safetax.results.collect import collect, write_results
 from safetax.results.document import Checkpoint
-from tests.support.documents import checkpoint_of, edited
+from tests.support.documents import checkpoint_of
 from tests.support.edits import copy
 from tests.support.synthetic import DATASETS, make_outputs
 
@@ -71,62 +68,6 @@ def test_a_folder_split_in_two_gives_what_the_whole_gave(one_seed: Path, tmp_pat
             shutil.rmtree(run)
     assert collect(halves).results == collect([one_seed]).results
     assert len(collect(halves[:1]).results.curves) == 1
-
-
-@pytest.mark.slow
-def test_plots_are_the_same_each_time_and_are_not_drawn_twice(three_seeds: Path, tmp_path: Path) -> None:
-    document = collect([three_seeds]).results
-    figures = draw_plots(document, tmp_path / "a")
-    draw_plots(document, tmp_path / "b")
-    assert [figure["name"] for figure in figures] == ["epochs", "tradeoff", "refusal"]
-    for figure in figures:
-        assert {Path(file).suffix for file in figure["files"]} == {".svg", ".pdf", ".png"}
-        assert "seeds 0, 1, 2" in figure["caption"] and "not effect sizes" in figure["caption"]
-        for file in figure["files"]:
-            assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
-    made = (tmp_path / "a" / "epochs.svg").stat().st_mtime_ns
-    assert draw_plots(document, tmp_path / "a") == figures
-    assert (tmp_path / "a" / "epochs.svg").stat().st_mtime_ns == made
-    (tmp_path / "a" / "epochs.svg").unlink()
-    draw_plots(document, tmp_path / "a")
-    assert (tmp_path / "a" / "epochs.svg").is_file()
-
-
-def test_an_lrm_alone_has_a_tradeoff_plot_only(tmp_path: Path) -> None:
-    document = collect([make_outputs(tmp_path / "outputs", (), (0,), (0,))]).results
-    assert document.curves == ()
-    (figure,) = draw_plots(document, tmp_path / "figures")
-    assert figure["name"] == "tradeoff"
-    assert re.search(r"Base model: harmful score [\d.]+ %, reasoning accuracy [\d.]+ %\. LRM: harmful", figure["alt"])
-
-
-def test_captions_and_descriptions_are_of_what_is_drawn(one_seed: Path) -> None:
-    """The panels over epochs have no base model; the trade-off has it."""
-    document = collect([one_seed]).results
-    shown = {name: caption for name, _, caption, _, _ in wanted_plots(document)}
-    of_both = {"lab_reasoning", "lab_harmful"}
-    counts = {
-        c.id: sum(b.responses for name, b in c.benchmarks.items() if name in of_both) for c in document.checkpoints
-    }
-    base = checkpoint_of(document, role="base")
-    every = sum(counts.values())
-    assert f"of {every:,} responses" in shown["tradeoff"]
-    assert f"of {every - counts[base.id]:,} responses" in shown["epochs"]
-    assert "95\u00a0% interval" in shown["epochs"]
-
-    def spoil(values: dict[str, Any]) -> None:
-        (entry,) = [entry for entry in values["checkpoints"] if entry["id"] == base.id]
-        entry["benchmarks"]["lab_harmful"]["judges"]["lab_rules"]["errors"] = 1000
-        entry["scores"]["accuracy"] |= {"n": 7, "interval": "bootstrap"}
-
-    document = edited(document, spoil)
-    shown = {name: caption for name, _, caption, _, _ in wanted_plots(document)}
-    assert "n = 7 to " in shown["tradeoff"] and "bootstrap" in shown["tradeoff"]
-    assert "n = 7 to " not in shown["epochs"] and "bootstrap" not in shown["epochs"]
-    metrics = {"harmful_score": "Harmful Score", "accuracy": "Reasoning Accuracy"}
-    said = f"Base model: harmful score {base.scores['harmful_score'].value:.1f} %"
-    assert said in describe(document, "Title", metrics, marks=True)
-    assert said not in describe(document, "Title", metrics)
 
 
 @pytest.mark.slow

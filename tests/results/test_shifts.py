@@ -9,7 +9,7 @@ import pytest
 
 from safetax.results.document import Results
 from safetax.results.shifts import find_shifts, rank_correlation
-from tests.support.documents import beside, with_curves, without
+from tests.support.documents import beside, edited, with_curves, without
 from tests.support.synthetic_methods import METHODS
 
 
@@ -74,3 +74,7 @@ def test_each_model_and_evaluation_has_a_shift_of_its_own(few: Results) -> None:
     assert all(len(point.runs) == 2 for setting in three[:2] for point in setting.points), (
         "seeds of the LRM stay together"
     )
+
+
+def test_shifts_of_the_same_results_are_the_same_each_time(few: Results) -> None:
+    assert find_shifts(edited(few, lambda document: None)) == find_shifts(few)
