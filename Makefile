@@ -7,12 +7,14 @@ VLLM := $(VENV)/.vllm
 EPOCHS ?= 0,0.5,1,2,5
 SEEDS ?= 0,1,2
 OUTPUTS ?= outputs
+FAULTS ?= 8
+FOLDER ?= faults
 PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=worksteal
 
 # uv does not read pip's settings, so wheels that pip would find in a folder are named to it.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: lab lab-figure lab-methods rehearsal test test-slow test-deepspeed test-slurm test-vllm lint typecheck format clean
+.PHONY: lab lab-figure lab-methods rehearsal test test-slow test-deepspeed test-slurm test-vllm faults lint typecheck format clean
 
 lab: $(STAMP)  ## base -> reasoning model -> direct_refusal at a few epoch counts -> trade-off plot
 	$(BIN)/python -m safetax -m epochs=$(EPOCHS) runtime.outputs=$(OUTPUTS)
@@ -41,6 +43,9 @@ test-vllm: $(VLLM)  ## the tests that need vLLM
 
 test-slurm: $(STAMP)  ## the tests on a real Slurm of this machine (Debian: apt-get install slurm-wlm)
 	$(BIN)/python -m pytest -m slurm
+
+faults: $(STAMP)  ## kills, damage, full disks, two hosts, hostile servers, from a seed (make faults FAULTS=500 FOLDER=..)
+	$(BIN)/python -m bench.faults --faults $(FAULTS) --folder $(FOLDER)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -12,32 +12,13 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetax.errors import StepError, UserError
+from safetax.errors import UserError, exit_code
 
 
 def main() -> None:
     """Run the command and exit: 0 done, 1 a step or the report failed, 2 a mistake of the user's, 130 interrupted."""
-    try:
-        code = command(sys.argv[1:])
-    except UserError as error:
-        complain(str(error))
-        code = 2
-    except StepError as error:
-        complain(str(error))
-        code = 1
-    except KeyboardInterrupt:
-        complain("interrupted. Finished steps are kept; run the same command again to go on.")
-        code = 130
-    except BrokenPipeError:  # whoever read the output has gone, as in `safetax --help | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    sys.exit(code)
-
-
-def complain(text: str) -> None:
-    """Print an error for the user."""
-    sys.stdout.flush()
-    print(f"Error: {text}", file=sys.stderr)
+    interrupted = "interrupted. Finished steps are kept; run the same command again to go on."
+    sys.exit(exit_code(lambda: command(sys.argv[1:]), interrupted))
 
 
 def command(arguments: Sequence[str]) -> int:

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from safetax.formatting import visible
+
 PACKAGES = {
     "deepspeed": "safetax[deepspeed]",
     "lm_eval": "lm-eval",
@@ -22,7 +33,80 @@ class ConfigError(UserError):
 
 
 class StepError(Exception):
-    """A step that failed; its message names the step and its log."""
+    """A step that failed, by no mistake in the configuration; its message says why, with exit code 1."""
+
+
+AGAIN = "run the same command again: finished steps are kept"
+MISPLACED = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_WORDS = (
+    "No space left on device",
+    "os error 28",
+    "Disk quota exceeded",
+    "disk is full",
+    "PytorchStreamWriter failed",
+)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk is full; libraries wrap the system's own error in their words."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return True
+    return any(words in str(error) for words in FULL_WORDS)
+
+
+def explained(error: BaseException, place: Path | None = None) -> str:
+    """Return what an error of the file system means for the user, and the remedy.
+
+    Args:
+        error: the error.
+        place: what was being written, where the error does not name a file itself.
+    """
+    file = Path(getattr(error, "filename", None) or place or Path.cwd())
+    if is_full(error):
+        folder = next(each for each in (file.absolute(), *file.absolute().parents) if each.is_dir())
+        free = shutil.disk_usage(folder).free / 1e6
+        return f"{file}: the disk is full ({free:,.1f} MB free in {folder}). Make room, then {AGAIN}."
+    if isinstance(error, OSError) and error.errno in MISPLACED:
+        file = next((each for each in (*reversed(file.parents), file) if each.exists() and not each.is_dir()), file)
+        what = "a folder" if file.is_dir() else "a file"
+        return f"{file}: {what} stands in the place of something else; remove it, then {AGAIN}."
+    return f"{file}: {getattr(error, 'strerror', None) or error}; mend that, then {AGAIN}."
+
+
+def exit_code(work: Callable[[], int], interrupted: str) -> int:
+    """Do what a command is to do, print an error of the user's or of the machine's, and return the exit code.
+
+    Args:
+        work: the command; returns its exit code.
+        interrupted: what is said after Ctrl-C.
+
+    Returns:
+        what the command returned; 1: a step, the report or the file system failed; 2: a mistake of the user's; 130:
+        interrupted, also while the command was cleaning up.
+    """
+    try:
+        return work()
+    except UserError as error:
+        return complain(str(error), 2)
+    except StepError as error:
+        return complain(str(error), 1)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+        return complain(interrupted, 130)
+    except BrokenPipeError:  # whoever read the output has gone, as in `safetax --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return complain(explained(error), 1)
+
+
+def complain(text: str, code: int) -> int:
+    """Print an error for the user, of which nothing works on a terminal, and return an exit code."""
+    with contextlib.suppress(OSError):  # the disk that standard output goes to may be full
+        sys.stdout.flush()
+    print(f"Error: {visible(text)}", file=sys.stderr, flush=True)
+    return code
 
 
 def require(module: str) -> UserError:

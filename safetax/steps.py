@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from safetax.errors import UserError
+from safetax.errors import exit_code
 from safetax.run.inspection import list_steps, show, verify, why
 from safetax.run.prune import prune
 from safetax.run.step_index import StepIndex
@@ -60,17 +60,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 as the command says, 2 for a mistake, 130 interrupted."""
     chosen = parser().parse_args(arguments)
-    try:
-        return chosen.function(StepIndex(chosen.outputs), chosen, standard_console())
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Error: interrupted.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
+    return exit_code(lambda: chosen.function(StepIndex(chosen.outputs), chosen, standard_console()), "interrupted.")
 
 
 if __name__ == "__main__":

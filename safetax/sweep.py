@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetax.errors import StepError, UserError
+from safetax.errors import UserError, exit_code
 from safetax.formatting import clock
 from safetax.run.slurm.record import Submission, load, load_plan
 from safetax.run.slurm.watch import JobStatus, job_statuses, outcome_of, remaining
@@ -205,16 +205,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 as the command says, 2 for a mistake, 130 interrupted."""
     chosen = parser().parse_args(arguments)
-    try:
-        return run(chosen, standard_console())
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    except StepError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return exit_code(lambda: run(chosen, standard_console()), "interrupted; the jobs go on.")
 
 
 if __name__ == "__main__":

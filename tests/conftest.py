@@ -11,6 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from safetax.results.collect import Collected, collect
+from safetax.results.document import Results
+from tests.support.synthetic import DATASETS, make_outputs
+from tests.support.synthetic_methods import FIVE, category_outputs, methods_outputs, samples_outputs
+from tests.support.synthetic_paper import make_paper_outputs
+
 # What Hydra's and MLflow's libraries would ask the network for, no test does.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Output that goes nowhere is as wide as it likes, also below pytest-xdist.
@@ -59,6 +65,57 @@ def quick_lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copied_lab(quick_lab: Path, tmp_path: Path) -> Path:
     """A copy of the quick lab's outputs to work on."""
     return Path(shutil.copytree(quick_lab, tmp_path / "outputs"))
+
+
+@pytest.fixture(scope="session")
+def one_seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made-up outputs of two data sets and one seed; tests that change anything work on a copy."""
+    return make_outputs(tmp_path_factory.mktemp("one") / "outputs", DATASETS[:2], (0, 1, 5), (0,))
+
+
+@pytest.fixture(scope="session")
+def three_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with three seeds."""
+    return make_outputs(tmp_path_factory.mktemp("three") / "outputs", DATASETS[:2], (0, 1, 5), (0, 1, 2))
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Results of five methods, two of them refined."""
+    outputs = methods_outputs(tmp_path_factory.mktemp("few"), FIVE, (0, 1, 5), (0, 1), prompts=24)
+    return collect([outputs]).results
+
+
+@pytest.fixture(scope="session")
+def sampled(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Results of runs on 1, 10 and 100 samples, each of two draws."""
+    folder, counts = tmp_path_factory.mktemp("samples"), (1, 10, 100)
+    return collect([samples_outputs(folder, counts, ("direct_refusal",), (0, 1), (None, 100), prompts=30)]).results
+
+
+@pytest.fixture(scope="session")
+def categorised(tmp_path_factory: pytest.TempPathFactory) -> Collected:
+    """Results of prompts that have categories."""
+    return collect([category_outputs(tmp_path_factory.mktemp("categories"), prompts=24)])
+
+
+@pytest.fixture(scope="session")
+def paper_outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Outputs of the papers' shape: several judges, repeated prompts, thinking, published figures, costs."""
+    return make_paper_outputs(tmp_path_factory.mktemp("paper") / "outputs", epochs=(0, 1, 5), size=0.4)
+
+
+@pytest.fixture(scope="session")
+def paper(paper_outputs: Path) -> Results:
+    """Their results."""
+    return collect([paper_outputs]).results
+
+
+@pytest.fixture(scope="session")
+def paper_and_sound(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Results of the same weights under two evaluations."""
+    folder = tmp_path_factory.mktemp("both") / "outputs"
+    return collect([make_paper_outputs(folder, ("paper", "sound"), epochs=(0, 5), size=0.4)]).results
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from safetax.config.annotations import ValueType, fields_of
-from safetax.config.components import component_kinds, component_module
+from safetax.config.annotations import ValueType, check_fields, fields_of
+from safetax.config.components import component_kinds, component_module, told
 from safetax.config.messages import join, nearest, show
 from safetax.errors import ConfigError
 
@@ -83,6 +83,8 @@ class _Builder:
             return schema(**values) if len(self.problems) == before else None
         except ConfigError as error:
             self.problems.append((path, join(path, str(error))))
+        except Exception as error:  # a plug-in's own code is run here
+            self.problem(path, f": {schema.__module__}.{schema.__qualname__} fails ({told(error)}); mend it.")
 
     def unknown_key(self, key: str, value: Any, path: str, known: list[str]) -> None:
         hint = nearest(key, known if path else [*known, *self.groups], path)
@@ -144,7 +146,9 @@ class _Builder:
         named, here = value.get("kind"), join(path, "kind")
         if isinstance(named, str) and named:
             try:
-                return self.node(component_module(package, named).Config, value, path)
+                schema = component_module(package, named).Config
+                check_fields(schema, f"kind={named}")
+                return self.node(schema, value, path)
             except ConfigError as error:
                 return self.problems.append((here, join(path, str(error))))
         kinds = f"one of {', '.join(component_kinds(package))}, or the dotted path of a module"

@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Any
 from safetax.config.build import build
 from safetax.config.hydra import DATASET, PART, Loader, composition_errors, split_sweep, write_record
 from safetax.config.messages import nearest, show
-from safetax.config.overrides import advice, checked, names_values, plain, quoted
+from safetax.config.overrides import (
+    advice,
+    check_once,
+    check_values,
+    checked,
+    is_alignment_data,
+    names_values,
+    plain,
+    quoted,
+)
 from safetax.config.references import first_missing, origin, resolved, unresolved
 from safetax.config.schema import Config
 from safetax.errors import ConfigError
@@ -114,6 +123,7 @@ class Composer:
         """
         self.loader.search(self._parse(overrides))
         forced = self.force(overrides)
+        check_once(self._parse(forced))
         if not multirun:
             swept = [parsed for parsed in self._parse(forced) if parsed.is_sweep_override()]
             if swept:
@@ -190,6 +200,7 @@ class Composer:
                     f"{plain(parsed)}: this names no values to run; allowed are lists (a,b,c), ranges (range(0,6)) and "
                     "choice(..)."
                 )
+            check_values(parsed)
         return split_sweep(swept)
 
     def _compose(self, overrides: Sequence[str]) -> Config:
@@ -220,7 +231,22 @@ class Composer:
             with open_dict(composed):
                 del composed["hydra"]
             self._chosen[choices] = _Chosen(pickle.dumps(composed), unresolved(composed), settings)
+            self._check_method(choices, settings.runtime.choices)
         return self._chosen[choices]
+
+    def _check_method(self, choices: tuple[str, ...], chosen: Mapping[str, Any]) -> None:
+        """Raise ConfigError where a data set is chosen beside a method that has another: the run would be misnamed."""
+        data = {text for text, parsed in zip(choices, self._parse(choices), strict=True) if is_alignment_data(parsed)}
+        if not data or chosen.get("method") in (None, "none"):
+            return
+        own = self._choose(tuple(text for text in choices if text not in data)).settings.runtime.choices
+        for parsed in self._parse(sorted(data)):
+            key = parsed.get_key_element()
+            if own.get(key) != chosen.get(key):
+                raise ConfigError(
+                    f"{plain(parsed)}: method={chosen['method']} has data of its own ({key}={own.get(key)}); leave one "
+                    "of the two out, or set method=none, with which the data set names the run."
+                )
 
     def _is_assignment(self, parsed: Override) -> bool:
         """Whether an override changes a value of the composed configuration, and not what is composed."""
@@ -248,7 +274,10 @@ class Composer:
             if parsed.is_delete() or not self._is_choice(parsed):
                 continue
             value = parsed.value()
-            for choice in value if isinstance(value, list) else [value]:
+            named = value if isinstance(value, list) else [value]
+            for choice in named:
+                if named.count(choice) > 1:
+                    raise ConfigError(f"{plain(parsed)}: {show(choice)} is named twice; name it once.")
                 if not self.loader.exists(parsed.key_or_group, choice):
                     key = parsed.get_key_element().lstrip("+")
                     raise ConfigError(f"{key}={show(choice)}: {self._no_choice(choice, parsed.key_or_group)}")

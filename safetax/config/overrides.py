@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetax.config.hydra import DATASET
 from safetax.config.references import origin
 from safetax.errors import ConfigError
 
@@ -26,9 +27,12 @@ def quoted(path: Path) -> str:
 
 
 def names_values(parsed: Override) -> bool:
-    """Whether a sweep has at least one value; an interval has none, and neither has a range without end or step."""
+    """Whether a sweep has values, and no other sweep among them; an interval has none, nor a range without a step."""
+    from hydra.core.override_parser.types import Sweep
+
     try:
-        return parsed.is_discrete_sweep() and any(True for _ in parsed.sweep_iterator())
+        values = list(parsed.sweep_iterator()) if parsed.is_discrete_sweep() else []
+        return bool(values) and not any(isinstance(value, Sweep) for value in values)
     except ValueError:
         return False
 
@@ -59,3 +63,34 @@ def checked(assignments: Sequence[Override], written: Mapping[str, Any]) -> list
             )
         replaced.append(parsed.key_or_group)
     return list(assignments)
+
+
+def check_once(overrides: Sequence[Override]) -> None:
+    """Raise ConfigError where a key is given twice with other values, or is added twice."""
+    given: dict[str, Override] = {}
+    for parsed in overrides:
+        key = parsed.get_key_element().lstrip("+")
+        before = given.get(key)
+        if before is None or before.is_delete() or parsed.is_delete():
+            given[key] = parsed
+        elif before.input_line != parsed.input_line:
+            raise ConfigError(f"{plain(before)} and {plain(parsed)}: {key} is given twice; give it once.")
+        elif parsed.is_add():
+            raise ConfigError(f"{plain(parsed)} is given twice; give it once.")
+
+
+def check_values(parsed: Override) -> None:
+    """Raise ConfigError where a sweep names a value twice."""
+    if not parsed.is_sweep_override():
+        return
+    seen: set[str] = set()
+    for value in parsed.sweep_string_iterator():
+        if value in seen:
+            raise ConfigError(f"{plain(parsed)}: {value} is named twice; name it once.")
+        seen.add(value)
+
+
+def is_alignment_data(parsed: Override) -> bool:
+    """Whether an override chooses the data set of the alignment stage, or one that it is made of."""
+    package = parsed.package or parsed.key_or_group
+    return parsed.key_or_group == DATASET and package.split(".")[0] == DATASET and not parsed.is_delete()

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from safetax.config.needs import RepositoryType
+from safetax.data.model_folder import FILES, check_folder
 from safetax.data.user_files import LARGEST_TEXT, check_file, expanded, kind_of, shown
 from safetax.errors import ConfigError, UserError
 from safetax.store.hashes import cached_sha256
 
-WEIGHTS = ".safetensors"
-MODEL_FILES = (WEIGHTS, ".json", ".jinja", ".txt", ".model")
-"""What of a local model's folder decides what it does: weights, configuration, tokenizer."""
 GATED = "id={}: access is gated; accept its terms on the hub and set HF_TOKEN in the environment."
 UNKNOWN = "unknown"
 """Stands for the commit of a repository that could not be asked; such a plan can be shown and never run."""
@@ -44,11 +42,11 @@ def model_facts(name: str, revision: str | None) -> dict[str, Any]:
                 "hub; name the folder of a saved model, or owner/name of the hub."
             )
         return {"commit": hub_commit(name, revision)}
-    if not (folder / "config.json").is_file():
-        raise ConfigError(f"id={shown(name)}: the folder has no config.json; name a folder with a saved model.")
-    files = sorted(path for path in folder.iterdir() if path.suffix in MODEL_FILES)
+    files = sorted(path for path in folder.iterdir() if path.suffix in FILES)
     for path in files:
-        check_file(path, "id", None if path.suffix == WEIGHTS else LARGEST_TEXT)
+        if path.is_file() and path.suffix != ".safetensors":  # which is not read as a whole
+            check_file(path, "id", LARGEST_TEXT)
+    check_folder(folder, name)
     return {"files": {path.name: cached_sha256(path) for path in files}}
 
 
@@ -133,7 +131,7 @@ def download(repository: str, commit: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
 
-    patterns = [f"*{suffix}" for suffix in MODEL_FILES]
+    patterns = [f"*{suffix}" for suffix in FILES]
     try:
         return Path(snapshot_download(repository, revision=commit, allow_patterns=patterns))
     except GatedRepoError:

@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetax.errors import UserError
+from safetax.errors import UserError, exit_code
 from safetax.results.collect import collect
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the report and return the exit code: 0, or 2 for a mistake of the user's, told in one line."""
+    """Make the report and return the exit code: 0, 1 for a disk that is full, 2 for a mistake, told in one line."""
     parser = argparse.ArgumentParser(
         prog="python -m safetax.report",
         description="Make results.json, tables, plots and report.html again from what runs left on disk.",
@@ -31,17 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="folder to write to (default: DIR/report of outputs, DIR of a run or sweep, ./report for several)",
     )
     chosen = parser.parse_args(arguments)
-    out: Path = chosen.out or _default(chosen.directories)
-    try:
-        collected = collect(chosen.directories)  # before a folder is made: a mistake leaves none
-        _make(out)
-        from safetax.report.build import build_report
+    return exit_code(lambda: _report(chosen.directories, chosen.out or _default(chosen.directories)), "interrupted.")
 
-        page = build_report(collected, out)
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    print(f"Report: {page}")
+
+def _report(directories: Sequence[Path], out: Path) -> int:
+    collected = collect(directories)  # before a folder is made: a mistake leaves none
+    _make(out)
+    from safetax.report.build import build_report
+
+    print(f"Report: {build_report(collected, out)}")
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from safetax.errors import StepError
+from safetax.errors import StepError, explained, is_full
 from safetax.plan.graph import Plan
 from safetax.plan.record import write_record, write_sweep
 from safetax.report.hub.push import push
@@ -18,7 +18,8 @@ from safetax.run.outcome import RunOutcome
 from safetax.run.terminal import say, shown
 from safetax.store.claims import blockers, submitting
 from safetax.store.locks import exclusive_use, locked
-from safetax.store.manifest import MANIFEST, read_json, release, write_json
+from safetax.store.manifest import MANIFEST, read_json, release, sha256_of, write_json
+from safetax.store.shapes import EACH
 from safetax.store.status import Store, errors_in
 from safetax.store.step import Step
 
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 REPORT_VERSION = 5
 """Raised when the report begins to show something else for the same results."""
 REPORT = "report.json"
-"""What the report in a folder was made from."""
+"""What the report in a folder was made from, and its files."""
+REPORT_SHAPE = {"digest": str, "inputs": str, "files": {EACH: str}}
+NOT_REPORT = ("run.json", "sweep.json", REPORT, "tracked.json", "hydra", "cluster")
+"""What else lies in the folder of a run or a sweep."""
 WEIGHTS = ".safetensors"
 
 
@@ -58,6 +62,8 @@ def finish(plan: Plan, sweep: bool, outputs: Path, outcome: RunOutcome, console:
                 _report(target, folders, outputs, plan, sweep, console)
     except (OSError, ValueError, LookupError, TypeError) as error:
         outcome.check()
+        if isinstance(error, OSError) or is_full(error):
+            raise StepError(explained(error, target)) from None
         raise StepError(
             f"the report could not be written ({type(error).__name__}: {error}). All steps are kept; "
             f"make it again: python -m safetax.report {shown(target or outputs)}"
@@ -115,16 +121,16 @@ def _reported(target: Path, inputs: str) -> Results | None:
     from safetax.results.codec import from_json
     from safetax.results.document import Results
 
-    record = read_json(target / REPORT) or {}
-    if record.get("inputs") != inputs or not _is_whole(target, record.get("digest")):
+    record = read_json(target / REPORT, REPORT_SHAPE)
+    if record is None or record["inputs"] != inputs or record["files"] != _files(target):
         return None
     return from_json(Results, read_json(target / "results.json"))
 
 
-def _is_whole(target: Path, digest: str | None) -> bool:
-    """Whether the page is there, and what it shows as it was written."""
-    results, provenance = (read_json(target / name) for name in ("results.json", "provenance.json"))
-    return (target / "report.html").is_file() and digest_of([REPORT_VERSION, results, provenance]) == digest
+def _files(target: Path) -> dict[str, str]:
+    """Return the sha256 of each file of a report by its path; the records beside them are no part of it."""
+    found = {path.relative_to(target): path for path in sorted(target.rglob("*")) if path.is_file()}
+    return {name.as_posix(): sha256_of(path) for name, path in found.items() if name.parts[0] not in NOT_REPORT}
 
 
 def _collect(target: Path, inputs: str, sweep: bool) -> Results:
@@ -134,13 +140,14 @@ def _collect(target: Path, inputs: str, sweep: bool) -> Results:
 
     collected = collect([target])
     digest = digest_of([REPORT_VERSION, to_json(collected.results), collected.provenance])
-    if (read_json(target / REPORT) or {}).get("digest") != digest or not _is_whole(target, digest):
+    record = read_json(target / REPORT, REPORT_SHAPE)
+    if record is None or record["digest"] != digest or record["files"] != _files(target):
         from safetax.report.build import build_report, write_run_results
 
         build_report(collected, target)
         if sweep:
             write_run_results(collected)
-    write_json(target / REPORT, {"digest": digest, "inputs": inputs})
+    write_json(target / REPORT, {"digest": digest, "inputs": inputs, "files": _files(target)})
     return collected.results
 
 

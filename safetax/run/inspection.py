@@ -19,8 +19,8 @@ from safetax.run.step_index import StepIndex, size_of
 from safetax.run.terminal import add_row, plain_table, say, tail
 from safetax.store.locks import owner
 from safetax.store.manifest import LOG, read_manifest, sources
+from safetax.store.shapes import NUMBER
 from safetax.store.status import described, most_similar
-from safetax.store.step import fingerprint_of
 
 STYLES = {"complete": "green", "running": "cyan", "unfinished": "yellow", "damaged": "red", "stale": "red"}
 LOG_LINES = 15
@@ -51,7 +51,7 @@ def list_steps(index: StepIndex, chosen: argparse.Namespace, console: Console) -
             Text(state, style=STYLES.get(state, "")),
             bytes_in_words(size),
             age_in_words(frozen, directory),
-            "" if seconds is None else clock(seconds),
+            clock(seconds) if isinstance(seconds, NUMBER) else "",
         )
     if count:
         console.print(table)
@@ -137,7 +137,6 @@ def verify(index: StepIndex, chosen: argparse.Namespace, console: Console) -> in
         wrong = status.reason
         if status.complete:
             manifest = read_manifest(index.store.directory(key)) or {}
-            wrong = inconsistency(key, manifest)
             size += sum(entry["size"] for entry in manifest.get("outputs", {}).values())
             for source in sources(manifest).values():
                 if index.store.manifest(source) is not None:
@@ -154,14 +153,6 @@ def verify(index: StepIndex, chosen: argparse.Namespace, console: Console) -> in
     others = f", {unfinished} not finished" if unfinished else ""
     say(console, f"{whole} steps whole ({bytes_in_words(size)} hashed), {bad} not{others}.")
     return 1 if bad else 0
-
-
-def inconsistency(key: str, manifest: Mapping[str, Any]) -> str:
-    """Return how a manifest contradicts its own fingerprint and folder, or nothing."""
-    own = fingerprint_of([manifest.get("kind"), manifest.get("version"), manifest.get("identity"), sources(manifest)])
-    if f"{manifest.get('kind')}/{manifest.get('fingerprint')}" != key:
-        return f"its manifest is that of {manifest.get('kind')}/{manifest.get('fingerprint')}"
-    return "" if own == manifest["fingerprint"] else f"its manifest was changed: its identity gives {own}"
 
 
 def age_in_words(frozen: Mapping[str, Any], directory: Path) -> str:

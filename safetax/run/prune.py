@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetax.errors import UserError
 from safetax.formatting import bytes_in_words
 from safetax.run.step_index import RunRecord, StepIndex, named, size_of, submissions
 from safetax.run.terminal import add_row, plain_table, say
+from safetax.store.atomic import discard
 from safetax.store.claims import living
 from safetax.store.locks import exclusive_use, lock_path, owner, try_locked
 from safetax.store.manifest import MANIFEST, SCRATCH, read_json, sources, write_json
@@ -91,8 +91,8 @@ def _with_inputs(keys: set[str], index: StepIndex) -> set[str]:
 def remove(removable: Removable) -> str | None:
     """Remove a run, a step or what was left of it; returns who is at the step, where it had to be left alone."""
     if removable.what == "run":
-        (removable.path / "run.json").unlink(missing_ok=True)
-        _remove_tree(removable.path)
+        discard(removable.path / "run.json")
+        discard(removable.path)
         for path, record in submissions(removable.path.parent.parent).items():
             if record["runs"].pop(removable.key, None) is not None:
                 write_json(path, record)
@@ -102,19 +102,11 @@ def remove(removable: Removable) -> str | None:
         if not held:
             return owner(step) or "another process"
         if removable.what == "step" and not step.is_symlink():
-            (step / MANIFEST).unlink(missing_ok=True)  # first: no half of a step ever counts as complete
-        _remove_tree(removable.path)
+            discard(step / MANIFEST)  # first: no half of a step ever counts as complete
+        discard(removable.path)
         if removable.what == "step":
             lock_path(step).unlink(missing_ok=True)  # still held: whoever waits for it sees that it is gone
     return None
-
-
-def _remove_tree(path: Path) -> None:
-    """Remove a folder, or the link to one: what it leads to may be another's."""
-    if path.is_symlink():
-        path.unlink()
-    elif path.exists():
-        shutil.rmtree(path)
 
 
 def prune(index: StepIndex, chosen: argparse.Namespace, console: Console) -> int:
@@ -134,7 +126,7 @@ def prune(index: StepIndex, chosen: argparse.Namespace, console: Console) -> int
     say(console, f"{len(removable)} to remove, {total}.")
     dropped = {entry.key for entry in removable if entry.what == "run"}
     for sweep in sorted(index.outputs.glob("sweeps/*/sweep.json")):
-        if dropped & set((read_json(sweep) or {}).get("runs", ())):
+        if dropped & set((read_json(sweep, {"runs": [str]}) or {}).get("runs", ())):
             say(console, f"The sweep {sweep.parent} names such a run; its report stays and cannot be made again.")
     if chosen.dry_run:
         say(console, "Nothing was removed (--dry-run).")

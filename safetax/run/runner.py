@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from safetax.config.runtime import Runtime
-from safetax.errors import UserError
+from safetax.errors import UserError, explained
 from safetax.run.outcome import RunOutcome
 from safetax.run.view import PlainView
 from safetax.run.worker_process import WorkerProcess
@@ -121,8 +121,9 @@ class GraphRunner:
                         slot.worker = WorkerProcess(self.runtime.python.get(kind), directories[0] / LOG)
                 except (OSError, UserError) as error:  # a full disk, an interpreter that is none
                     user = isinstance(error, UserError)
+                    told = str(error) if isinstance(error, UserError) else explained(error)
                     steps = [step.key for step in batch]
-                    self.events.put((slot, {"event": "failed", "steps": steps, "message": str(error), "user": user}))
+                    self.events.put((slot, {"event": "failed", "steps": steps, "message": told, "user": user}))
                     self.events.put((slot, None))
                     continue
                 self._share_cores()

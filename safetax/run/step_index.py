@@ -13,11 +13,15 @@ from safetax.config.messages import nearest
 from safetax.errors import UserError
 from safetax.run.slurm.record import FOLDER, JOBS
 from safetax.store.locks import owner
-from safetax.store.manifest import STEP, read_json, read_manifest
+from safetax.store.manifest import STEP, STEP_SHAPE, read_json, read_manifest
+from safetax.store.shapes import EACH
 from safetax.store.status import Store
 from safetax.store.step import VERSIONS
 
 MOST_NAMED = 5
+RUN_SHAPE = {"steps": [str], "overrides?": [str]}
+SUBMISSION_SHAPE = {"runs": {EACH: [str]}, "overrides?": {EACH: [str]}}
+"""Shapes of what is read of a run's record, and of a submission's."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class StepIndex:
         self.store = Store(outputs)
         self.runs = read_runs(outputs)
         self.folders = {f"{path.parent.name}/{path.name}": path for path in step_folders(outputs)}
-        self.known = self.folders.keys() | {key for run in self.runs for key in run.steps or ()}
+        self.known = self.folders.keys() | {key for run in self.runs for key in run.steps or () if key.count("/") == 1}
 
     def find(self, text: str) -> str:
         """Return the key that a user means.
@@ -63,7 +67,7 @@ class StepIndex:
     def frozen(self, key: str) -> dict[str, Any]:
         """Return a step's manifest or, where it is not finished, its description; empty where it has neither."""
         directory = self.store.directory(key)
-        return read_manifest(directory) or read_json(directory / STEP) or {}
+        return read_manifest(directory) or read_json(directory / STEP, STEP_SHAPE) or {}
 
     def title(self, key: str) -> str:
         """Return what a step is in words, as far as its folder says."""
@@ -91,11 +95,10 @@ def read_runs(outputs: Path) -> list[RunRecord]:
     """Return the runs of an outputs folder, sorted by name."""
     found: dict[str, RunRecord] = {}
     for path in sorted(outputs.glob("runs/*/run.json")):
-        record = read_json(path) or {}
-        steps = record.get("steps")
-        known = tuple(map(str, steps)) if isinstance(steps, list) else None
-        overrides = tuple(map(str, record.get("overrides") or ()))
-        found[path.parent.name] = RunRecord(path.parent.name, path.parent, known, overrides)
+        record = read_json(path, RUN_SHAPE) or {}
+        steps = tuple(record["steps"]) if record else None
+        overrides = tuple(record.get("overrides", ()))
+        found[path.parent.name] = RunRecord(path.parent.name, path.parent, steps, overrides)
     for record in submissions(outputs).values():
         for name, steps in record["runs"].items():
             overrides = tuple(record.get("overrides", {}).get(name, ()))
@@ -104,10 +107,20 @@ def read_runs(outputs: Path) -> list[RunRecord]:
 
 
 def submissions(outputs: Path) -> dict[Path, dict[str, Any]]:
-    """Return the records of what was submitted to a cluster; their runs need their steps before they are whole."""
-    paths = [path for kind in ("runs", "sweeps") for path in sorted(outputs.glob(f"{kind}/*/{FOLDER}/{JOBS}"))]
-    found = {path: read_json(path) for path in paths}
-    return {path: record for path, record in found.items() if record is not None}
+    """Return the records of what was submitted to a cluster; their runs need their steps before they are whole.
+
+    Raises:
+        UserError: one cannot be read, so that what its runs need is not known.
+    """
+    found = {}
+    for path in (path for kind in ("runs", "sweeps") for path in sorted(outputs.glob(f"{kind}/*/{FOLDER}/{JOBS}"))):
+        found[path] = read_json(path, SUBMISSION_SHAPE)
+        if found[path] is None:
+            raise UserError(
+                f"{path} cannot be read, so which steps its jobs need is not known; give the command that submitted "
+                "them again, or remove the file if none of them is to run."
+            )
+    return found
 
 
 def named(names: Sequence[str]) -> str:

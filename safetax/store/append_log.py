@@ -15,13 +15,13 @@ from safetax.store.atomic import replacing
 def parse_lines(lines: Iterable[bytes], record_type: type[Record]) -> Iterator[Record]:
     """Yield the records of JSON lines; a line that was cut in the middle, perhaps of a character, is passed over."""
     for line in lines:
-        with contextlib.suppress(ValueError, TypeError):
+        with contextlib.suppress(ValueError, TypeError, RecursionError):
             yield from_json(record_type, json.loads(line))
 
 
 def read_log(path: Path, record_type: type[Record]) -> Iterator[Record]:
     """Yield the whole records of a log; nothing where there is none."""
-    return parse_lines(path.read_bytes().split(b"\n") if path.exists() else (), record_type)
+    return parse_lines(path.read_bytes().split(b"\n") if path.is_file() else (), record_type)
 
 
 class AppendLog(Generic[Record]):

@@ -56,4 +56,4 @@ def _file(outputs: Path, key: str) -> Path:
 
 
 def _read(files: Mapping[str, Path]) -> dict[str, str]:
-    return {key: entry["job"] for key, file in files.items() if (entry := read_json(file))}
+    return {key: entry["job"] for key, file in files.items() if (entry := read_json(file, {"job": str}))}

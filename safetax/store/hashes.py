@@ -6,6 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from safetax.errors import UserError
 from safetax.store.manifest import read_json, sha256_of, write_json
 
 UNCACHED = 16_000_000
@@ -25,9 +26,9 @@ def cached_sha256(path: Path) -> str:
     key = str(path.resolve())
     stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
     known = (read_json(cache_file()) or {}).get(key)
-    if known is not None and known[:3] == stamp:
+    if isinstance(known, list) and known[:3] == stamp and len(known) == 4:
         return str(known[3])
     digest = sha256_of(path)
-    with contextlib.suppress(OSError):  # a home that cannot be written to only costs time
+    with contextlib.suppress(OSError, UserError):  # a home that cannot be written to only costs time
         write_json(cache_file(), {**(read_json(cache_file()) or {}), key: [*stamp, digest]})
     return digest

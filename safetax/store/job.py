@@ -10,6 +10,7 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,18 @@ from safetax.store.manifest import (
     RUNTIME,
     SCRATCH,
     STEP,
+    STEP_SHAPE,
     clear,
     damage,
     describe_outputs,
+    mismatch,
     outputs_digest,
     read_json,
     read_manifest,
     write_json,
+    write_manifest,
 )
+from safetax.store.step import OUTPUTS
 
 SOURCES = "inputs.json"
 """File in the scratch folder: digests of the inputs' outputs that an unfinished step was begun with."""
@@ -75,13 +80,17 @@ class StepJob:
         Raises:
             UserError: the folder is no step.
         """
-        frozen = read_json(self.directory / STEP)
-        if frozen is None:
-            raise UserError(f"{self.directory} is no step: it has no readable {STEP}.")
+        frozen, runtime = read_json(self.directory / STEP, STEP_SHAPE), read_json(self.directory / RUNTIME)
+        for name, found in ((STEP, frozen), (RUNTIME, runtime)):
+            if found is None and (name == STEP or (self.directory / name).exists()):
+                raise UserError(
+                    f"{self.directory} is no step: it has no readable {name}. Give the command that needs it again."
+                )
+        assert frozen is not None
         self.kind: str = frozen["kind"]
         self.frozen = frozen
         self.identity: dict[str, Any] = frozen["identity"]
-        self.runtime: dict[str, Any] = read_json(self.directory / RUNTIME) or {}
+        self.runtime: dict[str, Any] = runtime or {}
         root = self.directory.absolute().parent.parent
         self.cache = root / "cache"
         self.inputs: dict[str, Path] = {name: root / key for name, key in frozen["inputs"].items()}
@@ -126,7 +135,7 @@ class StepJob:
         manifests = {}
         for name, path in self.inputs.items():
             manifest = read_manifest(path)
-            if manifest is None:
+            if manifest is None or mismatch(path, manifest):
                 raise UserError(f"{self.directory}: its input {name} ({path}) is not finished; run it first.")
             manifests[name] = manifest
         return manifests
@@ -175,6 +184,9 @@ class StepJob:
             raise RuntimeError("another host took this step over meanwhile, since this one was silent too long")
         if self.input_digests() != self.sources:
             raise RuntimeError("an input was made again with other content meanwhile; run the same command again")
+        for pattern in OUTPUTS.get(self.frozen["kind"], ()):
+            if not any(fnmatchcase(name, pattern) for name in outputs):
+                raise RuntimeError(f"the worker finished without writing {pattern}")
         seconds = time.monotonic() - self.started
         manifest = {
             **self.frozen,
@@ -192,7 +204,7 @@ class StepJob:
                 "runtime": self.runtime,
             },
         }
-        write_json(self.directory / MANIFEST, manifest)
+        write_manifest(self.directory, manifest)
         # Only now: killed while a large model was hashed, a training would otherwise begin from nothing.
         shutil.rmtree(self.directory / SCRATCH, ignore_errors=True)
         self.events.send("finished", step=self.key, seconds=round(seconds, 3), summary=summary)

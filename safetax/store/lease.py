@@ -53,14 +53,14 @@ def read_owner(descriptor: int) -> Owner | None:
     """Return the owner that an open lock file names, or None."""
     try:
         return Owner(**json.loads(os.pread(descriptor, 1000, 0)))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
 
 
 def is_leased_elsewhere(descriptor: int) -> bool:
     """Whether an owner on another host has a lease that has not run out; by the clocks, to within a minute."""
     owner = _owner_elsewhere(descriptor)
-    return owner is not None and time.time() - os.fstat(descriptor).st_mtime < LEASE_TIMEOUT
+    return owner is not None and abs(time.time() - os.fstat(descriptor).st_mtime) < LEASE_TIMEOUT
 
 
 def wait_for_other_hosts(descriptor: int, waiting: Callable[[str], None] | None) -> None:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from safetax.errors import UserError
+from safetax.errors import MISPLACED, UserError, explained
 from safetax.store.lease import Owner, is_leased_elsewhere, keep_lease, read_owner, wait_for_other_hosts
 
 _held: dict[int, Owner] = {}
@@ -93,8 +93,8 @@ def own_lease_token(descriptor: int) -> str:
 
 def _inspect(directory: Path, tell: Callable[[int], str | None]) -> str | None:
     try:
-        descriptor = os.open(lock_path(directory), os.O_RDONLY)
-    except FileNotFoundError:
+        descriptor = os.open(lock_path(directory), os.O_RDONLY | os.O_NONBLOCK)  # a pipe would be waited for
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     try:
         # A shared lock: two that look at once do not take each other for an owner.
@@ -127,8 +127,13 @@ def exclusive_use(outputs: Path) -> Iterator[bool]:
 
 
 def _open(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        if error.errno not in MISPLACED:
+            raise
+        raise UserError(explained(error)) from None
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """Manifests: the record of a finished step, written last and atomically, so that its presence means complete.
 
-A manifest holds the hashes of the step's outputs and of its inputs' outputs. On reuse sizes and times of the outputs
-are checked; where a time differs, as after a copy, the hash decides.
+A manifest holds the hashes of the step's outputs and of its inputs' outputs, and a seal: a digest of all that it says.
+On reuse it must be that of the folder it lies in, and name what such a step makes; sizes and times of the outputs are
+checked, and where a time differs, as after a copy, the hash decides.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import stat
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from safetax.store.atomic import replacing
+from safetax.store.atomic import discard, replacing
 from safetax.store.locks import try_locked
+from safetax.store.shapes import EACH, fits
+from safetax.store.step import OUTPUTS, fingerprint_of
 
 MANIFEST = "manifest.json"
 STEP = "step.json"
@@ -27,6 +30,25 @@ ATTEMPT = "--- "
 """Prefix of the log's line that an attempt begins with."""
 KEPT = {STEP, RUNTIME, LOG}
 """Files that stay when a step is made again; a worker has its log open by then."""
+SEAL = "seal"
+"""Key of a manifest: digest of all else in it. Those of earlier versions have none."""
+INPUTS_SHAPE = {EACH: {"step": str, "outputs": str}}
+SHAPE = {
+    "kind": str,
+    "version": int,
+    "fingerprint": str,
+    "title": str,
+    "identity": dict,
+    "inputs": INPUTS_SHAPE,
+    "outputs": {EACH: {"size": int, "mtime_ns": int, "sha256": str}},
+    "summary": dict,
+    "provenance": dict,
+    "released?": [str],
+    "seal?": str,
+}
+"""Shape of a manifest."""
+STEP_SHAPE = {"kind": str, "fingerprint": str, "title": str, "identity": dict, "inputs": {EACH: str}}
+"""Shape of a step's frozen description."""
 SCRATCH = "scratch"
 """Folder in a step for files that only an unfinished step needs, such as training checkpoints."""
 NOT_OUTPUTS = {MANIFEST, SCRATCH, *KEPT}
@@ -51,27 +73,37 @@ def write_json(path: Path, values: Any, sort_keys: bool = True) -> None:
         os.fsync(file.fileno())
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file, or None where there is none or it is broken."""
+def read_json(path: Path, shape: Any = dict) -> dict[str, Any] | None:
+    """Return the JSON object in a file, or None where there is none or it is broken.
+
+    Args:
+        path: the file.
+        shape: what the object must have (:func:`safetax.store.shapes.fits`); another one counts as broken.
+    """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        # What is no regular file is not opened: a pipe would be waited for.
+        values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
-    return values if isinstance(values, dict) else None
+    return values if fits(values, shape) else None
 
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:
-    """Return the manifest in a step's folder, or None where there is none or it is broken."""
-    manifest = read_json(directory / MANIFEST)
-    if manifest is None:
+    """Return the manifest in a step's folder, or None where there is none, or it is broken or was changed."""
+    manifest = read_json(directory / MANIFEST, SHAPE)
+    if manifest is None or manifest.get(SEAL) not in (None, seal_of(manifest)):
         return None
-    for name, keys in (("outputs", {"size", "mtime_ns", "sha256"}), ("inputs", {"step", "outputs"})):
-        entries = manifest.get(name)
-        if not isinstance(entries, dict):
-            return None
-        if not all(isinstance(entry, dict) and keys <= entry.keys() for entry in entries.values()):
-            return None
     return manifest
+
+
+def write_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
+    """Seal a manifest and write it into a step's folder."""
+    write_json(directory / MANIFEST, {**manifest, SEAL: seal_of(json.loads(json.dumps(manifest)))})
+
+
+def seal_of(manifest: Mapping[str, Any]) -> str:
+    """Return the digest of all that a manifest says, its seal aside."""
+    return fingerprint_of({key: value for key, value in manifest.items() if key != SEAL})
 
 
 def sources(frozen: Mapping[str, Any]) -> dict[str, str]:
@@ -108,13 +140,15 @@ def outputs_digest(manifest: Mapping[str, Any]) -> str:
 
 
 def damage(directory: Path, manifest: Mapping[str, Any], full: bool = False) -> str | None:
-    """Return what is wrong with a finished step's outputs, in words; None where nothing is.
+    """Return what is wrong with a finished step's manifest or outputs, in words; None where nothing is.
 
     Args:
         directory: the step's folder.
         manifest: its manifest; where a time differs and the content does not, it is updated on disk.
         full: hash every output, whatever its size and time say.
     """
+    if wrong := mismatch(directory, manifest):
+        return wrong
     times = {}
     released = set(manifest.get(RELEASED, ()))
     for name, entry in manifest["outputs"].items():
@@ -139,6 +173,20 @@ def damage(directory: Path, manifest: Mapping[str, Any], full: bool = False) -> 
     return None
 
 
+def mismatch(directory: Path, manifest: Mapping[str, Any]) -> str | None:
+    """Return how a manifest is not one of the step whose folder it lies in, in words; None where it is."""
+    kind, fingerprint = manifest["kind"], manifest["fingerprint"]
+    if (kind, fingerprint) != (directory.parent.name, directory.name):
+        return f"its manifest is that of {kind}/{fingerprint}"
+    own = fingerprint_of([kind, manifest["version"], manifest["identity"], sources(manifest)])
+    if own != fingerprint:
+        return f"its manifest was changed: its identity gives {own}"
+    for pattern in OUTPUTS.get(kind, ()):
+        if not any(fnmatchcase(name, pattern) for name in manifest["outputs"]):
+            return f"its manifest names no {pattern}"
+    return None
+
+
 def release(directory: Path, suffix: str) -> int:
     """Remove outputs of a finished step that nothing needs any more, and return the bytes that they had.
 
@@ -153,7 +201,7 @@ def release(directory: Path, suffix: str) -> int:
         return 0
     gone = {name for name in manifest["outputs"] if name.endswith(suffix)} - set(manifest.get(RELEASED, ()))
     if gone:
-        write_json(directory / MANIFEST, {**manifest, RELEASED: sorted({*manifest.get(RELEASED, ()), *gone})})
+        write_manifest(directory, {**manifest, RELEASED: sorted({*manifest.get(RELEASED, ()), *gone})})
     freed = 0
     for name in gone:
         freed += manifest["outputs"][name]["size"]
@@ -172,13 +220,12 @@ def _update_times(directory: Path, manifest: Mapping[str, Any], times: Mapping[s
                 name: {**entry, "mtime_ns": times.get(name, entry["mtime_ns"])}
                 for name, entry in manifest["outputs"].items()
             }
-            write_json(directory / MANIFEST, {**manifest, "outputs": outputs})
+            write_manifest(directory, {**manifest, "outputs": outputs})
 
 
 def clear(directory: Path) -> None:
     """Remove everything in a step's folder but its frozen description and its log; the manifest goes first."""
-    (directory / MANIFEST).unlink(missing_ok=True)
+    discard(directory / MANIFEST)
     for path in directory.iterdir() if directory.is_dir() else ():
-        if path.name in KEPT:
-            continue
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+        if path.name not in KEPT:
+            discard(path)

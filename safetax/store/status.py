@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from safetax.config.flat import flatten
+from safetax.store.atomic import discard
 from safetax.store.manifest import (
+    KEPT,
     MANIFEST,
     RELEASED,
     RUNTIME,
@@ -87,7 +89,9 @@ class Store:
         manifest = read_manifest(directory)
         if manifest is None:
             if (directory / MANIFEST).exists():
-                return Status("damaged", "its manifest cannot be read")
+                return Status("damaged", "its manifest cannot be read, or was changed")
+            if directory.is_file():
+                return Status("damaged", "a file stands in the place of its folder")
             begun = any(path.name not in (STEP, RUNTIME) for path in directory.glob("*"))
             return Status("unfinished", "it was begun and not finished") if begun else Status("absent", "never made")
         wrong = damage(directory, manifest, full)
@@ -109,10 +113,15 @@ class Store:
             again: whether it is to be made even where it is complete without its weights; else a worker keeps it.
         """
         directory = self.directory(step)
+        if directory.is_file():
+            directory.unlink()
         directory.mkdir(parents=True, exist_ok=True)
+        for path in (directory / name for name in KEPT):
+            if path.is_dir():
+                discard(path)
         manifest = read_manifest(directory) or {}
         if (manifest.get(RELEASED) and again) or (self.retry_errors and errors_in(manifest)):
-            (directory / MANIFEST).unlink(missing_ok=True)  # it is wanted whole again
+            discard(directory / MANIFEST)  # it is wanted whole again
         write_json(directory / STEP, step.frozen())
         write_json(directory / RUNTIME, dict(step.runtime))
         return directory
@@ -125,7 +134,7 @@ class Store:
         """Yield the manifests of all finished steps."""
         for path in sorted(self.root.glob(f"*/*/{MANIFEST}")):
             manifest = read_manifest(path.parent)
-            if manifest is not None and "fingerprint" in manifest:
+            if manifest is not None:
                 yield manifest
 
 
@@ -163,7 +172,8 @@ def to_do(steps: Sequence[Step], statuses: Mapping[str, Status]) -> dict[str, Pe
 
 def errors_in(manifest: Mapping[str, Any]) -> int:
     """Return how many of a judging's verdicts are errors; 0 for other steps."""
-    return (manifest.get("summary") or {}).get("errors", 0) if manifest.get("kind") == "score" else 0
+    errors = manifest["summary"].get("errors") if manifest.get("kind") == "score" else None
+    return errors if isinstance(errors, int) else 0
 
 
 def most_similar(

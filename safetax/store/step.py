@@ -16,6 +16,17 @@ VERSIONS: dict[StepKind, int] = {"prepare": 2, "train": 2, "merge": 1, "perplexi
 is reused."""
 
 
+OUTPUTS: dict[StepKind, tuple[str, ...]] = {
+    "prepare": ("examples.jsonl",),
+    "train": ("model/config.json", "model/*.safetensors"),
+    "merge": ("model/config.json", "model/*.safetensors"),
+    "perplexity": ("perplexity.jsonl",),
+    "generate": ("responses.jsonl",),
+    "score": ("verdicts.jsonl",),
+}
+"""What each kind of step makes at least, as patterns of paths in its folder."""
+
+
 def canonical_json(values: Any) -> str:
     """Return JSON values as text that depends on the values alone: keys sorted, no white space."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

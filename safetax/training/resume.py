@@ -12,12 +12,23 @@ from typing import Any
 
 from safetax.errors import UserError
 from safetax.store.manifest import read_json, write_json
+from safetax.store.shapes import NUMBER
 from safetax.training.batches import TokenCount
 
 COMPLETE = "complete"
 """File in a training checkpoint's folder, written last."""
 ATTEMPTS = "attempts.json"
 """File in the scratch folder with the cost of all attempts."""
+ATTEMPTS_SHAPE = {"number": int, "train_seconds": NUMBER, "startup_seconds": NUMBER}
+COMPLETE_SHAPE = {
+    "ranks": int,
+    "zero?": int,
+    "offload?": str,
+    "seconds?": NUMBER,
+    "tokens?": int,
+    "squares?": int,
+}
+"""Shapes of these files."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class Attempts:
     @staticmethod
     def read(scratch: Path) -> Attempts:
         """Return the record of earlier attempts."""
-        return Attempts(**(read_json(scratch / ATTEMPTS) or {}))
+        return Attempts(**(read_json(scratch / ATTEMPTS, ATTEMPTS_SHAPE) or {}))
 
     def write(self, scratch: Path) -> None:
         """Record it in the scratch folder."""
@@ -93,7 +104,11 @@ def last_checkpoint(directory: Path, layout: Layout) -> ResumePoint | None:
     Raises:
         UserError: it was written with another layout, which its optimizer states cannot be read by.
     """
-    whole = {path: recorded for path in directory.glob("checkpoint-*") if (recorded := read_json(path / COMPLETE))}
+    whole = {
+        path: recorded
+        for path in directory.glob("checkpoint-*")
+        if (recorded := read_json(path / COMPLETE, COMPLETE_SHAPE))
+    }
     if not whole:
         return None
     newest = max(whole, key=lambda path: int(path.name.rsplit("-", 1)[1]))

@@ -8,7 +8,9 @@ from safetax.config.compose import Composer
 
 def test_every_component_is_found_where_it_stands() -> None:
     composer = Composer()
-    overrides = composer.force(["+experiment=lab_quick", "method=kl", "dataset=dgr", "dataset.source=safechain"])
+    overrides = composer.force(
+        ["+experiment=lab_quick", "objective@alignment.objective=kl", "dataset=dgr", "dataset.source=safechain"]
+    )
     found = {(path, package) for path, _, package in component_nodes(composer.job(overrides).config)}
     assert {
         ("model.pretraining.dataset", "datasets"),

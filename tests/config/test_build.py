@@ -211,7 +211,8 @@ def test_the_command_says_the_same_of_every_field(composer: Composer, configs: l
         if spot.path.startswith("dataset.rows.") or spot.path in ("benchmark", "judge", "world", "recipes", "method"):
             continue
         checked += 1
-        text = message(composer, "runtime.isolation=process", f"{spot.path}={show(value)}")
+        isolated = [] if spot.path == "runtime.isolation" else ["runtime.isolation=process"]
+        text = message(composer, *isolated, f"{spot.path}={show(value)}")
         if not text.startswith((f"{spot.path}={show(value)}: expected", f"{spot.path}.")):
             wrong.append(text)
         name = misspelt(spot.item.name)

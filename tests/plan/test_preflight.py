@@ -25,6 +25,7 @@ from safetax.plan.resolve import Resolver
 from safetax.plan.status import status_of
 from safetax.store.manifest import MANIFEST, write_json
 from tests.support.hub_stand_in import running
+from tests.support.tiny_models import save_tiny
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -57,13 +58,10 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
     return {}
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> str:
-    """A folder with a model's configuration, too small to need a GPU."""
-    folder = tmp_path / "model"
-    sizes = {"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2}
-    write_json(folder / "config.json", {**sizes, "num_key_value_heads": 2, "vocab_size": 1000})
-    return str(folder)
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a model too small to need a GPU."""
+    return str(save_tiny(tmp_path_factory.mktemp("model"), "qwen3"))
 
 
 def local(model: str) -> list[str]:

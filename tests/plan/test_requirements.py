@@ -19,6 +19,7 @@ from safetax.plan.requirements import libraries, needs_of_step, repositories, se
 from safetax.plan.resolve import Resolver
 from safetax.run.session import Session
 from tests.support.places import ROOT
+from tests.support.tiny_models import save_tiny
 
 FILES = {
     "safetax/evaluation/judges/strict.py": '''
@@ -207,5 +208,4 @@ def test_a_repository_is_gated_where_the_model_says_so_and_none_where_it_is_a_fo
         return {(each.id, each.gated, each.setting) for each in asked if each.kind == "model"}
 
     assert named("nobody/gated") == {("nobody/gated", True, "model.id=nobody/gated")}
-    (tmp_path / "config.json").write_text("{}")
-    assert named(str(tmp_path)) == set()
+    assert named(str(save_tiny(tmp_path, "qwen3"))) == set()

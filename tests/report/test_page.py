@@ -13,15 +13,12 @@ from typing import Any
 
 import pytest
 
-from safetax.config.flat import leaves
 from safetax.errors import UserError
 from safetax.formatting import interval, number
 from safetax.report import samples
 from safetax.report.page import embed, write_page
 from safetax.report.plots import draw_plots
-from safetax.report.sections import verdict
 from safetax.results.collect import Collected, collect
-from safetax.results.record import shared_and_own
 from safetax.statistics import Estimate
 from tests.support.synthetic import HTML_ANSWER, make_outputs
 from tests.support.synthetic_methods import category_outputs
@@ -406,16 +403,6 @@ def test_missing_responses_are_named(tmp_path: Path) -> None:
     assert not (tmp_path / "report.html").exists()
 
 
-def test_samples_are_spread_over_labels_and_a_smaller_choice_begins_a_larger_one() -> None:
-    labels = {(f"p{i}", 0): "common" if i < 97 else "rare" for i in range(100)}
-    forty = samples.stratified_choice(labels, 40, "benchmark")
-    assert len(set(forty)) == 40
-    assert sum(labels[key] == "rare" for key in forty) == 3
-    assert samples.stratified_choice(labels, 10, "benchmark") == forty[:10]
-    assert samples.stratified_choice(dict(reversed(labels.items())), 40, "benchmark") == forty
-    assert samples.stratified_choice(labels, 40, "other") != forty
-
-
 def test_the_size_of_the_samples_is_bounded(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samples, "LARGEST", 100_000)
     text = write_page(made.collected, made.figures, made.page.with_name("small.html")).read_text()
@@ -425,16 +412,6 @@ def test_the_size_of_the_samples_is_bounded(made: Made, monkeypatch: pytest.Monk
     assert len(json.dumps({key: data[key] for key in ("prompts", "samples")}, ensure_ascii=False).encode()) <= 100_000
 
 
-def test_long_texts_are_shortened_and_say_so() -> None:
-    assert samples.shorten("x" * 100, 100) == "x" * 100
-    short = samples.shorten("a" * 60 + "b" * 60, 100)
-    assert short is not None
-    assert short.startswith("a" * 50)
-    assert short.endswith("b" * 50)
-    assert "20 characters left out" in short
-    assert samples.shorten(None, 5) is None
-
-
 def test_embedded_json_holds_nothing_that_html_or_javascript_would_read() -> None:
     value = {"a": HOSTILE + "&\u2029", "b": [1, None, "ü"]}
     text = str(embed(value))
@@ -442,22 +419,7 @@ def test_embedded_json_holds_nothing_that_html_or_javascript_would_read() -> Non
     assert json.loads(text) == value
 
 
-def test_numbers_and_verdicts() -> None:
+def test_numbers() -> None:
     assert number(-0.04) == "0.0"
     assert number(-3.14) == "−3.1"
     assert interval(Estimate(0.5, -1.0, 2.0)) == "−1.0 to 2.0"
-    assert verdict(Estimate(1.0, 0.1, 2.0)) == "cost"
-    assert verdict(Estimate(-1.0, -2.0, -0.1)) == "gained"
-    assert verdict(Estimate(1.0, 0.0, 2.0)) == "unclear"
-
-
-def test_settings_are_split_into_shared_and_own() -> None:
-    records = [
-        {"name": "a", "config": {"seed": 0, "model": {"name": "x", "sizes": [1, 2]}, "only": {"kind": 1}}},
-        {"name": "b", "config": {"seed": 1, "model": {"name": "x", "sizes": [1, 2]}, "list": [{"k": True}]}},
-    ]
-    shared, runs = shared_and_own(records)
-    assert shared == [("model.name", "x"), ("model.sizes", "[1, 2]")]
-    assert runs[0]["own"] == [("only.kind", "1"), ("seed", "0")]
-    assert runs[1]["own"] == [("list.0.k", "true"), ("seed", "1")]
-    assert dict(leaves({"a": {}, "b": []})) == {"a": {}, "b": []}

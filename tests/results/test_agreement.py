@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from safetax.results.agreement import PairAgreement, agreement, alpha, kappa
+from safetax.results.document import Results
 
 RELIABILITY = (
     (1, 1, None, 1),
@@ -112,3 +113,12 @@ def test_what_is_not_defined_is_none() -> None:
     assert found.alpha is None and found.pairs["a / b"] == PairAgreement(5, 1.0, None)
     none = agreement({"a": verdicts([None] * 5), "b": verdicts([True] * 5)}, "harmful")
     assert none.prompts == 0 and none.pairs["a / b"].agree is None
+
+
+def test_agreement_is_over_all_checkpoints_and_of_answers_alone(paper: Results) -> None:
+    harmful = next(entry for entry in paper.agreement if entry.metric == "harmful_score")
+    assert harmful.benchmark == "beavertails" and harmful.judges == ("beaver_dam", "phrases")
+    assert harmful.checkpoints == len(paper.checkpoints) == 6
+    assert harmful.prompts < 120 and harmful.pairs["beaver_dam / phrases"].n == 6 * 119
+    assert harmful.alpha is not None
+    assert 0.5 < harmful.alpha.low < harmful.alpha.value < harmful.alpha.high < 1

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from safetax.errors import StepError, UserError
 from safetax.run import finish
 from safetax.store.manifest import MANIFEST
 from safetax.store.status import Store
@@ -34,19 +35,29 @@ def test_an_unchanged_run_is_told_from_its_report(reported: Path, monkeypatch: p
     assert "harmful" in before.lower() and table(run_lab(reported)) == before
 
 
-@pytest.mark.parametrize("name", ["results.json", "provenance.json", "report.html", "report.json"])
+@pytest.mark.parametrize("name", ["results.json", "provenance.json", "report.html", "report.json", "table.csv"])
 def test_a_report_that_is_damaged_is_made_again(reported: Path, name: str) -> None:
     (path,) = reported.glob(f"runs/*/{name}")
     before = path.read_bytes()
-    if name == "report.html":
-        path.unlink()
-        run_lab(reported)
-        assert path.read_bytes() == before
-        return
+    path.unlink()
+    run_lab(reported)
+    assert path.read_bytes() == before
     for damage in (b"", before[: len(before) // 2], b"[]", json.dumps({"inputs": ""}).encode()):
         path.write_bytes(damage)
         run_lab(reported)
         assert path.read_bytes() == before, damage
+
+
+def test_a_folder_in_the_place_of_a_figure_is_named_with_the_remedy(reported: Path) -> None:
+    path = next(reported.glob("runs/*/figures/*.png"))
+    before = path.read_bytes()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises((StepError, UserError), match=f"{path}: a folder stands in the place .* remove it"):
+        run_lab(reported)
+    path.rmdir()
+    run_lab(reported)
+    assert path.read_bytes() == before
 
 
 def test_what_results_are_made_from_is_looked_at(reported: Path, monkeypatch: pytest.MonkeyPatch) -> None:

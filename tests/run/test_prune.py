@@ -161,7 +161,7 @@ def test_interrupted_prune_leaves_no_half_that_counts(
     def interrupted(path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("safetax.run.prune.shutil.rmtree", interrupted)
+    monkeypatch.setattr("shutil.rmtree", interrupted)
     told = command("prune", "--yes")
     assert told.code == 130 and told.err == "Error: interrupted.\n"
     assert (store.directory(chats(3)) / "examples.jsonl").exists()

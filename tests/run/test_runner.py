@@ -20,6 +20,7 @@ from safetax.config.runtime import Runtime
 from safetax.errors import StepError, UserError
 from safetax.run.outcome import RunOutcome
 from safetax.run.runner import GraphRunner, trainings_behind
+from safetax.run.view import PlainView
 from safetax.run.worker_process import WorkerProcess
 from safetax.store.locks import is_locked, locked
 from safetax.store.manifest import clear, outputs_digest, read_json, write_json
@@ -49,7 +50,7 @@ def build(config, inputs):
 
 
 @dataclass
-class Recorder:
+class Recorder(PlainView):
     """A view that keeps what it is told."""
 
     notes: list[str] = field(default_factory=list)
@@ -421,7 +422,7 @@ def test_step_folder_that_cannot_be_made_is_told(store: Store) -> None:
     store.root.mkdir()
     (store.root / "prepare").write_text("in the way")
     outcome = run(store, [chats(3)])
-    assert "File exists" in outcome.failed[chats(3).key] or "Not a directory" in outcome.failed[chats(3).key]
+    assert f"{store.root / 'prepare'}: a file stands in the place of something else" in outcome.failed[chats(3).key]
 
 
 def test_damaged_step_is_made_again_and_said(store: Store) -> None:

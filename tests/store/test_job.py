@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from safetax.errors import UserError
 from safetax.store.job import StepJob
-from safetax.store.manifest import MANIFEST, clear, write_json
+from safetax.store.manifest import clear, write_manifest
 from safetax.store.status import Store
 from safetax.store.step import Step
 from tests.support.tiny_steps import answered, judged, make, prompts, put_responses, silent
@@ -23,12 +24,11 @@ def test_manifest_is_written_after_all_outputs(store: Store, step: Step, monkeyp
     clear(store.directory(step))
     seen = []
 
-    def watched(path: Path, values: object, **keywords: bool) -> None:
-        if path.name == MANIFEST:
-            seen.append((examples(store, step).exists(), (store.directory(step) / "scratch").exists()))
-        write_json(path, values, **keywords)
+    def watched(directory: Path, manifest: dict[str, Any]) -> None:
+        seen.append((examples(store, step).exists(), (directory / "scratch").exists()))
+        write_manifest(directory, manifest)
 
-    monkeypatch.setattr("safetax.store.job.write_json", watched)
+    monkeypatch.setattr("safetax.store.job.write_manifest", watched)
     make(store, step)
     assert seen == [(True, True)]
 
@@ -60,6 +60,32 @@ def test_input_made_again_during_the_work_is_an_error(store: Store, step: Step) 
     with pytest.raises(RuntimeError, match="an input was made again with other content"):
         work([job])
     assert store.manifest(score) is None
+
+
+def test_a_step_without_what_its_kind_makes_is_not_finished(store: Store) -> None:
+    job = StepJob(store.freeze(prompts(7)), silent())
+    job.begin()
+    with pytest.raises(RuntimeError, match=r"the worker finished without writing examples\.jsonl"):
+        job.finish({})
+    assert store.manifest(prompts(7)) is None
+
+
+def test_an_input_in_the_folder_of_another_step_is_not_taken(store: Store, step: Step) -> None:
+    other = prompts(9)
+    make(store, other)
+    store.directory(step).rename(store.root / "aside")
+    store.directory(other).rename(store.directory(step))
+    with pytest.raises(UserError, match=r"its input prompts \(.*\) is not finished"):
+        StepJob(store.freeze(answered(step)), silent()).begin()
+
+
+@pytest.mark.parametrize("name", ["step.json", "runtime.json"])
+@pytest.mark.parametrize("content", ["", "[]", "{"])
+def test_a_description_that_cannot_be_read_is_named_with_the_remedy(store: Store, name: str, content: str) -> None:
+    directory = store.freeze(prompts())
+    (directory / name).write_text(content)
+    with pytest.raises(UserError, match=f"has no readable {name}. Give the command that needs it again"):
+        StepJob(directory, silent())
 
 
 def test_unfinished_input_is_named(store: Store) -> None:

@@ -50,6 +50,15 @@ def test_a_live_owner_on_another_host_is_waited_for(step: Path, monkeypatch: pyt
         assert told == ["process 7 on elsewhere"]
 
 
+def test_a_lease_that_was_renewed_next_year_is_none(step: Path) -> None:
+    """A clock was set back: the owner would else live until that day comes."""
+    foreign(step)
+    os.utime(lock_path(step), (time.time() + 3e7, time.time() + 3e7))
+    assert owner(step) is None
+    with try_locked(step) as held:
+        assert held
+
+
 def test_a_lock_that_was_given_back_elsewhere_is_free_at_once(step: Path) -> None:
     foreign(step)
     lock_path(step).write_text("")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from safetax.store.manifest import MANIFEST, STEP
+from safetax.store.manifest import MANIFEST, STEP, write_json, write_manifest
 from safetax.store.status import Store, described, most_similar
 from safetax.store.step import Step
 from tests.support.tiny_steps import answered, chats, make, prompts, put_manifest, put_responses
@@ -71,7 +71,7 @@ def test_removed_output_is_found(store: Store, step: Step) -> None:
 def test_broken_manifest_is_damage_and_no_crash(store: Store, step: Step, content: str) -> None:
     (store.directory(step) / MANIFEST).write_bytes(content.encode("latin-1"))
     status = store.status(step)
-    assert (status.state, status.reason) == ("damaged", "its manifest cannot be read")
+    assert (status.state, status.reason) == ("damaged", "its manifest cannot be read, or was changed")
     assert list(store.finished()) == []
 
 
@@ -152,3 +152,79 @@ def test_freezing_again_changes_no_finished_step(store: Store, step: Step) -> No
     store.freeze(step)
     assert store.status(step, full=True).complete
     assert json.loads((store.directory(step) / STEP).read_text())["title"] == step.title
+
+
+@pytest.mark.parametrize("part", ["", MANIFEST])
+def test_steps_swapped_with_each_other_are_found(store: Store, step: Step, part: str) -> None:
+    other = prompts(6)
+    make(store, other)
+    one, two, aside = store.directory(step) / part, store.directory(other) / part, store.root / "aside"
+    one.rename(aside)
+    two.rename(one)
+    aside.rename(two)
+    for each, foreign in ((step, other), (other, step)):
+        assert store.status(each).reason == f"its manifest is that of {foreign.key}"
+    make(store, step, other)
+    assert store.status(step, full=True).complete and store.status(other, full=True).complete
+    assert store.manifest(step) != store.manifest(other)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"outputs": {}}, "its manifest names no examples.jsonl"),
+        ({"identity": {}}, "its manifest was changed: its identity gives"),
+        ({"version": 99}, "its manifest was changed: its identity gives"),
+    ],
+)
+def test_a_manifest_that_says_too_little_is_damage(
+    store: Store, step: Step, change: dict[str, object], reason: str
+) -> None:
+    manifest = store.manifest(step) or {}
+    write_manifest(store.directory(step), {**manifest, **change})
+    assert store.status(step).state == "damaged" and store.status(step).reason.startswith(reason)
+    make(store, step)
+    assert store.status(step).complete
+
+
+def test_any_value_of_a_manifest_that_is_changed_is_found(store: Store, step: Step) -> None:
+    """Also where the type stays, as in a number of the summary, which a report would show."""
+    path = store.directory(step) / MANIFEST
+    sealed = json.loads(path.read_text())
+    for change in ({"summary": {"examples": 5}}, {"title": "other"}, {"provenance": {}}, {"seal": "0"}):
+        write_json(path, {**sealed, **change})
+        assert store.status(step).reason == "its manifest cannot be read, or was changed", change
+
+
+def test_a_manifest_of_an_earlier_version_without_a_seal_is_reused(store: Store, step: Step) -> None:
+    path = store.directory(step) / MANIFEST
+    unsealed = {key: value for key, value in json.loads(path.read_text()).items() if key != "seal"}
+    write_json(path, unsealed)
+    assert store.status(step, full=True).complete
+    for name, wrong in (("summary", []), ("inputs", {"a": "b"}), ("outputs", {"examples.jsonl": {"size": "4"}})):
+        write_json(path, {**unsealed, name: wrong})
+        assert store.status(step).state == "damaged", name
+
+
+@pytest.mark.parametrize("name", [MANIFEST, STEP, "runtime.json", "worker.log", "examples.jsonl", "scratch"])
+def test_what_stands_in_the_place_of_a_file_or_a_folder_is_removed_and_the_step_made(
+    store: Store, step: Step, name: str
+) -> None:
+    place = store.directory(step) / name
+    place.unlink(missing_ok=True)
+    if name == "scratch":
+        place.write_text("a file")
+        (store.directory(step) / MANIFEST).unlink()
+    else:
+        (place / "deep").mkdir(parents=True)
+    make(store, step)
+    assert store.status(step, full=True).complete
+    assert not (store.directory(step) / name / "deep").exists()
+
+
+def test_a_file_in_the_place_of_a_steps_folder_is_removed_and_the_step_made(store: Store, step: Step) -> None:
+    shutil.rmtree(store.directory(step))
+    store.directory(step).write_text("a file")
+    assert store.status(step).reason == "a file stands in the place of its folder"
+    make(store, step)
+    assert store.status(step).complete

@@ -18,7 +18,7 @@ from safetax.run.slurm.record import Submission, Submitted, load
 from safetax.run.slurm.submit import submit
 from safetax.store.slurm import Queued
 from safetax.store.status import Store
-from safetax.store.step import Step
+from safetax.store.step import OUTPUTS, Step
 from tests.support.tiny_steps import put_manifest
 
 
@@ -99,8 +99,10 @@ def sent(graph: Plan, outputs: Path, sweep: bool = False) -> tuple[Submission, s
 def finish(store: Store, *steps: Step) -> None:
     """Put finished steps on disk, in a way that no worker would: what they hold is of no matter here."""
     for step in steps:
-        name = "model.safetensors" if step.kind == "train" else "rows.jsonl"
-        (store.freeze(step) / name).write_text(step.key)
+        for pattern in OUTPUTS[step.kind]:
+            path = store.freeze(step) / pattern.replace("*", "model")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(step.key)
         put_manifest(store, step)
 
 

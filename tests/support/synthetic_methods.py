@@ -18,6 +18,8 @@ from tests.support.synthetic import Writer, _fingerprint, write_runs
 
 # How fast a method lowers harm and accuracy and raises refusal of benign requests (rates per epoch), where accuracy
 # ends, the perplexity of its data under the LRM and, where they were refined, before.
+FIVE = ("direct_refusal", "safechain", "dgr_direct_refusal", "thinksafe", "self_kl")
+"""Five of the methods; ``dgr_direct_refusal`` is refined."""
 METHODS: dict[str, tuple[float, float, float, float, float, float | None]] = {
     "direct_refusal": (2.4, 1.0, 1.4, 0.42, 14.2, None),
     "safechain": (0.9, 0.35, 0.6, 0.74, 4.3, None),

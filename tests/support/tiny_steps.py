@@ -14,7 +14,7 @@ from typing import Any
 
 from safetax.records import Response, write_records
 from safetax.store.events import Events
-from safetax.store.manifest import MANIFEST, describe_outputs, outputs_digest, write_json
+from safetax.store.manifest import describe_outputs, outputs_digest, write_json, write_manifest
 from safetax.store.status import Store
 from safetax.store.step import Step
 from safetax.store.work_loop import work_on
@@ -82,7 +82,7 @@ def put_manifest(store: Store, step: Step) -> None:
         "summary": {},
         "provenance": {"seconds": 0.1, "finished": "2026-01-01T00:00:00+00:00"},
     }
-    write_json(directory / MANIFEST, manifest)
+    write_manifest(directory, manifest)
 
 
 def put_run(outputs: Path, name: str, *steps: Step) -> Path:

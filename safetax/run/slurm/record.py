@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetax.errors import UserError
 from safetax.store.manifest import read_json, write_json
+from safetax.store.shapes import EACH, NUMBER
 
 if TYPE_CHECKING:
     from safetax.plan.graph import Plan
@@ -22,6 +23,29 @@ FOLDER = "cluster"
 JOBS = "jobs.json"
 PLAN = "plan.pkl"
 REPORT = "report"
+
+
+JOB_SHAPE = {
+    "id": str,
+    "kind": str,
+    "title": str,
+    "steps": [str],
+    "after": [int],
+    "resources": dict,
+    "others": [str],
+}
+SHAPE = {
+    "outputs": str,
+    "sweep": bool,
+    "jobs": [JOB_SHAPE],
+    "runs": {EACH: [str]},
+    "elsewhere?": {EACH: str},
+    "overrides?": {EACH: [str]},
+}
+"""Shape of the record of a submission."""
+PROGRESS_SHAPE = {"done": NUMBER, "total": NUMBER, "unit": str, "began": NUMBER, "began_at?": NUMBER}
+STATE_SHAPE = {"state": str, "message?": str, "progress?": PROGRESS_SHAPE}
+"""Shape of what a job says of itself."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +79,7 @@ class Submission:
 
     def state(self, job: Submitted) -> dict[str, Any]:
         """Return what a job said of itself last; empty: it has not begun."""
-        return read_json(state_path(self.target, job.id)) or {}
+        return read_json(state_path(self.target, job.id), STATE_SHAPE) or {}
 
     def log(self, job: Submitted) -> Path:
         """Return what the job itself printed; its worker's log lies with its first step."""
@@ -95,9 +119,19 @@ def load(target: Path) -> Submission:
 
 
 def find(target: Path) -> Submission | None:
-    """Return the submission of a run or sweep, or None."""
-    found = read_json(target / FOLDER / JOBS)
+    """Return the submission of a run or sweep, or None.
+
+    Raises:
+        UserError: its record cannot be read.
+    """
+    record = target / FOLDER / JOBS
+    found = read_json(record, SHAPE)
     if found is None:
+        if record.exists():
+            raise UserError(
+                f"{record} cannot be read, so which jobs were submitted is not known. Cancel those that still run "
+                "(squeue --me), remove the file, and give the command that submitted them again."
+            )
         return None
     jobs = tuple(
         Submitted(**{**job, "steps": tuple(job["steps"]), "after": tuple(job["after"]), "others": tuple(job["others"])})

@@ -14,7 +14,7 @@ from safetax.errors import UserError
 from safetax.run.slurm.record import Submission, Submitted, state_path
 from safetax.run.slurm.watch import SILENT, JobStatus, job_statuses, remaining
 from safetax.run.terminal import tail
-from safetax.store.manifest import write_json
+from safetax.store.manifest import write_json, write_manifest
 from safetax.store.slurm import Queued
 from tests.support.fake_slurm import (
     queued,
@@ -78,8 +78,12 @@ def test_how_slurm_ended_a_job_is_said_in_words(submission: Submission) -> None:
 def test_watching_goes_on_when_slurm_is_silent_for_once(
     submission: Submission, monkeypatch: pytest.MonkeyPatch, terminal: bool
 ) -> None:
-    for step in ("train/a", "generate/b", "score/c"):
-        write_json(submission.outputs / step / "manifest.json", {"inputs": {}, "outputs": {}})
+    for kind, fingerprint in (("train", "a"), ("generate", "b"), ("score", "c")):
+        about = {"kind": kind, "fingerprint": fingerprint, "version": 1, "title": "", "identity": {}}
+        write_manifest(
+            submission.outputs / kind / fingerprint,
+            {**about, "inputs": {}, "outputs": {}, "summary": {}, "provenance": {}},
+        )
     write_json(state_path(submission.target, "14"), {"state": "done"})
     looks: list[dict[str, Queued] | UserError] = [queued("11", "RUNNING"), UserError("Slurm does not answer."), {}]
 

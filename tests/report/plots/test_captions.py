@@ -1,0 +1,40 @@
+"""Captions and alternative texts of plots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from safetax.report.plots import wanted_plots
+from safetax.report.plots.captions import describe
+from safetax.results.collect import collect
+from tests.support.documents import checkpoint_of, edited
+
+
+def test_captions_and_descriptions_are_of_what_is_drawn(one_seed: Path) -> None:
+    """The panels over epochs have no base model; the trade-off has it."""
+    document = collect([one_seed]).results
+    shown = {name: caption for name, _, caption, _, _ in wanted_plots(document)}
+    of_both = {"lab_reasoning", "lab_harmful"}
+    counts = {
+        c.id: sum(b.responses for name, b in c.benchmarks.items() if name in of_both) for c in document.checkpoints
+    }
+    base = checkpoint_of(document, role="base")
+    every = sum(counts.values())
+    assert f"of {every:,} responses" in shown["tradeoff"]
+    assert f"of {every - counts[base.id]:,} responses" in shown["epochs"]
+    assert "95\u00a0% interval" in shown["epochs"]
+
+    def spoil(values: dict[str, Any]) -> None:
+        (entry,) = [entry for entry in values["checkpoints"] if entry["id"] == base.id]
+        entry["benchmarks"]["lab_harmful"]["judges"]["lab_rules"]["errors"] = 1000
+        entry["scores"]["accuracy"] |= {"n": 7, "interval": "bootstrap"}
+
+    document = edited(document, spoil)
+    shown = {name: caption for name, _, caption, _, _ in wanted_plots(document)}
+    assert "n = 7 to " in shown["tradeoff"] and "bootstrap" in shown["tradeoff"]
+    assert "n = 7 to " not in shown["epochs"] and "bootstrap" not in shown["epochs"]
+    metrics = {"harmful_score": "Harmful Score", "accuracy": "Reasoning Accuracy"}
+    said = f"Base model: harmful score {base.scores['harmful_score'].value:.1f} %"
+    assert said in describe(document, "Title", metrics, marks=True)
+    assert said not in describe(document, "Title", metrics)

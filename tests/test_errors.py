@@ -1,0 +1,96 @@
+"""Errors that a user is shown: which exit code, one message, and what an interruption does."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from safetax.errors import ConfigError, StepError, exit_code, explained, is_full
+from tests.support.places import ROOT
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (ConfigError("mend this"), 2, "mend this"),
+        (StepError("a step failed"), 1, "a step failed"),
+        (OSError(errno.EACCES, "Permission denied", "/nowhere/file"), 1, "/nowhere/file: Permission denied"),
+        (OSError(errno.ENOSPC, "No space left on device", str(ROOT)), 1, f"{ROOT}: the disk is full ("),
+    ],
+)
+def test_an_error_is_one_message_and_an_exit_code(
+    error: Exception, code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> int:
+        raise error
+
+    assert exit_code(work, "interrupted") == code
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.startswith(f"Error: {words}") and told.err.count("\n") == 1
+
+
+def test_a_full_disk_is_known_in_a_librarys_words() -> None:
+    error = RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+    assert is_full(error) and not is_full(RuntimeError("no room"))
+    assert explained(error, ROOT / "model").startswith(f"{ROOT / 'model'}: the disk is full (")
+
+
+INTERRUPTED = """
+import sys, time
+from safetax.errors import exit_code
+
+def work():
+    try:
+        print("at work", flush=True)
+        time.sleep(60)
+    finally:
+        print("cleaning up", flush=True)
+        time.sleep(SECONDS)
+
+code = exit_code(work, "interrupted.")
+print("told", flush=True)
+time.sleep(SECONDS)
+sys.exit(code)
+"""
+
+
+@pytest.fixture
+def command() -> Iterator[subprocess.Popen[str]]:
+    code = INTERRUPTED.replace("SECONDS", "60")
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def interrupt(process: subprocess.Popen[str], line: str) -> None:
+    """Interrupt a command when it has printed a line and is in the sleep behind it."""
+    assert process.stdout is not None and process.stdout.readline() == f"{line}\n"
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+
+
+def test_a_second_interruption_while_it_cleans_up_ends_it_with_130(command: subprocess.Popen[str]) -> None:
+    interrupt(command, "at work")
+    interrupt(command, "cleaning up")
+    interrupt(command, "told")
+    _, said = command.communicate(timeout=30)
+    assert command.returncode == 130 and said == "Error: interrupted.\n"
+
+
+def test_the_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError) as told:
+        (tmp_path / "file" / "below").mkdir(parents=True)
+    assert explained(told.value).startswith(
+        f"{tmp_path / 'file'}: a file stands in the place of something else; remove"
+    )
