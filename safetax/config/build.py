@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import sys
 import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -19,6 +20,8 @@ from safetax.config.messages import join, nearest, show
 from safetax.errors import ConfigError
 
 MISSING = "???"
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+"""What stands for bytes of the command line that are no UTF-8."""
 
 
 def build(
@@ -167,6 +170,8 @@ class _Builder:
         whole = type(value) is int and abs(value) <= sys.float_info.max
         number = float(value) if type_.bare is float and whole else value
         fits = type(number) is type_.bare and not (type_.bare is float and not math.isfinite(number))
+        if type_.bare is str and isinstance(value, str) and _SURROGATE.search(value):
+            return self.problem(path, f"={show(value)!a}: these bytes are no UTF-8 text; write it as UTF-8.")
         if not fits or not all(mark.allows(number) for mark in type_.limits):
             return self.unexpected(type_, value, path)
         return number

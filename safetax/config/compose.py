@@ -262,11 +262,14 @@ class Composer:
                 continue
             parsed = self.loader.parse(text)
             if parsed is None:
-                raise ConfigError(f"{text or repr(text)}: this is no override. {advice(text)}")
+                raise ConfigError(f"{text or repr(text)}: this is no override. {advice(text, self._readable)}")
             if not parsed.key_or_group:
                 raise ConfigError(f"{text}: this is no override. {advice('')}")
             self._parsed[text] = parsed
         return [self._parsed[text] for text in overrides]
+
+    def _readable(self, text: str) -> bool:
+        return self.loader.parse(text) is not None
 
     def _check_choices(self, overrides: Sequence[str]) -> None:
         """Check that every chosen option of a group exists."""

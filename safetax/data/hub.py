@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from safetax.config.needs import RepositoryType
+from safetax.config.places import user_path
 from safetax.data.model_folder import FILES, check_folder
 from safetax.errors import ConfigError, UserError
 from safetax.store.hashes import cached_sha256
@@ -27,7 +28,7 @@ def model_facts(name: str, revision: str | None) -> dict[str, Any]:
     Raises:
         ConfigError: the hub does not know it or cannot be asked, or there is no such folder, or it holds no model.
     """
-    folder = Path(name).expanduser()
+    folder = user_path(name, "id")
     if folder.is_file():
         raise ConfigError(f"id={name}: this is a file; name the folder of a saved model, or owner/name of the hub.")
     if not folder.is_dir():

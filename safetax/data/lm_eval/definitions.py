@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safetax.config.hydra import conf_directory
+from safetax.config.places import user_path
 from safetax.data.hub import hub_commit
 from safetax.data.sources import file as rows_of_file
 from safetax.errors import ConfigError
@@ -20,7 +21,7 @@ FORMATS = ("json", "csv", "parquet", "text", "arrow")
 
 def task_directories(folder: str | None) -> list[Path]:
     """Return the folders that tasks are looked up in, the user's own first."""
-    own = [] if folder is None else [Path(folder).expanduser()]
+    own = [] if folder is None else [user_path(folder, "folder")]
     return [*own, conf_directory() / "lm_eval"]
 
 

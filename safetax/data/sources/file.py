@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from safetax.config.fields import HashedUnless
+from safetax.config.places import user_path
 from safetax.errors import ConfigError, UserError
 from safetax.store.manifest import sha256_of
 
@@ -34,7 +35,7 @@ def resolve(config: Config) -> dict[str, Any]:
     Raises:
         ConfigError: there is no such file or folder, or it is of no kind that can be read.
     """
-    path = Path(config.path).expanduser()
+    path = user_path(config.path, "path")
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         if not any(file.name in ("dataset_info.json", "dataset_dict.json") for file in files):

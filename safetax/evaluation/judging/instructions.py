@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from safetax.config.places import user_path
 from safetax.errors import ConfigError
 
 CHAT = "chat"
@@ -25,7 +26,7 @@ def read_instruction(path: str, places: Sequence[str]) -> str:
     Raises:
         ConfigError: there is no such file, it cannot be read, or it lacks one of the places.
     """
-    file = Path(path).expanduser()
+    file = user_path(path, "template")
     told = " and ".join(f"{{{place}}}" for place in places)
     if not file.is_file():
         raise ConfigError(f"template={path}: there is no such file; name a text file with the places {told}.")
