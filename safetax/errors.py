@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from safetax.formatting import visible
+
 PACKAGES = {
     "deepspeed": "safetax[deepspeed]",
     "lm_eval": "lm-eval",
@@ -31,13 +33,19 @@ class ConfigError(UserError):
 
 
 class StepError(Exception):
-    """A step that failed; its message names the step and its log."""
+    """A step that failed, by no mistake in the configuration; its message says why, with exit code 1."""
 
 
 AGAIN = "run the same command again: finished steps are kept"
 MISPLACED = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY)
 FULL = (errno.ENOSPC, errno.EDQUOT)
-FULL_WORDS = ("No space left on device", "os error 28", "Disk quota exceeded", "disk is full")
+FULL_WORDS = (
+    "No space left on device",
+    "os error 28",
+    "Disk quota exceeded",
+    "disk is full",
+    "PytorchStreamWriter failed",
+)
 
 
 def is_full(error: BaseException) -> bool:
@@ -94,10 +102,10 @@ def exit_code(work: Callable[[], int], interrupted: str) -> int:
 
 
 def complain(text: str, code: int) -> int:
-    """Print an error for the user, and return an exit code."""
+    """Print an error for the user, of which nothing works on a terminal, and return an exit code."""
     with contextlib.suppress(OSError):  # the disk that standard output goes to may be full
         sys.stdout.flush()
-    print(f"Error: {text}", file=sys.stderr)
+    print(f"Error: {visible(text)}", file=sys.stderr, flush=True)
     return code
 
 

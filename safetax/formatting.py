@@ -102,6 +102,24 @@ def perplexity_digits(value: float) -> int:
     return 2 if value < 100 else 0
 
 
+_CONTROL = re.compile(
+    "\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    """Return a text whose control characters are seen and do nothing, such as ``\\x1b`` and ``<U+202E>``.
+
+    They are those of terminals and of the direction of writing, and halves of characters that no file can hold; ends
+    of lines and tabs stay.
+    """
+    return _CONTROL.sub(lambda found: _name(ord(found[0])), text)
+
+
+def _name(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"<U+{code:04X}>"
+
+
 def unbroken(text: str) -> str:
     """Return the text with no line break between a number and its % sign."""
     return re.sub(r"(?<=\d) %", "\u00a0%", text)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from safetax.errors import AGAIN, UserError
 
@@ -33,6 +33,10 @@ there, with neither the end of the thinking nor an answer, so that what follows 
 
 EndOfAnswer = Literal["stop", "budget"]
 """How the answer ended: by the model itself, or cut at the answer budget (truncated)."""
+
+
+NOTHING = "none"
+"""Label of a verdict on a response that lacks the part that is judged: it says nothing, and counts in no score."""
 
 
 @dataclass(frozen=True)
@@ -176,3 +180,99 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
         for line in file:
             if line.strip():
                 yield json.loads(line)
+
+
+@cache
+def _hints(record_type: type) -> dict[str, Any]:
+    return get_type_hints(record_type)
+
+
+def misfit(record: Example | Response | Verdict) -> str | None:
+    """Return what is wrong with a record, as ``field=value; allowed is ..``; None where each field has its type.
+
+    What files can hold is JSON in UTF-8: no NaN, no lone surrogate, no number of another library.
+    """
+    for name, annotation in _hints(type(record)).items():
+        value = getattr(record, name)
+        if not _fits(annotation, value):
+            return f"{name}={shown(value)}; allowed is {_words(annotation)}{_remedy(annotation, value)}"
+    return None
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    """Return the options of ``X | None``; nothing for another type."""
+    return get_args(annotation) if get_origin(annotation) in (UnionType, Union) else ()
+
+
+def _fits(annotation: Any, value: Any) -> bool:
+    """Whether a value is of a record's annotation, and can be written as JSON in UTF-8."""
+    if options := _options(annotation):
+        return any(_fits(option, value) for option in options)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return isinstance(value, str) and value in arguments
+    if origin is list:
+        return isinstance(value, list) and all(_fits(arguments[0], entry) for entry in value)
+    if origin is dict and arguments[1] is Any:
+        return isinstance(value, dict) and is_json(value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(str, key) and _fits(str, value[key]) for key in value)
+    if annotation is str:
+        return isinstance(value, str) and _is_unicode(value)
+    return type(value) is annotation
+
+
+def is_json(value: dict[str, Any]) -> bool:
+    """Whether a dict holds plain JSON values alone, which come back from a file as they are."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return _is_unicode(text) and all(isinstance(key, str) for key in value)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether UTF-8 can write a text: it has no lone surrogate."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _words(annotation: Any) -> str:
+    """Return in words what a field of a record takes."""
+    if options := _options(annotation):
+        return " or ".join(_words(option) for option in options)
+    if get_origin(annotation) is Literal:
+        return "one of " + ", ".join(get_args(annotation))
+    named = {
+        str: "text",
+        int: "a whole number (int)",
+        bool: "True or False",
+        type(None): "None",
+        list: 'a list of {"role": .., "content": text}',
+        dict: "a dict of plain JSON values (no NaN)",
+    }
+    return named[get_origin(annotation) or annotation]
+
+
+def _remedy(annotation: Any, value: Any) -> str:
+    if isinstance(value, str) and not _is_unicode(value):
+        return "; it has a lone surrogate, which no file can hold"
+    if bool in (annotation, *_options(annotation)) and isinstance(value, float):
+        return "; say where the line is, such as score > 0.5"
+    if bool in (annotation, *_options(annotation)) and type(value).__module__ in ("numpy", "torch"):
+        return "; write bool(..) around it"
+    return ""
+
+
+def shown(value: Any) -> str:
+    """Return a value as Python writes it, with its type where that does not tell it, at most 80 characters of it."""
+    try:
+        text = repr(value)
+    except Exception:  # a plug-in's own code is run here
+        text = "something"
+    text = text if len(text) <= 80 else text[:77] + "..."
+    kind = type(value)
+    return text if kind.__module__ == "builtins" or text.startswith(kind.__name__) else f"{text} ({kind.__qualname__})"

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bench.faults import corruption, kills, machine, server
 from bench.faults.case import Case
@@ -32,6 +33,8 @@ KINDS: dict[str, Callable[[Case], None]] = {
     "lease": machine.leased,
     "rot": corruption.rotten,
 }
+OFTEN = ("corrupt", "edit", "corrupt", "edit", "swap") * 2
+"""Kinds that there are many of, and that take seconds; made again in each round through all kinds."""
 
 
 def main() -> int:
@@ -44,7 +47,8 @@ def main() -> int:
     parser.add_argument("--again", type=int)
     options = parser.parse_args()
     folder: Path = options.folder.absolute()
-    kinds = [options.only] if options.only else [kind for kind in KINDS if kind != "disk" or machine.can_mount()]
+    kinds = [kind for kind in (*KINDS, *OFTEN) if kind != "disk" or machine.can_mount()]
+    kinds = [options.only] if options.only else kinds
     log = folder / "log.jsonl"
     prepare(folder)
     rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
@@ -88,12 +92,12 @@ def prepare(folder: Path) -> None:
         made.rename(folder / "served")
 
 
-def fault(kind: str, number: int, seed: int, folder: Path, keep: bool) -> dict[str, object]:
+def fault(kind: str, number: int, seed: int, folder: Path, keep: bool) -> dict[str, Any]:
     """Make a fault; its folder stays where it was not survived."""
     case = Case(random.Random(f"{seed}/{number}/{kind}"), folder, folder / "reference", folder / "served")
     began = time.monotonic()
     KINDS[kind](case)
-    row = {"seed": seed, "number": number, "kind": kind, "what": case.what}
+    row: dict[str, Any] = {"seed": seed, "number": number, "kind": kind, "what": case.what}
     row |= {"lost": case.lost, "wrong": case.wrong, "tracebacks": case.tracebacks}
     if (case.lost or case.wrong or case.tracebacks) and not keep and case.outputs.exists():
         failed = folder / f"failed-{seed}-{number}"
@@ -102,7 +106,7 @@ def fault(kind: str, number: int, seed: int, folder: Path, keep: bool) -> dict[s
     return {**row, "seconds": round(time.monotonic() - began, 1)}
 
 
-def table(rows: list[dict[str, list[str]]]) -> int:
+def table(rows: list[dict[str, Any]]) -> int:
     """Print how many faults of each kind there were and what came of them; returns 1 where one was not survived."""
     print(f"{'kind':10}{'faults':>8}{'lost':>8}{'wrong':>8}{'tracebacks':>12}")
     names = ("lost", "wrong", "tracebacks")

@@ -125,9 +125,10 @@ def results(outputs: Path) -> dict[str, bytes]:
 
 
 def report(outputs: Path) -> dict[str, bytes]:
-    """Return the whole report of a run as files: the same wherever the same steps lie."""
+    """Return the whole report of a run as files, but for what holds the time that it was drawn at."""
     paths = [path for path in outputs.glob("runs/*/**/*") if path.is_file() and "hydra" not in path.parts]
-    return {path.relative_to(outputs).as_posix(): path.read_bytes() for path in paths}
+    chosen = [path for path in paths if path.suffix != ".pdf" and path.name != "report.json"]
+    return {path.relative_to(outputs).as_posix(): path.read_bytes() for path in chosen}
 
 
 def copied(source: Path, target: Path) -> Path:

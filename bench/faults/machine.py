@@ -27,6 +27,7 @@ def full(case: Case) -> None:
     """Let the disk run full somewhere in a run, and make room for the next."""
     case.begin(keep=0.5)
     kept = case.folder / "kept"
+    shutil.rmtree(kept, ignore_errors=True)
     case.outputs.rename(kept)
     case.outputs.mkdir()
     used = sum(path.stat().st_size + 4096 for path in kept.rglob("*")) + 100_000
@@ -38,6 +39,7 @@ def full(case: Case) -> None:
         taken = used + 4_000_000 - shutil.disk_usage(case.outputs).free
         subprocess.run(["mount", "-o", f"remount,size={taken + spare}", str(case.outputs)], check=True)
         ended = case.command(name="full")
+        case.what += f", exit code {ended.code}"
         if ended.code and "disk is full" not in ended.err:
             case.wrong.append(f"it does not say that the disk is full: {ended.err[-500:]}")
         if ended.code not in (0, 1):

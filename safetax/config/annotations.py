@@ -13,6 +13,7 @@ from typing import Any
 from safetax.config.components import component_kinds
 from safetax.config.fields import Between, Kind, Label
 from safetax.config.messages import join
+from safetax.errors import ConfigError
 
 WORDS = {
     int: "a whole number",
@@ -99,6 +100,53 @@ def fields_of(schema: type) -> tuple[FieldType, ...]:
         )
         for item in dataclasses.fields(schema)
     )
+
+
+def check_fields(schema: type, place: str) -> None:
+    """Check that the Config of a component has only fields that YAML, a fingerprint and a worker can hold.
+
+    Args:
+        schema: the Config, a dataclass.
+        place: what messages call it.
+
+    Raises:
+        ConfigError: a field has another type; names it and what is allowed.
+    """
+    try:
+        hints = typing.get_type_hints(schema, include_extras=True)
+    except (NameError, TypeError) as error:
+        raise ConfigError(
+            f"{place}: the types of its Config cannot be read ({error}); import what they name."
+        ) from None
+    if "kind" not in hints:
+        raise ConfigError(f"{place}: its Config has no field kind; add `kind: str`.")
+    for name, annotation in hints.items():
+        if not _is_supported(annotation):
+            written = schema.__annotations__.get(name, annotation)
+            written = written.__name__ if isinstance(written, type) else written
+            raise ConfigError(
+                f"{place}: its Config has {name}: {written}; allowed are str, int, float, bool, Literal[..], list[..], "
+                "dict[str, ..], a dataclass of these, Any, and each of them `| None`."
+            )
+
+
+def _is_supported(annotation: Any) -> bool:
+    """Whether values of a type are checked, hashed and made again by workers."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return any(isinstance(mark, Kind) for mark in arguments[1:]) or _is_supported(arguments[0])
+    if origin in (types.UnionType, typing.Union):
+        rest = [option for option in arguments if option is not types.NoneType]
+        return len(rest) == 1 and _is_supported(rest[0])
+    if origin is typing.Literal:
+        return all(isinstance(choice, str | int | float) for choice in arguments)
+    if origin is list:
+        return _is_supported(arguments[0])
+    if origin is dict:
+        return arguments[0] is str and _is_supported(arguments[1])
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        return all(map(_is_supported, typing.get_type_hints(annotation, include_extras=True).values()))
+    return annotation in (str, int, float, bool, Any)
 
 
 def value_type(annotation: Any, marks: tuple[Any, ...] = (), optional: bool = False) -> ValueType:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import difflib
 import math
+import pickle
 import re
 import sys
 import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from safetax.config.annotations import ValueType, fields_of
-from safetax.config.components import component_kinds, component_module
+from safetax.config.annotations import FieldType, ValueType, check_fields, fields_of
+from safetax.config.components import component_kinds, component_module, told
 from safetax.config.messages import join, nearest, show
 from safetax.errors import ConfigError
 
@@ -30,6 +31,7 @@ def build(
     groups: Iterable[str] = (),
     added: Collection[str] = (),
     origin: Callable[[str], str] = lambda path: path,
+    built: dict[tuple[str, bytes], Any] | None = None,
 ) -> Any:
     """Build an instance of ``schema`` from plain YAML values.
 
@@ -40,11 +42,12 @@ def build(
         added: key paths that are not in the YAML; where entries may have any name, one of these may be mistyped.
         origin: says which key a key takes its value from (itself where it has its own), so that one wrong value is one
             problem.
+        built: sections that were built before, by key and values; equal ones of a sweep's jobs are one object.
 
     Raises:
         ConfigError: with a line for each problem: key, value, what is allowed, nearest match.
     """
-    builder = _Builder(schema, tuple(groups), added)
+    builder = _Builder(schema, tuple(groups), added, {} if built is None else built)
     value = builder.node(schema, node, "")
     if builder.problems:
         paths = {path for path, _ in builder.problems}
@@ -56,10 +59,13 @@ def build(
 class _Builder:
     """Walks schema and values side by side and collects the problems."""
 
-    def __init__(self, root: type, groups: tuple[str, ...], added: Collection[str]) -> None:
+    def __init__(
+        self, root: type, groups: tuple[str, ...], added: Collection[str], built: dict[tuple[str, bytes], Any]
+    ) -> None:
         self.root = root
         self.groups = groups
         self.added = added
+        self.built = built
         self.problems: list[tuple[str, str]] = []
 
     def problem(self, path: str, text: str) -> None:
@@ -79,13 +85,27 @@ class _Builder:
         for name, item in known.items():
             here = join(path, name)
             if name in node and node[name] != MISSING:
-                values[name] = self.value(item.type, node[name], here)
+                values[name] = self.value(item.type, node[name], here) if path else self.section(item, node[name])
             elif item.required:
                 self.problem(here, f" is missing: set it to {item.type.describe()}.")
         try:
             return schema(**values) if len(self.problems) == before else None
         except ConfigError as error:
             self.problems.append((path, join(path, str(error))))
+        except Exception as error:  # a plug-in's own code is run here
+            self.problem(path, f": {schema.__module__}.{schema.__qualname__} fails ({told(error)}); mend it.")
+
+    def section(self, item: FieldType, value: Any) -> Any:
+        """Build a field of the root, once for equal values."""
+        if self.added:  # of which an entry may be mistyped, whatever its value
+            return self.value(item.type, value, item.name)
+        key, before = (item.name, pickle.dumps(value)), len(self.problems)
+        if key not in self.built:
+            section = self.value(item.type, value, item.name)
+            if len(self.problems) > before:
+                return None
+            self.built[key] = section
+        return self.built[key]
 
     def unknown_key(self, key: str, value: Any, path: str, known: list[str]) -> None:
         hint = nearest(key, known if path else [*known, *self.groups], path)
@@ -147,7 +167,9 @@ class _Builder:
         named, here = value.get("kind"), join(path, "kind")
         if isinstance(named, str) and named:
             try:
-                return self.node(component_module(package, named).Config, value, path)
+                schema = component_module(package, named).Config
+                check_fields(schema, f"kind={named}")
+                return self.node(schema, value, path)
             except ConfigError as error:
                 return self.problems.append((here, join(path, str(error))))
         kinds = f"one of {', '.join(component_kinds(package))}, or the dotted path of a module"

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import pkgutil
+import sys
 import traceback
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from safetax.config.messages import nearest
-from safetax.errors import ConfigError
+from safetax.errors import ConfigError, UserError
 
-CALLED = {"datasets": "build", "judges": "judge", "engines": "start", "objectives": "make", "rows": "load"}
-"""The function that safetax calls in the module of a component, by package."""
+CALLED = {
+    "datasets": ("build", "config, context"),
+    "judges": ("judge", "config, examples, responses, context"),
+    "engines": ("start", "config, source, runtime"),
+    "objectives": ("make", "config"),
+    "rows": ("load", "config"),
+}
+"""The function that safetax calls in the module of a component, and what with, by package."""
 
 
 PLACES = {
@@ -24,6 +34,20 @@ PLACES = {
     "rows": "safetax.data.sources",
 }
 """Where the modules of a component's own kinds stand, by package."""
+
+
+WORDS = {
+    "datasets": "data set",
+    "judges": "judge",
+    "engines": "engine",
+    "objectives": "objective",
+    "rows": "row source",
+}
+"""What messages call a component, by package."""
+
+
+class PluginError(UserError):
+    """A mistake in a component's code, which its author can mend."""
 
 
 class ComponentConfig(Protocol):
@@ -74,7 +98,7 @@ def component_module(package: str, kind: str) -> types.ModuleType:
     except (Exception, SystemExit) as error:  # a plug-in's own code is run here
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if not (missing and (path == missing or path.startswith(missing + "."))):
-            raise ConfigError(f"kind={kind}: the module cannot be imported ({_told(error)}); mend it.") from error
+            raise ConfigError(f"kind={kind}: the module cannot be imported ({told(error)}); mend it.") from error
         kinds = component_kinds(package)
         raise ConfigError(
             f"kind={kind}: there is no module {path}.{nearest(kind, kinds)} Allowed are {', '.join(kinds)}, "
@@ -82,21 +106,29 @@ def component_module(package: str, kind: str) -> types.ModuleType:
         ) from None
     if not dataclasses.is_dataclass(getattr(module, "Config", None)):
         raise ConfigError(f"kind={kind}: module {path} has no dataclass Config, which a kind of {package} needs.")
-    if not callable(getattr(module, CALLED[package], None)):
+    name, arguments = CALLED[package]
+    function = getattr(module, name, None)
+    if not callable(function):
         raise ConfigError(
-            f"kind={kind}: module {path} has no function {CALLED[package]}, which a kind of {package} needs; add it."
+            f"kind={kind}: module {path} has no function {name}, which a kind of {package} needs; add it."
         )
+    try:
+        inspect.signature(function).bind(*arguments.split(", "))
+    except TypeError as error:
+        raise ConfigError(
+            f"kind={kind}: {module.__file__}: {name} cannot be called as {name}({arguments}), as safetax does: {error}."
+        ) from None
     return module
 
 
-def _told(error: BaseException) -> str:
-    """Return where an import failed and why: the file and line that the error tells, or that raised it."""
+def told(error: BaseException) -> str:
+    """Return where a module's own code failed and why: the file and line that the error tells, or that raised it."""
     why = f"{type(error).__name__}: {getattr(error, 'msg', None) or error}".splitlines()[0]
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}: {why}"
     frames = traceback.extract_tb(error.__traceback__)
     frames = [frame for frame in frames if frame.filename not in (__file__, importlib.__file__)]
-    frames = [frame for frame in frames if not frame.filename.startswith("<frozen")]
+    frames = [frame for frame in frames if not frame.filename.startswith("<")]
     return f"{frames[-1].filename}, line {frames[-1].lineno}: {why}" if frames else why
 
 
@@ -104,3 +136,40 @@ def component_kinds(package: str) -> list[str]:
     """Return the kinds that safetax itself has in a component package."""
     directory = importlib.import_module(PLACES[package]).__path__
     return sorted(module.name for module in pkgutil.iter_modules(directory) if not module.name.startswith("_"))
+
+
+def component_name(package: str, kind: str) -> str:
+    """Return what messages call a component: its kind and, where it is not one of ours, its file."""
+    module = sys.modules.get(kind) if "." in kind else None
+    return f"{WORDS[package]} {kind}" + (f" ({module.__file__})" if module is not None else "")
+
+
+@contextmanager
+def calling(package: str, kind: str) -> Iterator[None]:
+    """Name component, file and line of an exception that a plug-in raises inside the block.
+
+    What our own components raise passes through.
+
+    Raises:
+        PluginError: in place of the plug-in's exception.
+    """
+    own = "." not in kind or kind.startswith("safetax.")
+    try:
+        yield
+    except (UserError, GeneratorExit):
+        raise
+    except (Exception, SystemExit) as error:
+        place = None if own else _place(kind, error)
+        if place is None:
+            raise
+        why = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise PluginError(f"{WORDS[package]} {kind}: {place}: {why.splitlines()[0]}") from error
+
+
+def _place(kind: str, error: BaseException) -> str | None:
+    """Return the file and line of a plug-in's package that an exception left last; None where it never was there."""
+    found = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == kind.partition(".")[0]:
+            found = f"{frame.f_code.co_filename}, line {line}"
+    return found

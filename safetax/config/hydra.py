@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetax.config.messages import nearest
-from safetax.errors import ConfigError, UserError
+from safetax.errors import ConfigError, StepError, UserError, explained, is_full
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -200,7 +200,7 @@ def write_record(config: DictConfig, sweep: bool) -> None:
     settings = config.hydra
     configure_log(settings.hydra_logging, settings.verbose)
     folder = Path(settings.sweep.dir if sweep else settings.run.dir)
-    with _folders_made():
+    with _folders_made(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if sweep:
             OmegaConf.save(config, folder / "multirun.yaml")
@@ -219,13 +219,15 @@ def write_record(config: DictConfig, sweep: bool) -> None:
 
 
 @contextmanager
-def _folders_made() -> Iterator[None]:
+def _folders_made(folder: Path | None = None) -> Iterator[None]:
     """Turn the complaint of a folder that cannot be made into one for the user."""
     try:
         yield
     except (BrokenPipeError, UserError):  # what a job says of itself
         raise
     except OSError as error:
+        if is_full(error):
+            raise StepError(explained(error, folder)) from None
         raise UserError(
             f"{error.filename}: this folder cannot be made ({error.strerror}); name another one with runtime.outputs, "
             "hydra.run.dir or hydra.sweep.dir."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from safetax.config.build import build
 from safetax.config.components import component_module
 from safetax.config.fields import HashedUnless, Label, NotHashed
 from safetax.config.messages import join
+from safetax.errors import ConfigError
 
 
 def identity(node: Any, facts: Mapping[str, Any] | None = None, path: str = "") -> Any:
@@ -48,6 +50,20 @@ def identity(node: Any, facts: Mapping[str, Any] | None = None, path: str = "") 
 def restore(package: str, values: Mapping[str, Any]) -> Any:
     """Return the component that an identity was taken of; its kind stands for its labels."""
     return restore_node(component_module(package, values["kind"]).Config, values)
+
+
+def check_restorable(package: str, node: Any) -> None:
+    """Check that a worker can make a component's configuration again of what its step is frozen with.
+
+    Raises:
+        ConfigError: it cannot, such as where the default of a field is not of the field's type.
+    """
+    try:
+        restore(package, json.loads(json.dumps(identity(node))))
+    except ConfigError as error:
+        raise ConfigError(
+            f"kind={node.kind}: the defaults of its Config are not of the types of their fields: {error}"
+        ) from None
 
 
 def restore_node(schema: type, values: Mapping[str, Any]) -> Any:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from safetax.config.annotations import component_nodes
-from safetax.config.components import ComponentConfig, component_module
+from safetax.config.components import ComponentConfig, PluginError, calling, component_module, component_name
+from safetax.records import shown
 
 RepositoryType = Literal["model", "dataset"]
 
@@ -82,9 +83,19 @@ def needs_of(package: str, config: ComponentConfig) -> Needs:
     Args:
         package: ``datasets``, ``rows``, ``judges``, ``engines`` or ``objectives``.
         config: the component's configuration.
+
+    Raises:
+        PluginError: its module fails, or returns something else.
     """
     needs = getattr(component_module(package, config.kind), "needs", None)
-    return Needs() if needs is None else needs(config)
+    if needs is None:
+        return Needs()
+    with calling(package, config.kind):
+        found = needs(config)
+    if not isinstance(found, Needs):
+        name = component_name(package, config.kind)
+        raise PluginError(f"{name}: needs returned {shown(found)}; allowed is Needs(..).")
+    return found
 
 
 def on_policy(dataset: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 from safetax.config.fields import AtLeast, Between, MoreThan
 from safetax.config.messages import nearest, show
+from safetax.config.secrets import holds, looks_like_key
 from safetax.errors import ConfigError
 
 Count = Annotated[int, AtLeast(1)]
@@ -37,10 +39,12 @@ class Endpoint:
         """Check that the address is one and holds no secret, since it is written to disk."""
         if self.base_url is None:
             return
-        if "@" in self.base_url or "?" in self.base_url:
+        marked = any(sign in self.base_url for sign in "@?#") or any(map(looks_like_key, self.base_url.split("/")))
+        if marked or holds(self.base_url, os.environ.get(self.key, "")):
             raise ConfigError(
-                "base_url holds a name, a password or a query, which would be written to disk; allowed is an address "
-                "such as http://host:8000/v1. Put the secret into an environment variable, and its name into key."
+                "base_url holds a name, a password, a query, a fragment or a key, which would be written to disk; "
+                "allowed is an address such as http://host:8000/v1. Put the secret into an environment variable, and "
+                "its name into key."
             )
         try:
             parts = urlsplit(self.base_url)
@@ -153,7 +157,8 @@ class Runtime:
     keep: Literal["all", "evaluated", "results"] = "all"
     """Which checkpoints stay on disk when the run is done."""
     retry_errors: bool = False
-    """Judge again where a finished judging left verdicts that are errors; what a server answered is not asked twice."""
+    """Judge again where a finished judging left verdicts that are errors; an answer that could be read is not asked for
+    twice."""
     gpus: Annotated[int, AtLeast(0)] | None = None
     """GPUs that generation and local judges share; null: those that are there."""
     gpu_memory: Annotated[float, MoreThan(0)] | None = None

@@ -109,6 +109,8 @@ class ChatRenderer:
                 raise ValueError(f"{named}, and the format has no thinking")
             if not thinks:
                 raise ValueError(f"{named}, which is empty, so no token of it would carry loss")
+        elif example.answer is None:
+            raise ValueError("its answer is None, so there is no turn to learn; give it one")
         elif not thinks and not answers:
             raise ValueError("its answer is empty, so no token of it would carry loss")
         header = self.header(example.messages)

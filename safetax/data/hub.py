@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from safetax.config.needs import RepositoryType
-from safetax.config.places import user_path
 from safetax.data.model_folder import FILES, check_folder
+from safetax.data.user_files import user_path
 from safetax.errors import ConfigError, UserError
 from safetax.store.hashes import cached_sha256
 

@@ -15,6 +15,7 @@ from safetax.config.identity import identity
 from safetax.config.needs import component_datasets, is_sampled, on_policy
 from safetax.config.schema import Benchmark, Format, Sampling
 from safetax.config.training import Training
+from safetax.errors import ConfigError
 from safetax.plan.graph import Evaluated, Plan, PlannedCheckpoint, PlannedRun, Resolved, Role
 from safetax.store.step import Step, StepKind
 
@@ -137,17 +138,24 @@ class _Planner:
         title = f"perplexity of {data.title} under {lrm.title if lrm else self.config.model.name}"
         return self.step("perplexity", title, values, {"data": data, "model": lrm}, self.settings("judge_batch"))
 
-    def prepare(self, dataset: Any, path: str, lrm: Step | None) -> Step:
+    def prepare(self, dataset: Any, path: str, lrm: Step | None, trained_on: bool = True) -> Step:
         """Plan a data set behind those that it is made of; one that the LRM writes is a small graph from there on."""
+        if not hasattr(dataset, "name"):
+            raise ConfigError(
+                f"{path}.kind={dataset.kind}: its Config has no field name, which tables and plots call a data set by; "
+                "add `name: Annotated[str, Label()]`."
+            )
         values = {"dataset": identity(dataset, self.facts, path)}
-        inputs = {name: self.prepare(node, f"{path}.{name}", lrm) for name, node in component_datasets(dataset).items()}
+        inputs = {
+            name: self.prepare(node, f"{path}.{name}", lrm, trained_on=False)
+            for name, node in component_datasets(dataset).items()
+        }
         if is_sampled(dataset):
             inputs |= self.sampled(dataset, path, lrm, inputs)
-        return self.step("prepare", f"data {dataset.name}", values, inputs)
+        return self.step("prepare", f"data {dataset.name}", values, inputs, {"trained_on": True} if trained_on else {})
 
     def sampled(self, dataset: Any, path: str, lrm: Step | None, inputs: dict[str, Step]) -> dict[str, Step]:
         """Plan the rounds in which the LRM writes a data set: responses and verdicts of each, by name of the input."""
-        judge = identity(dataset.judge, self.facts, f"{path}.judge")
         judged = inputs[getattr(component_module("datasets", dataset.kind), "JUDGED", "prompts")]
         found: dict[str, Step] = {}
         for number in range(getattr(dataset, "rounds", 1)):
@@ -161,7 +169,9 @@ class _Planner:
             title = f"sample {dataset.name} from the LRM{again}"
             responses = self.generate(title, lrm, self.config.format, prompts, sampling)
             found[f"responses{suffix}"] = responses
-            found[f"verdicts{suffix}"] = self.score(f"judge {dataset.name}{again}", judge, judged, responses)
+            found[f"verdicts{suffix}"] = self.score(
+                f"judge {dataset.name}{again}", dataset.judge, f"{path}.judge", judged, responses
+            )
         return found
 
     def own_sampling(self, dataset: Any, number: int) -> dict[str, Any]:
@@ -217,13 +227,11 @@ class _Planner:
             sampling = self.sampling(benchmark, markup, seed)
             responses = self.generate(f"answer {name}", merge or train, markup, prompts, sampling)
             if benchmark.grader is not None:
-                grader = identity(benchmark.grader, self.facts, f"{path}.grader")
-                scores = {benchmark.grader.kind: self.score(f"grade {name}", grader, prompts, responses)}
+                grader = self.score(f"grade {name}", benchmark.grader, f"{path}.grader", prompts, responses)
+                scores = {benchmark.grader.kind: grader}
             else:
                 scores = {
-                    judge: self.score(
-                        f"judge {name} by {judge}", identity(node, self.facts, f"judge.{judge}"), prompts, responses
-                    )
+                    judge: self.score(f"judge {name} by {judge}", node, f"judge.{judge}", prompts, responses)
                     for judge, node in self.config.judge.items()
                 }
             evaluations.append(Evaluated(name, benchmark, prompts, responses, scores))
@@ -256,10 +264,14 @@ class _Planner:
         inputs = {"prompts": prompts, "model": checkpoint}
         return self.step("generate", f"{title}: {of}", values, inputs, self.settings(*GENERATION_SETTINGS))
 
-    def score(self, title: str, judge: dict[str, Any], prompts: Step, responses: Step) -> Step:
+    def score(self, title: str, judge: Any, path: str, prompts: Step, responses: Step) -> Step:
         of = responses.title.split(": ", 1)[-1]
         inputs = {"prompts": prompts, "responses": responses}
-        return self.step("score", f"{title}: {of}", {"judge": judge}, inputs, self.settings(*JUDGING_SETTINGS))
+        settings = self.settings(*JUDGING_SETTINGS)
+        if hasattr(judge, "max_errors"):
+            settings["max_errors"] = judge.max_errors
+        values = {"judge": identity(judge, self.facts, path)}
+        return self.step("score", f"{title}: {of}", values, inputs, settings)
 
     def model(self) -> dict[str, Any]:
         """Identity of the starting model; how it is pre-trained is the pre-training step's own."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from safetax.config.places import user_path
+from safetax.data.user_files import user_path
 from safetax.plan.graph import Plan, PlannedRun
 from safetax.store.manifest import write_json
 

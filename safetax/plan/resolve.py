@@ -6,20 +6,24 @@ found becomes part of the identity of the steps that use it, so that nothing sta
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 from safetax.config.annotations import component_nodes
-from safetax.config.components import component_module
+from safetax.config.components import calling, component_module, component_name
+from safetax.config.identity import check_restorable
 from safetax.config.messages import join
 from safetax.config.needs import on_policy
+from safetax.config.plugins import checked_facts
 from safetax.config.schema import Config
 from safetax.data.hub import UNKNOWN, UnreachableError, model_facts
 from safetax.data.model_folder import check_start
+from safetax.data.references import module_facts
 from safetax.errors import ConfigError
 from safetax.plan.context import check_context
 from safetax.plan.graph import Resolved
-from safetax.store.manifest import sha256_of
+from safetax.training.objectives import objective_of
 
 
 class Resolver:
@@ -70,9 +74,14 @@ class Resolver:
                     self._known[key] = None if made_here else model_facts(str(node.id), node.revision)
                 else:
                     module = component_module(package, node.kind)
-                    self._known[key] = module.resolve(node) if hasattr(module, "resolve") else None
+                    check_restorable(package, node)
+                    with calling(package, node.kind):
+                        found = module.resolve(node) if hasattr(module, "resolve") else None
+                    self._known[key] = checked_facts(found, component_name(package, node.kind))
+                    if package == "objectives":
+                        objective_of(node)  # one that cannot be made fails here, not behind the stages before it
                     if "." in node.kind and module.__file__:  # its author has no version to raise, as ours have
-                        code = {"code": sha256_of(Path(module.__file__))}
+                        code = module_facts(Path(module.__file__), dataclasses.asdict(node))
                         self._known[key] = {**(self._known[key] or {}), **code}
             except ConfigError as error:
                 told = join(path, str(error))

@@ -65,7 +65,12 @@ def write_page(collected: Collected, figures: Path, out: Path) -> Path:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: formatting.visible(value) if type(value) is str else value,  # our own markup stays
     )
     written = ("number", "signed", "interval", "counted", "amount", "perplexity_digits")
     environment.filters.update({name: getattr(formatting, name) for name in written})
@@ -130,10 +135,19 @@ def _of_samples(collected: Collected) -> dict[str, Any]:
 
 def embed(value: Any) -> Markup:
     """Return JSON that can stand inside a script element: no character in it can end the element or a line."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(_visible(value), ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
+
+
+def _visible(value: Any) -> Any:
+    """Return JSON values in which what models wrote has no character that works on the page."""
+    if isinstance(value, dict):
+        return {key: _visible(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_visible(entry) for entry in value]
+    return formatting.visible(value) if isinstance(value, str) else value
 
 
 def _source(name: str) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from safetax.formatting import visible
 from safetax.store.manifest import ATTEMPT
 
 PIPED_WIDTH = 200
@@ -27,7 +28,7 @@ def standard_console(piped_width: int = PIPED_WIDTH) -> Console:
 
 def say(console: Console, text: str, style: str | None = None) -> None:
     """Print text as it is: no markup, no highlights, and no line broken."""
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    console.print(visible(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def shown(path: Path) -> str:
@@ -46,11 +47,13 @@ def plain_table(*columns: str) -> Table:
 
 def add_row(table: Table, *cells: Any) -> None:
     """Add a row to a table; text in it is taken as it is."""
-    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+    table.add_row(*(Text(visible(cell)) if isinstance(cell, str) else cell for cell in cells))
 
 
 def tail(log: Path, lines: int) -> list[str]:
     """Return the last lines of a log that are not blank; of a worker's log, those of its last attempt."""
+    if not log.is_file():
+        return []
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - TAIL_BYTES))

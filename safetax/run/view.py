@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from safetax.formatting import clock
+from safetax.run.terminal import say
 from safetax.store.step import Step
 
 LINE_EVERY = 15.0
@@ -38,7 +39,7 @@ class PlainView:
 
     def note(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, text)
 
     def started(self, step: Step) -> None:
         """Show that a worker has begun a step."""

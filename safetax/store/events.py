@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any, TextIO
+
+from safetax.errors import complain
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Events:
         """
         if event == "failed":
             with contextlib.suppress(OSError):  # the disk may be full, and the log on it
-                print(f"Error: {values['message']}", file=sys.stderr, flush=True)
+                complain(values["message"], 1)
         if self.as_json:
             self.stream.write(json.dumps({"event": event, **values}) + "\n")
         elif event != "failed":

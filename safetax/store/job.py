@@ -80,15 +80,17 @@ class StepJob:
         Raises:
             UserError: the folder is no step.
         """
-        frozen = read_json(self.directory / STEP, STEP_SHAPE)
-        if frozen is None:
-            raise UserError(
-                f"{self.directory} is no step: it has no readable {STEP}. Give the command that needs it again."
-            )
+        frozen, runtime = read_json(self.directory / STEP, STEP_SHAPE), read_json(self.directory / RUNTIME)
+        for name, found in ((STEP, frozen), (RUNTIME, runtime)):
+            if found is None and (name == STEP or (self.directory / name).exists()):
+                raise UserError(
+                    f"{self.directory} is no step: it has no readable {name}. Give the command that needs it again."
+                )
+        assert frozen is not None
         self.kind: str = frozen["kind"]
         self.frozen = frozen
         self.identity: dict[str, Any] = frozen["identity"]
-        self.runtime: dict[str, Any] = read_json(self.directory / RUNTIME) or {}
+        self.runtime: dict[str, Any] = runtime or {}
         root = self.directory.absolute().parent.parent
         self.cache = root / "cache"
         self.inputs: dict[str, Path] = {name: root / key for name, key in frozen["inputs"].items()}

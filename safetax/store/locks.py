@@ -93,7 +93,7 @@ def own_lease_token(descriptor: int) -> str:
 
 def _inspect(directory: Path, tell: Callable[[int], str | None]) -> str | None:
     try:
-        descriptor = os.open(lock_path(directory), os.O_RDONLY)
+        descriptor = os.open(lock_path(directory), os.O_RDONLY | os.O_NONBLOCK)  # a pipe would be waited for
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     try:

@@ -9,7 +9,8 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from safetax.errors import UserError, explained, is_full
+from safetax.config.components import PluginError
+from safetax.errors import StepError, UserError, complain, explained, is_full
 from safetax.store.events import Events
 from safetax.store.job import StepJob
 from safetax.store.locks import locked
@@ -76,7 +77,13 @@ def work_on(
                     work(jobs)
         except UserError as error:
             code = code or 2
+            if isinstance(error, PluginError) and error.__cause__ is not None:
+                with contextlib.suppress(OSError):
+                    traceback.print_exception(error.__cause__)  # in the log; the message has one line of it
             events.send("failed", steps=keys, message=str(error), user=True)
+        except StepError as error:
+            code = 1
+            events.send("failed", steps=keys, message=str(error), user=False)
         except (Exception, SystemExit) as error:
             code = 1
             told = explained(error, group[0]) if is_full(error) else f"{type(error).__name__}: {error}"
@@ -112,7 +119,6 @@ def run_on_node(work: WorkerFunction, nodes: str, join: Callable[[Sequence[StepJ
     try:
         code = join(shared)
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
+        return complain(str(error), 2)
     rest = [job.directory for job in jobs if job not in shared]
     return max(code, work_on(rest, work, events, together)) if rest else code

@@ -155,7 +155,7 @@ def _objective_chunk_sum(term: ObjectiveTerm, labels: torch.Tensor) -> ChunkSum:
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         with torch.enable_grad():
             leaf = logits.requires_grad_(wanted)
-            value = term.objective.values(leaf, labels[span], reference).sum()
+            value = term.values(leaf, labels[span], reference)
         return value.detach(), torch.autograd.grad(value, leaf)[0] if wanted else None
 
     return chunk_sum

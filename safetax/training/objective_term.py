@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from safetax.config.components import calling, component_name
+from safetax.config.plugins import check_finite, checked_values
 from safetax.training.batches import IN_OBJECTIVE, OBJECTIVE_TOKENS, objective_mask
 from safetax.training.objectives import Objective
 from safetax.training.packing import ROW_LENGTHS
@@ -92,6 +94,8 @@ class ObjectiveTerm:
         self.objective = objective
         self.reference = reference
         self.lockstep = lockstep
+        self.kind = type(objective).__module__
+        self.component = component_name("objectives", self.kind)
         self._mean: torch.Tensor | None = None
 
     def mask(self, batch: Mapping[str, Any]) -> torch.Tensor | None:
@@ -104,6 +108,15 @@ class ObjectiveTerm:
         mask = objective_mask(batch)
         return mask if self.lockstep or bool(mask.any()) else None
 
+    def values(self, logits: torch.Tensor, labels: torch.Tensor, reference: torch.Tensor | None) -> torch.Tensor:
+        """Return the sum of the objective's values of tokens, a float32 scalar; see ``Objective.values``.
+
+        Raises:
+            PluginError: the objective fails, or gives something else than a value for each token.
+        """
+        with calling("objectives", self.kind):
+            return checked_values(self.objective.values(logits, labels, reference), logits, self.component).sum()
+
     def add_to(self, loss: torch.Tensor, values: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
         """Return a micro batch's loss with its share of the term, and record the share.
 
@@ -111,7 +124,11 @@ class ObjectiveTerm:
             loss: its share of the cross-entropy, a scalar.
             values: sum of the objective's values, a float32 scalar.
             total: tokens of the global batch that the term is a mean over.
+
+        Raises:
+            PluginError: the sum of the values is not finite, and the cross-entropy is.
         """
+        check_finite(values, loss, self.component)
         share = values / total.clamp(min=1)
         recorded = share.detach()
         self._mean = recorded if self._mean is None else self._mean + recorded
@@ -143,7 +160,7 @@ def use_objective_term(model: Any, term: ObjectiveTerm) -> None:
         outputs = plain_forward(*arguments, **keywords)
         logits, labels = outputs.logits[:, :-1][mask].float(), keywords["labels"][:, 1:][mask]
         with torch.autocast(logits.device.type, enabled=False):
-            values = term.objective.values(logits, labels, reference).sum()
+            values = term.values(logits, labels, reference)
         outputs.loss = term.add_to(outputs.loss, values, total)
         return outputs
 

@@ -6,9 +6,11 @@ worker that started the ranks finds it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import NoReturn
 
@@ -36,8 +38,10 @@ def main(directory: Path) -> int:
     try:
         summary = train(job, report)
     except UserError as error:
-        if first:
-            (job.scratch / ERROR).write_text(str(error))
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
+        with contextlib.suppress(FileExistsError), (job.scratch / ERROR).open("x") as file:
+            file.write(str(error))
         return 1
     if first:
         write_json(job.scratch / SUMMARY, summary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from safetax.config.identity import identity, restore_node
@@ -16,7 +17,7 @@ from safetax.records import Example, read_records
 from safetax.store.job import StepJob
 from safetax.training.arguments import training_arguments
 from safetax.training.batches import Collator
-from safetax.training.objectives import Objective, objective_of
+from safetax.training.objectives import Objective, is_in_objective, objective_of
 from safetax.training.progress import ProgressCallback, over_ranks, peak_memory
 from safetax.training.resume import Layout, last_checkpoint
 from safetax.training.rows import BadRows, tokenise
@@ -98,7 +99,7 @@ def training_rows(
         UserError: a row cannot be trained on, none is left, or none is in the objective.
     """
     examples = read_records(job.inputs["data"] / "examples.jsonl", Example)
-    in_objective = None if objective is None else objective.in_objective
+    in_objective = None if objective is None else partial(is_in_objective, objective)
     rows = tokenise(examples, renderer, training.max_tokens, bad_rows, in_objective)
     if objective is not None and not any(row.in_objective for row in rows):
         parts = sorted({str(example.meta["mixture"]) for example in examples if "mixture" in example.meta})

@@ -21,8 +21,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from safetax.config.components import component_module
+from safetax.config.components import calling, component_module, component_name
 from safetax.config.identity import restore, restore_node
+from safetax.config.plugins import RespondChecks, check_engine, check_response
 from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer
 from safetax.evaluation.engines import ALONE, Engine, Generated, Markers, PromptSharing, Source
@@ -128,44 +129,58 @@ def _generate(queues: list[_Queue], first: bool) -> dict[str, Any]:
     tokenizer = load_tokenizer(job.identity, job.inputs)
     renderer = ChatRenderer(tokenizer, restore_node(Format, job.identity["format"]))
     markers = markers_of(renderer, generation_ends(*source_of(job.identity, job.inputs)))
-    module = component_module("engines", engine_config.kind)
-    engine: Engine = module.start(engine_config, Source(job.identity, job.inputs, tokenizer), job.runtime)
-    try:
+    module, name = component_module("engines", engine_config.kind), component_name("engines", engine_config.kind)
+    with calling("engines", engine_config.kind), contextlib.ExitStack() as stack:
+        engine: Engine = module.start(engine_config, Source(job.identity, job.inputs, tokenizer), job.runtime)
+        check_engine(engine, name)
+        stack.callback(engine.close)
         job.events.send("engine", engine=engine_config.kind, steps=[queue.job.key for queue in queues])
-        _answer(queues, engine, renderer, markers, alone=False)
+        _answer(queues, engine, name, renderer, markers, alone=False)
         while first and not _heard_all(queues):
-            _answer(queues, engine, renderer, markers, alone=True)
+            _answer(queues, engine, name, renderer, markers, alone=True)
         return dict(engine.facts)
-    finally:
-        engine.close()
 
 
-def _answer(queues: list[_Queue], engine: Engine, renderer: ChatRenderer, markers: Markers, alone: bool) -> None:
+def _answer(
+    queues: list[_Queue], engine: Engine, name: str, renderer: ChatRenderer, markers: Markers, alone: bool
+) -> None:
     """Answer what is pending; with other nodes in between, those that they do not take."""
     pending = [entry for queue in queues for entry in queue.pending()]
     prompts = [make_prompt(queue.job.identity, renderer, example, repeat) for queue, example, repeat in pending]
 
+    claimed = set()
+
     def claim(index: int) -> bool:
         queue, example, repeat = pending[index]
-        return queue.shared is None or queue.shared.claim((example.id, repeat))
+        if queue.shared is None or queue.shared.claim((example.id, repeat)):
+            claimed.add(index)
+        return index in claimed
 
+    checks = RespondChecks(name, [example.id for _, example, _ in pending], Generated)
     nodes = max(queue.shared.nodes if queue.shared else 1 for queue in queues)
     sharing = ALONE if alone else PromptSharing(claim, nodes)
-    for index, generated in engine.respond(prompts, markers, sharing):
+    for entry in engine.respond(prompts, markers, sharing):
+        index, generated = checks.check(entry)
         queue, example, repeat = pending[index]
-        _append(queue, example, repeat, generated, prompts[index].seed, renderer)
+        response = _response(queue, example, repeat, generated, prompts[index].seed, renderer)
+        check_response(response, name)
+        _append(queue, response)
+    checks.check_all(claimed if sharing.nodes > 1 else range(len(pending)))
 
 
-def _append(
+def _response(
     queue: _Queue, example: Example, repeat: int, generated: Generated, seed: int, renderer: ChatRenderer
-) -> None:
+) -> Response:
     markup, sampling = renderer.markup, queue.job.identity["sampling"]
     if markup.open_thinking and generated.thinking is None:
         if sampling["one_phase"] and sampling["thinking_budget"] > 0:
             generated = split(generated, markup)
         else:
             generated = replace(generated, end_of_thinking="suppressed")
-    response = Response(id=example.id, repeat=repeat, seed=seed, **vars(generated))
+    return Response(id=example.id, repeat=repeat, seed=seed, **vars(generated))
+
+
+def _append(queue: _Queue, response: Response) -> None:
     queue.log.append(response)
     queue.done[response.id, response.repeat] = response
     queue.tokens += response.thinking_tokens + response.answer_tokens

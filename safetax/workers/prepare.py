@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from safetax.config.components import component_module
+from safetax.config.components import calling, component_module, component_name
 from safetax.config.identity import restore
+from safetax.config.plugins import checked_examples
 from safetax.data.datasets import DatasetContext
 from safetax.data.sources import check_unchanged
 from safetax.records import write_records
@@ -24,7 +25,10 @@ def work(jobs: Sequence[StepJob]) -> None:
         check_unchanged(identity)
         config = restore("datasets", identity)
         context = DatasetContext(job.inputs, identity.get("resolved", {}))
-        examples = component_module("datasets", config.kind).build(config, context)
+        with calling("datasets", config.kind):
+            built = component_module("datasets", config.kind).build(config, context)
+            name = component_name("datasets", config.kind)
+            examples = checked_examples(built, name, job.runtime.get("trained_on", False))
         with job.writing("examples.jsonl") as written:
             count = write_records(written, examples)
         job.finish({"examples": count, **context.summary})

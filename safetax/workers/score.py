@@ -13,13 +13,18 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from safetax.config.components import component_module
+from safetax.config.components import calling, component_module, component_name
 from safetax.config.identity import restore
+from safetax.config.plugins import checked_verdicts
+from safetax.errors import StepError
 from safetax.evaluation.judging.cases import JudgeContext, part_of
 from safetax.evaluation.judging.repetition import repeated_words
-from safetax.records import Example, Response, Verdict, read_records, write_records
+from safetax.records import NOTHING, Example, Response, Verdict, read_records, write_records
 from safetax.store.job import StepJob
 from safetax.store.work_loop import run_by_hand
+
+MAX_ERRORS = 0.2
+"""Share of the verdicts of a judge without a setting of its own that may be errors."""
 
 
 def work(jobs: Sequence[StepJob]) -> None:
@@ -30,12 +35,10 @@ def work(jobs: Sequence[StepJob]) -> None:
         responses = read_records(job.inputs["responses"] / "responses.jsonl", Response)
         facts = job.identity["judge"].get("resolved") or {}
         context = JudgeContext(facts, job.runtime, job.scratch, job.cache, partial(job.progress, unit="responses"))
-        verdicts = component_module("judges", config.kind).judge(config, examples, responses, context)
-        by_key = {(verdict.id, verdict.repeat): verdict for verdict in verdicts}
-        missing = [response.id for response in responses if (response.id, response.repeat) not in by_key]
-        if missing:
-            raise RuntimeError(f"judge {config.kind} gave no verdict on {len(missing)} responses, such as {missing[0]}")
-        ordered = [by_key[response.id, response.repeat] for response in responses]
+        with calling("judges", config.kind):
+            verdicts = component_module("judges", config.kind).judge(config, examples, responses, context)
+            ordered = checked_verdicts(verdicts, responses, component_name("judges", config.kind))
+        check_errors(config.kind, ordered, job.runtime.get("max_errors", MAX_ERRORS))
         repetition = note_repetition(examples, responses, ordered, getattr(config, "part", "answer"))
         with job.writing("verdicts.jsonl") as written:
             write_records(written, ordered)
@@ -43,6 +46,26 @@ def work(jobs: Sequence[StepJob]) -> None:
         errors = sum(verdict.error is not None for verdict in ordered)
         summary = {"verdicts": len(ordered), "errors": errors, "judge": config.kind}
         job.finish({**summary, "labels": dict(sorted(labels.items())), **repetition, **context.summary})
+
+
+def check_errors(judge: str, verdicts: Sequence[Verdict], most: float) -> None:
+    """Raise StepError where too many of the verdicts are errors for a score to rest on the others.
+
+    Args:
+        judge: the judge's kind.
+        verdicts: on all responses.
+        most: share of those that were judged that may be errors; all of them never may.
+    """
+    judged = [verdict for verdict in verdicts if verdict.label != NOTHING]
+    reasons = Counter(verdict.error for verdict in judged if verdict.error is not None)
+    errors = reasons.total()
+    if errors and (errors == len(judged) or errors > most * len(judged)):
+        (reason, _), *_ = reasons.most_common(1)
+        raise StepError(
+            f"{judge} failed on {errors} of {len(judged)} responses, and max_errors={most:g} of the judge or grader "
+            f"allows a share of {most:.0%}, and never all; most often: {reason}. What was judged is kept: run the same "
+            "command again to ask for the others, or raise max_errors, such as judge.NAME.max_errors=0.5."
+        )
 
 
 def note_repetition(

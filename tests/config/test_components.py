@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from safetax.config.build import build
 from safetax.config.components import CALLED, component_kinds, component_module
 from safetax.config.compose import Composer
+from safetax.config.identity import check_restorable, identity, restore
+from safetax.errors import ConfigError
 from tests.support.composing import message
 
 
@@ -48,7 +53,7 @@ def test_a_broken_module_of_the_users_is_one_message(
     for key, package in {"dataset": "datasets", "judge.lab": "judges", "engine": "engines"}.items():
         text = message(composer, f"{key}.kind=my_broken.poems")
         assert text.startswith(f"{key}.kind=my_broken.poems: ") and len(text.splitlines()) == 1
-        assert expected.format(file=file, function=CALLED[package], package=package) in text
+        assert expected.format(file=file, function=CALLED[package][0], package=package) in text
     for name in ("my_broken.poems", "my_broken"):
         sys.modules.pop(name, None)
 
@@ -73,3 +78,90 @@ def test_a_kind_outside_the_package_works(composer: Composer, tmp_path: Path, mo
     assert "Did you mean dataset.verses?" in message(composer, value, *deleted, "dataset.vrses=2")
     assert "there is no module my_lab.songs" in message(composer, "dataset.kind=my_lab.songs")
     sys.modules.pop("my_lab.poems")
+
+
+HEAD = "from dataclasses import dataclass, field\nfrom pathlib import Path\nfrom typing import Any, Literal\n"
+JUDGE = "def judge(config, examples, responses, context):\n    return []\n"
+
+
+@pytest.fixture
+def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Path]]:
+    """A function that writes the module ``my_plugin.thing``."""
+    file = tmp_path / "my_plugin" / "thing.py"
+    file.parent.mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(code: str) -> Path:
+        file.write_text(code)
+        return file
+
+    yield write
+    for name in ("my_plugin.thing", "my_plugin"):
+        sys.modules.pop(name, None)
+
+
+def config_of(field: str) -> str:
+    return f"{HEAD}@dataclass(frozen=True)\nclass Config:\n    kind: str\n    {field}\n{JUDGE}"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        *(
+            (config_of(f"words: {annotation} = {default}"), f"its Config has words: {annotation}; allowed are str")
+            for annotation, default in (
+                ("tuple[str, ...]", "('no',)"),
+                ("set[str]", "field(default_factory=set)"),
+                ("Path", "Path('x')"),
+                ("int | str", "1"),
+                ("list[tuple[int, int]]", "field(default_factory=list)"),
+                ("dict[int, str]", "field(default_factory=dict)"),
+                ("bytes", "b''"),
+                ("list", "field(default_factory=list)"),
+            )
+        ),
+        (config_of("limit: Limit = 1"), "the types of its Config cannot be read (name 'Limit' is not defined)"),
+        (f"{HEAD}@dataclass\nclass Config:\n    x: int = 1\n{JUDGE}", "its Config has no field kind; add `kind: str`"),
+        (
+            config_of("n: int = 1").replace("(config, examples, responses, context)", "(config, responses)"),
+            "judge cannot be called as judge(config, examples, responses, context), as safetax does",
+        ),
+        (
+            config_of("n: int = 1\n    def __post_init__(self):\n        raise KeyError('n')"),
+            "my_plugin.thing.Config fails ({file}, line 9: KeyError: 'n'); mend it.",
+        ),
+    ],
+)
+def test_what_would_fail_in_every_worker_is_refused_when_it_is_planned(
+    composer: Composer, plug_in: Callable[[str], Path], code: str, expected: str
+) -> None:
+    file = plug_in(("from __future__ import annotations\n" if "Limit" in code else "") + code)
+    text = message(composer, "+judge.mine={kind:my_plugin.thing}")
+    assert text.startswith("judge.mine") and len(text.splitlines()) == 1 and "my_plugin.thing" in text
+    assert expected.format(file=file) in text
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "n: int | None = None",
+        "mode: Literal['a', 'b'] = 'a'",
+        "words: list[str] = field(default_factory=list)",
+        "by_name: dict[str, list[float]] = field(default_factory=dict)",
+        "more: Any = None",
+    ],
+)
+def test_what_a_config_may_hold_comes_back_in_a_worker(plug_in: Callable[[str], Path], field: str) -> None:
+    plug_in(config_of(field))
+    node = build(component_module("judges", "my_plugin.thing").Config, {"kind": "my_plugin.thing"})
+    assert restore("judges", json.loads(json.dumps(identity(node)))) == node
+    check_restorable("judges", node)
+
+
+def test_a_default_of_another_type_than_its_field_is_refused(plug_in: Callable[[str], Path]) -> None:
+    plug_in(config_of("words: list[str] = None"))
+    node = build(component_module("judges", "my_plugin.thing").Config, {"kind": "my_plugin.thing"})
+    with pytest.raises(
+        ConfigError, match=r"kind=my_plugin.thing: the defaults of its Config .*words=null: expected a l"
+    ):
+        check_restorable("judges", node)

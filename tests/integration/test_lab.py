@@ -104,7 +104,7 @@ def test_verdicts_that_are_errors_are_told_and_judged_again_when_asked(copied_la
 
     with serving() as server:
         server.behave = behave
-        judge = ["judge=[compliance]", "judge.compliance.model=m"]
+        judge = ["judge=[compliance]", "judge.compliance.model=m", "judge.compliance.max_errors=0.9"]
         judge.append(f"+runtime.endpoints.default={{base_url: '{server.address}', retries: 0}}")
         first = run_lab(copied_lab, *judge)
         told = re.search(r"(\d+) verdicts of rubric are errors", first)

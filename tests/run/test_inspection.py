@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from safetax.run.runner import GraphRunner
 from safetax.store.locks import locked
@@ -157,3 +162,39 @@ def test_verify_says_where_an_input_is_gone(store: Store, score: Step, command: 
     (store.directory(prompts()) / MANIFEST).unlink()
     told = command("verify", answered(prompts()).key)
     assert told.code == 0 and f"its input {prompts().key} is not on disk any more" in told.out
+
+
+WAYS: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "list": lambda path: path.write_text("[]"),
+    "object": lambda path: path.write_text('{"steps": 3, "runs": [], "inputs": [[]], "jobs": {}, "job": []}'),
+    "nested": lambda path: path.write_text("[" * 100_000),
+    "bytes": lambda path: path.write_bytes(b"\xff\x00\xfe"),
+    "folder": lambda path: (path.unlink(), path.mkdir(), (path / "inside").write_text("somebody's")),
+    "pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_damage_of_any_file_is_a_traceback(store: Store, score: Step, command: Command, way: str) -> None:
+    """Each command says what it can, or one line of what is damaged; the step that is damaged is not complete."""
+    submission = {"runs": {"begun": [score.key]}, "overrides": {}}
+    write_json(store.root / "runs" / "begun" / "cluster" / "jobs.json", submission)
+    write_json(store.root / "sweeps" / "all" / "sweep.json", {"runs": ["kept"]})
+    write_json(store.root / "cluster" / "steps" / f"{score.key.replace('/', '-')}.json", {"job": "5"})
+    whole = store.root.with_name("whole")
+    shutil.copytree(store.root, whole)
+    for path in [path for path in sorted(store.root.rglob("*")) if path.is_file()]:
+        if way == "cut" and not path.stat().st_size:
+            continue
+        WAYS[way](path)
+        for arguments in (["list"], ["show", score.key], ["why", score.key], ["verify"], ["prune", "--dry-run"]):
+            told = command(*arguments)
+            assert told.code in (0, 1, 2), (path, arguments)
+            assert told.err.count("\n") == (1 if told.code == 2 else 0), (path, arguments, told.err)
+        if path.name == MANIFEST:
+            key = f"{path.parent.parent.name}/{path.parent.name}"
+            assert store.status(key).state == "damaged", path
+        shutil.rmtree(store.root)
+        shutil.copytree(whole, store.root)

@@ -20,6 +20,7 @@ from safetax.config.runtime import Runtime
 from safetax.errors import StepError, UserError
 from safetax.run.outcome import RunOutcome
 from safetax.run.runner import GraphRunner, trainings_behind
+from safetax.run.view import PlainView
 from safetax.run.worker_process import WorkerProcess
 from safetax.store.locks import is_locked, locked
 from safetax.store.manifest import clear, outputs_digest, read_json, write_json
@@ -49,7 +50,7 @@ def build(config, inputs):
 
 
 @dataclass
-class Recorder:
+class Recorder(PlainView):
     """A view that keeps what it is told."""
 
     notes: list[str] = field(default_factory=list)

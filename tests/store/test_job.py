@@ -79,6 +79,15 @@ def test_an_input_in_the_folder_of_another_step_is_not_taken(store: Store, step:
         StepJob(store.freeze(answered(step)), silent()).begin()
 
 
+@pytest.mark.parametrize("name", ["step.json", "runtime.json"])
+@pytest.mark.parametrize("content", ["", "[]", "{"])
+def test_a_description_that_cannot_be_read_is_named_with_the_remedy(store: Store, name: str, content: str) -> None:
+    directory = store.freeze(prompts())
+    (directory / name).write_text(content)
+    with pytest.raises(UserError, match=f"has no readable {name}. Give the command that needs it again"):
+        StepJob(directory, silent())
+
+
 def test_unfinished_input_is_named(store: Store) -> None:
     score = judged(prompts(), answered(prompts()))
     job = StepJob(store.freeze(score), silent())

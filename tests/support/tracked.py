@@ -37,7 +37,7 @@ class World:
         code = (
             "import json, sys; from pathlib import Path; from safetax.report.mlflow.tracking import track; "
             "outputs = Path(sys.argv[1]); sweep = Path(sys.argv[2]) if sys.argv[2] else None; "
-            "from safetax.results.document import Results, from_json; "
+            "from safetax.results.codec import from_json; from safetax.results.document import Results; "
             "results = from_json(Results, json.loads(sys.argv[3])); "
             f"track(sorted((outputs / 'runs').iterdir()), outputs, sweep, results); {then}"
         )

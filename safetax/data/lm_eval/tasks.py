@@ -14,13 +14,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from safetax.data.lm_eval.definitions import find_definition, included, merged, task_directories
+from safetax.data.lm_eval.definitions import find_definition, included, local_facts, merged, task_directories
 from safetax.errors import UserError, require
 from safetax.records import Example, Message, Response, Verdict
-from safetax.store.manifest import sha256_of
 
 SHOTS_SEED = 1234
 """Seeds the choice of worked examples, as lm-eval's own command does."""
@@ -43,13 +41,11 @@ def record(
         facts: what the task was when its step was planned; its data are loaded at that commit.
 
     Raises:
-        UserError: the user's file of data is no longer what it was.
+        UserError: something that the task reads is no longer what it was.
     """
-    facts = facts or {}
-    if facts.get("sha256") and sha256_of(Path(metadata["path"]).expanduser()) != facts["sha256"]:
-        raise UserError(f"{metadata['path']} has changed since this step was planned; run the same command again.")
+    commit = _unchanged_commit(task, folder, metadata, facts)
     recorder = _language_model()
-    _evaluate(recorder, _load(task, folder, metadata, commit=facts.get("commit")), limit)
+    _evaluate(recorder, _load(task, folder, metadata, commit=commit), limit)
     examples: list[Example] = []
     seen: dict[str, int] = defaultdict(int)
     for request in recorder.requests:
@@ -89,7 +85,7 @@ def grade(
         by_repeat[response.repeat][response.id] = response
     verdicts = []
     frozen = [example.meta["document"] for example in examples]
-    loaded = _load(task, folder, metadata, frozen, (facts or {}).get("commit"))
+    loaded = _load(task, folder, metadata, frozen, _unchanged_commit(task, folder, metadata, facts))
     for repeat, answered in sorted(by_repeat.items()):
         answers = [
             cut(answered[example.id].answer, example.meta["until"]) if example.id in answered else ""
@@ -100,6 +96,20 @@ def grade(
             if example.id in answered:
                 verdicts.append(_verdict(example.id, repeat, sample, metric, task))
     return verdicts
+
+
+def _unchanged_commit(
+    task: str, folder: str | None, metadata: Mapping[str, Any], facts: Mapping[str, Any] | None
+) -> str | None:
+    """Return the commit of a task's data; raises UserError where what lies here is not what was planned with."""
+    planned = dict(facts or {})
+    commit = planned.pop("commit", None)
+    if planned and planned != local_facts(task, folder, metadata):
+        raise UserError(
+            f"task {task}: its definition, or a file that it reads, has changed since this step was planned; run the "
+            "same command again."
+        )
+    return commit
 
 
 def _verdict(name: str, repeat: int, sample: Mapping[str, Any], named: str | None, task: str) -> Verdict:

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from safetax.config.components import RowsConfig, component_module
+from safetax.config.components import RowsConfig, calling, component_module, component_name
 from safetax.config.identity import restore
 from safetax.config.messages import nearest
+from safetax.config.plugins import checked_rows
 from safetax.errors import UserError
 
 
@@ -22,7 +23,9 @@ def load_rows(config: RowsConfig) -> list[dict[str, Any]]:
     Raises:
         UserError: the rows cannot be read, or none of them has a column that ``columns`` names.
     """
-    rows = sys.modules[type(config).__module__].load(config)
+    module = sys.modules[type(config).__module__]
+    with calling("rows", module.__name__):
+        rows = checked_rows(module.load(config), component_name("rows", module.__name__))
     return renamed(rows, getattr(config, "columns", {}))
 
 

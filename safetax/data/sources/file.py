@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from safetax.config.fields import HashedUnless
-from safetax.config.places import user_path
+from safetax.data.user_files import user_path
 from safetax.errors import ConfigError, UserError
 from safetax.store.manifest import sha256_of
 

@@ -9,7 +9,7 @@ it was.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from safetax.config.needs import Library, Needs
@@ -19,6 +19,7 @@ from safetax.evaluation.engines import ALONE, Generated, Markers, Prompt, Prompt
 from safetax.evaluation.engines._two_phase import CompletionRequest, TwoPhaseResponse
 from safetax.evaluation.llm.client import Client, connect
 from safetax.evaluation.llm.replies import Reply
+from safetax.formatting import visible
 
 NEUTRAL = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 """What vLLM's servers would else take from the served model's own settings; with these values it does nothing."""
@@ -102,9 +103,18 @@ class OpenAIEngine:
             ((_, reply),) = self.client.complete([self._sent(response, response.request)])
             if reply.text is None:
                 return reply.error or "no text"
-            self._feed(response, response.request, reply)
-        assert response.result is not None
-        return response.result
+            if any(token >= len(self.tokenizer) for token in reply.tokens or ()):
+                return "the reply has tokens that the model's tokenizer does not know"
+            try:
+                self._feed(response, response.request, reply)
+            except Exception as error:  # a tokenizer's own, which may quote the reply
+                return f"the reply cannot be tokenised ({type(error).__name__})"
+        made = response.result
+        assert made is not None
+        leak = self.client.leak((made.thinking or "") + made.answer)
+        if leak is not None:
+            return leak
+        return replace(made, thinking=made.thinking and visible(made.thinking), answer=visible(made.answer))
 
     def _sent(self, response: TwoPhaseResponse, request: CompletionRequest) -> dict[str, Any]:
         if self.config.server == "other":

@@ -23,6 +23,10 @@ ANSWER_SLACK = 30.0
 """Seconds that an answer may take longer than all its computing, on a machine that does other things too."""
 
 
+KNOWN = 10_000
+"""Comparisons that are kept in mind."""
+
+
 class Algebra:
     """Says whether expressions are equal; its process starts when it is first asked.
 
@@ -40,34 +44,48 @@ class Algebra:
 
     def equal(self, gold: str, attempt: str) -> Equality:
         """Return whether two LaTeX expressions are equal. Raises UserError where math-verify is not installed."""
+        return self.compare(gold, attempt, self.seconds)[0]
+
+    def for_one_answer(self) -> AnswerAlgebra:
+        """Return the same for an answer of several parts, which share the computing time of one comparison."""
+        return AnswerAlgebra(self)
+
+    def compare(self, gold: str, attempt: str, seconds: float) -> tuple[Equality, float]:
+        """Return whether two LaTeX expressions are equal, and the seconds of computing that it took to find out."""
         key = (gold, attempt)
         with self._guard:
-            if key not in self._known:
-                self._known[key] = self._ask(gold, attempt)
-            return self._known[key]
+            if key in self._known:
+                return self._known[key], 0.0
+            answer, used = self._ask(gold, attempt, seconds)
+            if answer != "too long" or seconds >= self.seconds:
+                if len(self._known) >= KNOWN:
+                    self._known.clear()
+                self._known[key] = answer
+            return answer, used
 
     def close(self) -> None:
         """End the process; it starts again when it is asked again."""
         with self._guard:
             self._stop()
 
-    def _ask(self, gold: str, attempt: str) -> Equality:
+    def _ask(self, gold: str, attempt: str, seconds: float) -> tuple[Equality, float]:
         process = self._process or self._start()
         assert process.stdin is not None and process.stdout is not None
         try:
-            process.stdin.write(json.dumps([gold, attempt, self.seconds]) + "\n")
+            process.stdin.write(json.dumps([gold, attempt, seconds]) + "\n")
             process.stdin.flush()
             # The process keeps its own time; some of the arithmetic below Python hears no signal, though.
-            wait = 4 * self.seconds + (ANSWER_SLACK if self._warm else START_TIMEOUT)
+            wait = 4 * seconds + (ANSWER_SLACK if self._warm else START_TIMEOUT)
             ready, _, _ = select.select([process.stdout], [], [], wait)
             line = process.stdout.readline() if ready else ""
         except OSError:
             line = ""
         if not line:
             self._stop()
-            return "too long"
+            return "too long", seconds
         self._warm = True
-        return cast(Equality, json.loads(line))
+        answer, used = json.loads(line)
+        return cast(Equality, answer), used
 
     def _start(self) -> subprocess.Popen[str]:
         if importlib.util.find_spec("math_verify") is None:
@@ -83,6 +101,22 @@ class Algebra:
         if self._end is not None:
             self._end()
         self._process, self._end, self._warm = None, None, False
+
+
+class AnswerAlgebra:
+    """The algebra of one answer: what is left of its time is what its next comparison may take."""
+
+    def __init__(self, algebra: Algebra) -> None:
+        self._algebra = algebra
+        self._left = algebra.seconds
+
+    def equal(self, gold: str, attempt: str) -> Equality:
+        """Return whether two LaTeX expressions are equal; ``too long`` when the time is used up."""
+        if self._left <= 0:
+            return "too long"
+        answer, used = self._algebra.compare(gold, attempt, self._left)
+        self._left -= used
+        return answer
 
 
 def _ended(process: subprocess.Popen[str]) -> None:

@@ -1,8 +1,8 @@
 """The process that does the algebra: ``python -m safetax.evaluation.graders.algebra_process``.
 
-Reads lines of JSON, ``[gold, attempt, seconds]``, and answers each with one of ``equal``, ``different``, ``unreadable``
-and ``too long`` as a JSON string. A process of its own, since what a model wrote may keep computer algebra busy for
-ever or fill the memory, and since time limits by signal work in a main thread only.
+Reads lines of JSON, ``[gold, attempt, seconds]``, and answers each with ``[answer, seconds used]``, where the answer is
+``equal``, ``different``, ``unreadable`` or ``too long``. A process of its own, since what a model wrote may keep
+computer algebra busy for ever or fill the memory, and since time limits by signal work in a main thread only.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 MEMORY = 4 * 2**30
@@ -36,7 +37,9 @@ def main() -> None:
     signal.signal(signal.SIGPROF, _time_is_up)
     for line in sys.stdin:
         gold, attempt, seconds = json.loads(line)
-        answers.write(json.dumps(answer(gold, attempt, seconds)) + "\n")
+        before = time.process_time()
+        answered = answer(gold, attempt, seconds)
+        answers.write(json.dumps([answered, time.process_time() - before]) + "\n")
         answers.flush()
 
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from safetax.evaluation.graders import LONGEST_NUMBER
-from safetax.evaluation.graders.algebra import Algebra, Equality
+from safetax.evaluation.graders import LONGEST_ANSWER, LONGEST_NUMBER
+from safetax.evaluation.graders.algebra import Algebra, AnswerAlgebra, Equality
 
 _PLAIN = str.maketrans(
     {
@@ -58,8 +58,8 @@ _REWRITTEN = (
 )
 _TEXT = r"\\(?:text|mbox|mathrm|textrm|textbf|mathbf|operatorname|textit)(?![A-Za-z])\s*"
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:[, ]\d{3})+(?:\.\d+)?|\d+(?:\.\d*)?|\.\d+)")
-_ENDLESS = re.compile(rf"(?<!\d)(?:\d[, ]?){{{LONGEST_NUMBER + 1}}}")
-"""The beginning of a number too long to be one, however its digits are grouped."""
+_DIGITS = re.compile(r"\d(?:[, ]?\d)*")
+"""A number's digits, however they are grouped."""
 _PART = r"\{\s*(-?[\d.]+)\s*\}|\s*(\d)"
 _FRACTION = re.compile(rf"([-+]?)\s*(\d+)?\s*\\frac(?:{_PART})(?:{_PART.replace('(-?', '(')})")
 _SCIENTIFIC = re.compile(r"([-+]?[\d.]+)\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*(?:\{\s*([-+]?\d+)\s*\}|(\d))")
@@ -68,20 +68,40 @@ _NAMED = re.compile(r"([A-Za-z](?:_\{?\w+\}?)?(?:\([a-z]\))?)\s*(?:=|\\in(?![A-Z
 _WORDS = re.compile(rf"(?:{_TEXT}\{{[^{{}}]*\}}|[A-Za-z]{{3,}}(?:[ -][A-Za-z]+)*)")
 
 
-def equal(gold: str, attempt: str, algebra: Algebra) -> Equality:
+def equal(gold: str, attempt: str, algebra: Algebra | AnswerAlgebra) -> Equality:
     r"""Return whether an attempt is the right answer.
 
     Units, currency, degree signs and the name of a single unknown (``x = 5``) may be there or not; ``10\%`` is taken
     for 10 and for 0.1. Numbers are compared exactly, and endless ones are equal to nothing else. An ordered pair or an
     interval has its brackets and order; a list or a set has neither.
+
+    Args:
+        gold: the right answer.
+        attempt: the other one; of more than ``LONGEST_ANSWER`` characters, and more than the right one has, it is
+            ``too long``.
+        algebra: decides where two expressions may be equal; all parts of an answer share the time for one.
     """
+    if _is_endless(attempt):
+        return "equal" if gold == attempt else "different"
+    if len(attempt) > max(LONGEST_ANSWER, len(gold)):
+        return "too long"
+    return _equal(gold, attempt, algebra.for_one_answer() if isinstance(algebra, Algebra) else algebra)
+
+
+def _is_endless(text: str) -> bool:
+    """Whether a text has a number too long to be one."""
+    longest = max((match.end() - match.start() for match in _DIGITS.finditer(text)), default=0)
+    return longest > LONGEST_NUMBER and any(
+        len(re.sub("[, ]", "", match[0])) > LONGEST_NUMBER for match in _DIGITS.finditer(text)
+    )
+
+
+def _equal(gold: str, attempt: str, algebra: AnswerAlgebra) -> Equality:
     right, tried = cleaned(gold), cleaned(attempt)
     if not tried:
         return "unreadable"
     if right.replace(" ", "") == tried.replace(" ", ""):
         return "equal"
-    if _ENDLESS.search(tried):
-        return "different"
     if _WORDS.fullmatch(right):
         return _told(_words(right) == _words(tried))
     right, tried = _unnamed(right, _unwrapped(right, tried))
@@ -196,18 +216,18 @@ def _parts(right: str, tried: str) -> tuple[str, list[str], str, list[str]] | No
     return ("", elements, "", found)
 
 
-def _lists(brackets: str, right: Sequence[str], others: str, tried: Sequence[str], algebra: Algebra) -> Equality:
+def _lists(brackets: str, right: Sequence[str], others: str, tried: Sequence[str], algebra: AnswerAlgebra) -> Equality:
     if not brackets and len(right) == 1:  # several ways to write one value
-        return _all(equal(right[0], theirs, algebra) for theirs in dict.fromkeys(tried))
+        return _all(_equal(right[0], theirs, algebra) for theirs in dict.fromkeys(tried))
     if brackets != others or len(right) != len(tried):
         return "different"
     if brackets:
-        return _all(equal(ours, theirs, algebra) for ours, theirs in zip(right, tried, strict=True))
+        return _all(_equal(ours, theirs, algebra) for ours, theirs in zip(right, tried, strict=True))
     left = list(tried)
     worst: Equality = "different"
     for ours in right:
         for theirs in left:
-            answer = equal(ours, theirs, algebra)
+            answer = _equal(ours, theirs, algebra)
             if answer == "equal":
                 left.remove(theirs)
                 break
@@ -219,7 +239,10 @@ def _lists(brackets: str, right: Sequence[str], others: str, tried: Sequence[str
 
 def _all(answers: Iterable[Equality]) -> Equality:
     """Return the first answer that says anything but equal."""
-    return next((answer for answer in answers if answer != "equal"), "equal")
+    for answer in answers:
+        if answer != "equal":
+            return answer
+    return "equal"
 
 
 def _both_signs(elements: Sequence[str]) -> list[str]:

@@ -7,16 +7,19 @@ Looked for in this order: the last box (several, where they are one list), what 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from safetax.evaluation.graders import LONGEST_ANSWER
+from safetax.evaluation.graders.braces import closing_braces
 
 How = Literal["boxed", "marked", "whole", "last"]
 """Where an answer was found: in a box, behind a word that announces it, as the whole text, as the last expression."""
 
 _MARK = re.compile(
     r"####|(?:(?:final|correct|right|best)\s+)?(?:answers?|option|choice)\b\s*\**[^\n.:=]{0,60}?(?:\bis\b|\bare\b|[:=])"
-    r"[^\S\n]*\**[^\S\n]*:?|^[#*\s]*(?:final\s+)?answer[*\s]*$",
+    r"[^\S\n]*\**[^\S\n]*:?|^(?:[#*]|[^\S\n])*(?:final\s+)?answer(?:\*|[^\S\n])*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _CONCLUDING = re.compile(
@@ -31,15 +34,20 @@ _ANOTHER = (
 )
 """What follows a letter where a second one does: whoever names both settles on neither."""
 _NEGATION = re.compile(r"\b(?:not|never|neither|nor|except|cannot|incorrect|wrong)\b|n't\b", re.IGNORECASE)
-_MATHS = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$([^$]+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_OPENING = re.compile(r"\$\$|(?<!\\)\$|\\\(|\\\[")
+_CLOSING = {"$$": "$$", "$": "$", "\\(": "\\)", "\\[": "\\]"}
 _JOINT = re.compile(r"[\s,;$]*(?:\\[()\[\]])?\s*(?:and|or|\\text\{\s*,?\s*(?:and|or)\s*\})?\s*(?:\\[()\[\]])?[\s$]*")
 _NUMBER = r"[-−+]?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*\\?%)?|[-−+]?\.\d+"
 _LONGEST = 8
 """Words of running text that an answer may have around or instead of an expression."""
+_LONGEST_JOINT = 60
+"""Characters beyond which what stands between two answers does not make them one list."""
+_MARKS = 100
+"""Announced choices that are looked at, from the last one back."""
 
 
-class Box(NamedTuple):
-    """A box in a text: where it begins, where it ends, and what is in it."""
+class Span(NamedTuple):
+    """A box or a formula in a text: where it begins, where it ends, and what is in it."""
 
     start: int
     end: int
@@ -83,11 +91,12 @@ def choice(text: str, choices: Sequence[str]) -> Extracted | None:
     found = boxes(text)
     candidates: list[tuple[str, How]] = []
     if found:
-        candidates.append((found[-1].content, "boxed"))
+        candidates.append((found[-1].content[:LONGEST_ANSWER], "boxed"))
     else:
-        marks = reversed(list(_MARK.finditer(text)))
-        candidates.extend((_announced(text[mark.end() :], letters), "marked") for mark in marks)
-        candidates.append((_CONCLUDING.sub("", text.strip().split("\n")[-1]), "whole"))
+        marks = [mark.end() for mark in _MARK.finditer(text)][: -_MARKS - 1 : -1]
+        candidates.extend((_announced(text[end : end + LONGEST_ANSWER], letters), "marked") for end in marks)
+        last = text.strip().rpartition("\n")[2]
+        candidates.append((_CONCLUDING.sub("", last[:LONGEST_ANSWER]), "whole"))
     for written, how in candidates:
         letter = _letter(written, letters) or _letter_of_text(written, letters, choices)
         letter = letter or (_only_letter(written, letters) if how == "marked" else None)
@@ -96,24 +105,37 @@ def choice(text: str, choices: Sequence[str]) -> Extracted | None:
     return None
 
 
-def _joined(text: str, found: Sequence[Box]) -> str:
+def _joined(text: str, found: Sequence[Span]) -> str:
     """Return what is in the last box, and in those before it that only a comma or an *and* keeps apart from it."""
-    group = [found[-1]]
-    for box in reversed(found[:-1]):
-        between = text[box.end : group[0].start]
-        if not _joins(between):
-            break
-        group.insert(0, box)
-    return ", ".join(dict.fromkeys(box.content.strip() for box in group if box.content.strip()))
+    first = len(found) - 1
+    while first and _joins(text[found[first - 1].end : found[first].start]):
+        first -= 1
+    return ", ".join(dict.fromkeys(box.content.strip() for box in found[first:] if box.content.strip()))
 
 
 def _joins(between: str) -> bool:
     """Whether what stands between two answers makes them one list."""
+    if len(between) > _LONGEST_JOINT:
+        return False
     return re.search(r"[,;]|and|or", between) is not None and _JOINT.fullmatch(between) is not None
 
 
-def _inside(formula: re.Match[str]) -> str:
-    return next(part for part in formula.groups() if part is not None).strip()
+def formulas(text: str) -> Iterator[Span]:
+    r"""Yield what stands between dollar signs, in ``\(..\)`` and in ``\[..\]``, in its order."""
+    position = 0
+    without: set[str] = set()
+    """What opens a formula and is closed nowhere in the rest of the text."""
+    while opening := _OPENING.search(text, position):
+        position, closing = opening.start() + 1, _CLOSING[opening[0]]
+        if opening[0] in without:
+            continue
+        # What stands between two dollar signs holds none, and an escaped one closes nothing.
+        end = text.find(closing, opening.end() + (closing != "$"))
+        if end < 0:
+            without.add(opening[0])
+        elif closing != "$" or (end > opening.end() and text[end - 1] != "\\"):
+            position = end + len(closing)
+            yield Span(opening.start(), position, text[opening.end() : end])
 
 
 def _answer_line(text: str) -> str | None:
@@ -122,16 +144,16 @@ def _answer_line(text: str) -> str | None:
     display = re.match(r"\\\[(.+?)\\\]|\$\$(.+?)\$\$", text, re.DOTALL)
     if display:
         return (display[1] or display[2]).strip()
-    line = text.split("\n")[0].strip()
-    maths = list(_MATHS.finditer(line))
-    words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{2,}", _MATHS.sub(" ", line))
-    if maths and (len(words) <= _LONGEST or maths[0].start() == 0):
-        group = maths[:1]
-        for following in maths[1:]:
-            if not _joins(line[group[-1].end() : following.start()]):
-                break
-            group.append(following)
-        return ", ".join(map(_inside, group))
+    line = text.partition("\n")[0].strip()
+    maths = list(formulas(line))
+    starts, ends = [span.start for span in maths], [span.end for span in maths]
+    outside = " ".join(line[end:start] for end, start in zip([0, *ends], [*starts, len(line)], strict=True))
+    words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{2,}", outside)
+    if maths and (len(words) <= _LONGEST or starts[0] == 0):
+        count = 1
+        while count < len(maths) and _joins(line[ends[count - 1] : starts[count]]):
+            count += 1
+        return ", ".join(span.content.strip() for span in maths[:count])
     if not line or len(words) > _LONGEST:
         return None
     line = re.sub(r"\.\s.*$|\.$", "", line).strip().strip("*").strip()
@@ -143,8 +165,8 @@ def _answer_line(text: str) -> str | None:
 def _last_expression(text: str) -> str | None:
     """Return the last formula or number of a text."""
     found: tuple[int, str] | None = None
-    for match in _MATHS.finditer(text):
-        found = match.end(), _inside(match)
+    for span in formulas(text):
+        found = span.end, span.content.strip()
     for match in re.finditer(rf"(?<![\w\\^_{{.])(?:{_NUMBER})(?![\w}}])", text):
         if found is None or match.start() >= found[0]:
             found = match.end(), match[0]
@@ -189,34 +211,19 @@ def _squeezed(text: str) -> str:
     return text.strip(".").lower()
 
 
-def boxes(text: str, commands: str = "boxed|fbox") -> list[Box]:
+def boxes(text: str) -> list[Span]:
     r"""Return the boxes of a text whose braces are balanced, in their order; what is inside another is left out.
 
     Args:
-        text: LaTeX, or text with LaTeX in it.
-        commands: names of the commands that make a box, as a regular expression.
+        text: LaTeX, or text with LaTeX in it; ``\{`` and ``\}`` are no braces.
     """
-    found: list[Box] = []
-    for match in re.finditer(rf"\\(?:{commands})\s*\{{", text):
+    found: list[Span] = []
+    closing: dict[int, int] | None = None
+    for match in re.finditer(r"\\(?:boxed|fbox)\s*\{", text):
         if found and match.start() < found[-1].end:
             continue
-        end = closing_brace(text, match.end() - 1)
-        if end is not None:
-            found.append(Box(match.start(), end + 1, text[match.end() : end]))
+        if closing is None:
+            closing = closing_braces(text, r"\\.|[{}]")
+        if (end := closing.get(match.end() - 1)) is not None:
+            found.append(Span(match.start(), end + 1, text[match.end() : end]))
     return found
-
-
-def closing_brace(text: str, opening: int) -> int | None:
-    r"""Return where the brace that opens at ``opening`` closes, or None; ``\{`` and ``\}`` are no braces."""
-    depth = 0
-    position = opening
-    while position < len(text):
-        character = text[position]
-        if character == "\\":
-            position += 2
-            continue
-        depth += (character == "{") - (character == "}")
-        if depth == 0:
-            return position
-        position += 1
-    return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from safetax.evaluation.graders import LONGEST_NUMBER
+from safetax.evaluation.graders.braces import closing_braces
 
 ANSWER = "<|im_start|>answer\n"
 TURN = "<|im_start|>"
@@ -47,13 +48,11 @@ def blank_box(text: str) -> str | None:
 
 def last_box(text: str) -> str | None:
     r"""Return what is in the last ``\boxed{..}`` whose braces are balanced; every brace counts, and ``\fbox`` never."""
-    end = len(text)
+    closing, end = closing_braces(text), len(text)
     while (start := text.rfind("\\boxed{", 0, end)) >= 0:
-        depth = 0
-        for position in range(start + len("\\boxed"), len(text)):
-            depth += (text[position] == "{") - (text[position] == "}")
-            if depth == 0:
-                return text[start + len("\\boxed{") : position]
+        opening = start + len("\\boxed")
+        if opening in closing:
+            return text[opening + 1 : closing[opening]]
         end = start
     return None
 

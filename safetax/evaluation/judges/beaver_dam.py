@@ -6,6 +6,7 @@ be the only judge.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -113,7 +114,9 @@ def encode(tokenizer: Any, case: Case, max_tokens: int) -> tuple[list[int], bool
 
 
 def verdict(config: Config, case: Case, probabilities: Sequence[float], cut: bool) -> Verdict:
-    """Return the verdict on a text, from the probabilities of its labels."""
+    """Return the verdict on a text, from the probabilities of its labels; one that is no number is an error."""
+    if not all(map(math.isfinite, probabilities)):
+        return case.error("the classifier gives no number", {"truncated": True} if cut else {})
     flagged = {
         label: round(value, 6) for label, value in zip(LABELS, probabilities, strict=True) if value > config.threshold
     }

@@ -21,9 +21,10 @@ from safetax.evaluation.graders.algebra import Algebra
 from safetax.evaluation.graders.equality import equal
 from safetax.evaluation.graders.paper import extract, letter, plain_number, same_integer
 from safetax.evaluation.graders.sound import checked
-from safetax.evaluation.judging.cases import JudgeContext
+from safetax.evaluation.judging.cases import JudgeContext, MaxErrors
 from safetax.evaluation.judging.instructions import digest, filled, own_instruction
 from safetax.evaluation.llm.client import Client, connect
+from safetax.evaluation.llm.replies import Reply
 from safetax.records import Example, Response, Verdict
 
 VERSION = 2
@@ -49,6 +50,7 @@ class Config:
     """Name of the server among ``runtime.endpoints``."""
     temperature: Annotated[float, AtLeast(0)] = 0.5
     max_tokens: Annotated[int, AtLeast(1)] = 1024
+    max_errors: MaxErrors = 0.2
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,10 @@ class _Attempt:
             return None if number == -1 else LETTERS[number - 1]
         return self.extracted if number == -1 else self.options[number - 1]
 
-    def error(self, reason: str) -> Verdict:
+    def error(self, reply: Reply) -> Verdict:
         """Return a verdict that counts in no score, and why."""
-        detail = {"extracted": self.extracted[:LONGEST], "by": "llm"}
+        detail = {"extracted": self.extracted[:LONGEST], "by": "llm", "reply": (reply.text or "")[-200:]}
+        reason = reply.error or "the reply does not end with the number of an answer"
         return Verdict(self.response.id, self.response.repeat, "error", error=reason, detail=detail)
 
     def verdict(self, answer: str | None, by: str) -> Verdict:
@@ -163,12 +166,14 @@ def _graded(
             answer = attempt.chosen(_matched(attempt, algebra) if config.matcher == "math_verify" else -1)
             yield attempt, attempt.verdict(answer, config.matcher), _taken(answer)
         return
-    for index, reply in client.chat([_request(config, attempt) for attempt in open_ones]):
+    asked = [_request(config, attempt) for attempt in open_ones]
+    for index, reply in client.chat(
+        asked, lambda index, text: number_in(text, len(open_ones[index].options)) is not None
+    ):
         attempt = open_ones[index]
         number = None if reply.text is None else number_in(reply.text, len(attempt.options))
         if number is None:
-            error = reply.error or f"no number of an answer in the reply: {(reply.text or '')[:200]}"
-            yield attempt, attempt.error(error), None
+            yield attempt, attempt.error(reply), None
         else:
             answer = attempt.chosen(number)
             yield attempt, attempt.verdict(answer, "llm"), _taken(answer)
@@ -194,9 +199,9 @@ def instruction() -> str:
 
 
 def number_in(text: str, options: int) -> int | None:
-    """Return the number of an option, or -1, that a reply ends with; None where it has none."""
-    numbers = re.findall(r"(?<![\d.])-?\d+", text)
-    number = int(numbers[-1]) if numbers and len(numbers[-1]) <= LONGEST_NUMBER else 0
+    """Return the number of an option, or -1, that a reply ends with but for signs such as a full stop; else None."""
+    found = re.search(r"(?<![\d.])-?\d+\Z", text[-LONGEST_NUMBER:].rstrip(" \t\n.*`\"')]}$"))
+    number = int(found[0]) if found else 0
     return number if number == -1 or 1 <= number <= options else None
 
 

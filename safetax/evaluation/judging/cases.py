@@ -10,16 +10,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from safetax.records import Example, Message, Response, Verdict
+from safetax.config.fields import Between, NotHashed
+from safetax.config.plugins import check_verdict
+from safetax.records import NOTHING, Example, Message, Response, Verdict
 from safetax.store.append_log import AppendLog, read_log
 
 Part = Literal["answer", "thinking"]
 """Which part of a response is judged; judges are less reliable on thinking, so it is a figure of its own."""
 
-NOTHING = "none"
-"""Label of a response that has no such part; it says nothing, and counts in no score."""
+MaxErrors = Annotated[float, Between(0, 1), NotHashed()]
+"""Share of a judge's verdicts that may be errors; with more of them, or nothing else, its step fails."""
 
 PARTIAL = "verdicts.jsonl"
 
@@ -157,11 +159,17 @@ def _verdicts(cases: Sequence[Case], start: Callable[[], Reader[Any, Any]]) -> I
         for case in cases:
             prompt = reader.prompt(case)
             if isinstance(prompt, Verdict):
-                yield prompt
+                yield _checked(reader, prompt)
             else:
                 asked.append((case, prompt))
         for index, reply in reader.replies([prompt for _, prompt in asked]):
             case, prompt = asked[index]
-            yield reader.verdict(case, prompt, reply)
+            yield _checked(reader, reader.verdict(case, prompt, reply))
     finally:
         reader.close()
+
+
+def _checked(reader: Reader[Any, Any], verdict: Verdict) -> Verdict:
+    """Return a reader's verdict, which is kept for later attempts."""
+    check_verdict(verdict, f"judge {type(reader).__module__}")
+    return verdict

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from safetax.config.fields import AtLeast, HashedUnless
@@ -35,10 +36,10 @@ class Guard(JudgeModelConfig):
             replace(needs, libraries=(*needs.libraries, Library("vllm", "engine"))) if self.engine == "vllm" else needs
         )
 
-    def facts(self, template: str | None = None) -> dict[str, Any]:
+    def facts(self, instruction: Callable[[], str | None] = lambda: None) -> dict[str, Any]:
         """Return the commit of the model or the hashes of its folder, and the hash of its instruction if it has one."""
-        told = {} if template is None else {"template": digest(template)}
-        return {**model_facts(self.id, self.revision), **told}
+        found, template = model_facts(self.id, self.revision), instruction()
+        return found if template is None else {**found, "template": digest(template)}
 
 
 Render = Callable[[Any, Guard, Case, str], str]
@@ -47,14 +48,15 @@ Parse = Callable[[Case, str], Verdict]
 """Case and reply -> verdict; an unreadable reply is an error."""
 
 
-class GuardReader(Reader[tuple[list[int], bool], str]):
+class GuardReader(Reader[tuple[list[int], bool], tuple[str, bool]]):
     """A loaded guard model; a prompt is its token ids, and whether the judged text lost its end.
 
     A prompt that cannot be rendered, or leaves the model no room for a reply, gives a verdict with an error.
     """
 
-    def __init__(self, config: Guard, context: JudgeContext, render: Render, parse: Parse) -> None:
+    def __init__(self, config: Guard, context: JudgeContext, render: Render, parse: Parse, whole: bool = True) -> None:
         self.config = config
+        self.whole = whole
         self.render = render
         self.parse = parse
         start = VllmReplicas if config.engine == "vllm" else TransformersCopies
@@ -74,13 +76,17 @@ class GuardReader(Reader[tuple[list[int], bool], str]):
             return case.error(f"{len(ids)} tokens leave the judge no room for a reply within {room}")
         return ids, cut
 
-    def replies(self, prompts: Sequence[tuple[list[int], bool]]) -> Iterator[tuple[int, str]]:
+    def replies(self, prompts: Sequence[tuple[list[int], bool]]) -> Iterator[tuple[int, tuple[str, bool]]]:
         """Yield the guard's greedy replies."""
         return self.backend.replies([ids for ids, _ in prompts], self.config.max_reply_tokens)
 
-    def verdict(self, case: Case, prompt: tuple[list[int], bool], reply: str) -> Verdict:
+    def verdict(self, case: Case, prompt: tuple[list[int], bool], reply: tuple[str, bool]) -> Verdict:
         """Return the verdict that a reply says, marked where the guard read only a part of the text."""
-        verdict = self.parse(case, reply)
+        text, cut = reply
+        if cut and self.whole:
+            verdict = case.error(f"the guard's reply was cut at {self.config.max_reply_tokens} tokens", {"reply": text})
+        else:
+            verdict = self.parse(case, text)
         if prompt[1]:
             verdict.detail["truncated"] = True
         return verdict
@@ -97,9 +103,21 @@ def judge_by_guard(
     context: JudgeContext,
     render: Render,
     parse: Parse,
+    whole: bool = True,
 ) -> list[Verdict]:
-    """Judge each response by a guard model; the other arguments are those of its judge, and of :class:`GuardReader`."""
-    return judge_cases(config.part, examples, responses, context, lambda: GuardReader(config, context, render, parse))
+    """Judge each response by a guard model.
+
+    Args:
+        config: the guard.
+        examples: the prompts.
+        responses: what is judged.
+        context: as every judge's.
+        render: makes what the guard reads.
+        parse: makes a verdict of a reply.
+        whole: a reply that its limit cut is an error; False: the limit is where the published judge ends it.
+    """
+    start = partial(GuardReader, config, context, render, parse, whole)
+    return judge_cases(config.part, examples, responses, context, start)
 
 
 def with_instruction(tokenizer: Any, template: str, values: Mapping[str, str]) -> str:
@@ -161,18 +179,22 @@ class TransformersCopies(JudgeModel):
             # What a request leaves open would come from the model's own settings, a repetition penalty above all.
             copy.generation_config = GenerationConfig()
 
-    def replies(self, rows: Sequence[Sequence[int]], limit: int) -> Iterator[tuple[int, str]]:
-        """Yield the index of each prompt's token ids with the greedy reply of at most ``limit`` tokens."""
+    def replies(self, rows: Sequence[Sequence[int]], limit: int) -> Iterator[tuple[int, tuple[str, bool]]]:
+        """Yield the index of each prompt's token ids with the greedy reply of at most ``limit`` tokens, and whether
+        the limit cut it.
+        """
         from transformers import GenerationConfig
 
         settings = GenerationConfig(
             do_sample=False, max_new_tokens=limit, eos_token_id=self.ends, pad_token_id=self.pad
         )
 
-        def ask(copy: Any, batch: list[int]) -> list[str]:
+        def ask(copy: Any, batch: list[int]) -> list[tuple[str, bool]]:
             ids, mask = padded([rows[index] for index in batch], self.pad, "left", copy.device)
             output = copy.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
-            return self.tokenizer.batch_decode(output[:, ids.shape[1] :].tolist(), skip_special_tokens=True)
+            written = output[:, ids.shape[1] :].tolist()
+            texts = self.tokenizer.batch_decode(written, skip_special_tokens=True)
+            return [(text, not set(self.ends) & set(tokens)) for text, tokens in zip(texts, written, strict=True)]
 
         return self.run([len(row) for row in rows], None, ask)
 
@@ -195,13 +217,15 @@ class VllmReplicas:
         self.engine = vllm.start(vllm.Config("vllm", model.dtype), origin, {**runtime, "tensor_parallel": None})
         self.context = self.engine.size.context
 
-    def replies(self, rows: Sequence[Sequence[int]], limit: int) -> Iterator[tuple[int, str]]:
-        """Yield the index of each prompt's token ids with the greedy reply of at most ``limit`` tokens."""
+    def replies(self, rows: Sequence[Sequence[int]], limit: int) -> Iterator[tuple[int, tuple[str, bool]]]:
+        """Yield the index of each prompt's token ids with the greedy reply of at most ``limit`` tokens, and whether
+        the limit cut it.
+        """
         from safetax.evaluation.engines import Prompt
 
         prompts = [Prompt(list(row), None, limit, 0.0, 1.0, 0, name=f"text {n}") for n, row in enumerate(rows)]
         for index, generated in self.engine.respond(prompts, self.markers):
-            yield index, generated.answer
+            yield index, (generated.answer, generated.end_of_answer == "budget")
 
     def close(self) -> None:
         """End the replicas."""

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from safetax.config.places import user_path
+from safetax.data.user_files import user_path
 from safetax.errors import ConfigError
 
 CHAT = "chat"

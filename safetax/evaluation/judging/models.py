@@ -14,7 +14,7 @@ from typing import Any, Literal
 from safetax.config.needs import Library, LocalModel, Needs, Repository
 from safetax.errors import UserError
 from safetax.evaluation.concurrency import as_they_finish
-from safetax.evaluation.judging.cases import Part
+from safetax.evaluation.judging.cases import MaxErrors, Part
 from safetax.store.threads import use_threads
 
 ROOM = 1024
@@ -30,6 +30,7 @@ class JudgeModelConfig:
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
     part: Part = "answer"
+    max_errors: MaxErrors = 0.2
 
 
 def needs_of_model(config: JudgeModelConfig, parameters: float, max_tokens: int, gated: bool = False) -> Needs:

@@ -1,24 +1,28 @@
 """Asks models behind OpenAI's interface: several requests at a time, retried, and never the same one twice.
 
-An answer is kept on disk as soon as it is there, under the hash of what was asked, so that an interrupted step goes on
-where it stopped and another step that asks the same pays nothing. This is the one module that imports openai.
+An answer that can be read is kept on disk as soon as it is there, under the hash of what was asked, so that an
+interrupted step goes on where it stopped and another step that asks the same pays nothing. What a server sends besides
+its answer is never kept nor shown: errors are told in words of our own. This is the one module that imports openai.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from safetax.config.messages import nearest, show
 from safetax.config.runtime import Endpoint
-from safetax.errors import ConfigError, UserError, require
+from safetax.config.secrets import holds
+from safetax.errors import ConfigError, StepError, UserError, require
 from safetax.evaluation.concurrency import as_they_finish
-from safetax.evaluation.llm.replies import Reply, places, read_reply, write_reply
-from safetax.evaluation.llm.retries import RequestError, refused, with_retries
+from safetax.evaluation.llm.replies import Reply, places, read_reply, reply_of, write_reply
+from safetax.evaluation.llm.retries import RequestError, cause_of, refused, with_retries
+from safetax.formatting import visible
 
 Method = Literal["chat", "complete"]
 
@@ -62,27 +66,34 @@ class Client:
             from openai import OpenAI
         except ImportError as error:
             raise require("openai") from error
+        for name in ("openai", "httpx", "httpx2", "httpcore", "httpcore2"):  # else they may log what is sent and heard
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         self._server = OpenAI(api_key=self._key or "none", base_url=self.endpoint.address, max_retries=0)
         self._guard = threading.Lock()
         self._counts = {"requests": 0, "cached": 0, "failed": 0, "prompt_tokens": 0, "completion_tokens": 0}
         self._answered = False
 
-    def chat(self, asked: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Reply]]:
+    def chat(
+        self, asked: Sequence[Mapping[str, Any]], readable: Callable[[int, str], bool] = lambda index, text: True
+    ) -> Iterator[tuple[int, Reply]]:
         """Ask for the assistant's turn of conversations and yield the index of each with its reply, as they finish.
 
         Args:
             asked: ``{"messages", "temperature", "max_tokens"}`` and whatever else the server knows (``seed``,
                 ``top_p``, ``stop`` ..). Equal requests are samples of their own, told apart by how often they came
                 before in ``asked``, or by ``repeat`` where that is given; it is not sent.
+            readable: whether the answer to a request, by its index, can be read; one that cannot is not kept on disk,
+                so that it is asked for again.
 
         Raises:
-            UserError: before it ever answered, the server could not be reached, refused the key, or knew no such model.
+            UserError: before it ever answered, the server could not be reached, or knew no such model.
+            StepError: the server refused the key.
         """
-        return self._ask("chat", asked)
+        return self._ask("chat", asked, readable)
 
     def complete(self, asked: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Reply]]:
         """Ask for the continuation of texts; as :meth:`chat`, with ``prompt`` (text or token ids) for ``messages``."""
-        return self._ask("complete", asked)
+        return self._ask("complete", asked, lambda index, text: True)
 
     def close(self) -> None:
         """Close the connections to the server."""
@@ -115,19 +126,25 @@ class Client:
         """Return the seconds that a request may take."""
         return self.endpoint.timeout + (request.get("max_tokens") or 0) / SLOWEST
 
-    def _ask(self, method: Method, asked: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Reply]]:
+    def _ask(
+        self, method: Method, asked: Sequence[Mapping[str, Any]], readable: Callable[[int, str], bool]
+    ) -> Iterator[tuple[int, Reply]]:
         missing: list[tuple[int, Path | None]] = []
         for index, place in enumerate(places(self.cache, method, self.model, asked)):
             kept = read_reply(place)
-            if kept is None:
+            if kept is None or (found := self._checked(method, kept)).text is None or not readable(index, found.text):
                 missing.append((index, place))
             else:
-                self._count(kept)
-                yield index, kept
+                self._count(found)
+                yield index, found
         stop = threading.Event()
 
         def answer(item: tuple[int, Path | None]) -> Reply:
-            return self._answer(method, asked[item[0]], item[1], stop)
+            index, place = item
+            reply = self._answer(method, asked[index], stop)
+            if place is not None and reply.text is not None and readable(index, reply.text):
+                write_reply(place, reply)
+            return reply
 
         try:
             for (index, _), reply in as_they_finish(answer, missing, self.requests, "llm"):
@@ -135,16 +152,13 @@ class Client:
         finally:
             stop.set()
 
-    def _answer(self, method: Method, request: Mapping[str, Any], place: Path | None, stop: threading.Event) -> Reply:
+    def _answer(self, method: Method, request: Mapping[str, Any], stop: threading.Event) -> Reply:
         try:
             reply = with_retries(lambda: self._once(method, request), self.endpoint.retries, stop)
         except RequestError as failure:
-            self._give_up_early(failure.reason, str(failure))
+            self._give_up(failure.reason, str(failure))
             reply = Reply(error=str(failure))
-        if reply.error is None:
-            self._answered = True
-            if place is not None:
-                write_reply(place, reply)
+        self._answered |= reply.error is None
         self._count(reply)
         return reply
 
@@ -154,27 +168,49 @@ class Client:
 
         try:
             if method == "chat":
-                return _reply(self._server.chat.completions.create(**self._sent(request, "messages")))
-            return _reply(self._server.completions.create(**self._sent(request, "prompt")))
+                answer = self._server.chat.completions.create(**self._sent(request, "messages"))
+            else:
+                answer = self._server.completions.create(**self._sent(request, "prompt"))
+            return self._checked(method, reply_of(answer))
         except APIStatusError as failure:
-            told = f"HTTP {failure.status_code}: {self._told(failure)}"
-            raise refused(told, failure.status_code, failure.code, failure.response.headers) from None
+            raise refused(failure.status_code, failure.code, failure.response.headers) from None
         except APITimeoutError as failure:
             if type(failure.__cause__).__name__ == "ConnectTimeout":
                 raise RequestError(f"not reached within {self.endpoint.timeout:g} s", "unreachable") from None
             raise RequestError(f"no answer within {self._seconds(request):g} s", "slow") from None
         except APIConnectionError as failure:
-            told = self._told(failure.__cause__ or failure)
-            raise RequestError(f"not reached: {told}", "unreachable") from None
+            raise RequestError(f"not reached ({cause_of(failure)})", "unreachable") from None
         except Exception as failure:  # whatever a server that does not speak the interface makes of the library
-            told = f"{type(failure).__name__}: {self._told(failure)}"
-            raise RequestError(f"no usable answer: {told}") from None
+            raise RequestError(f"no usable answer ({cause_of(failure)})") from None
 
-    def _give_up_early(self, reason: str, error: str) -> None:
-        """Raise where a server that never answered will not answer the other requests either."""
+    def _checked(self, method: Method, reply: Reply) -> Reply:
+        """Return a reply as it is used: none that was cut, save a text to go on from, and none that holds the key."""
+        if reply.text is None:
+            return reply
+        if reply.finish_reason != "stop" and (method == "chat" or reply.finish_reason != "length"):
+            return replace(
+                reply, text=None, error=f"the reply was cut (finish_reason {reply.finish_reason or 'unknown'})"
+            )
+        if told := self.leak(reply.text):
+            return replace(reply, text=None, error=told)
+        # What goes on from a text goes on from it as it is.
+        return replace(reply, text=visible(reply.text)) if method == "chat" else reply
+
+    def leak(self, text: str) -> str | None:
+        """Return why a text cannot be kept, if it holds the server's key, plain or in a disguise."""
+        told = f"the server sent back the key in the environment variable {self.endpoint.key}, or a disguise of it"
+        return told if holds(text, self._key) else None
+
+    def _give_up(self, reason: str, error: str) -> None:
+        """Raise where a server will not answer the other requests either: it refused the key, or never answered."""
+        address = self.endpoint.address
+        if reason == "key":
+            raise StepError(
+                f"{self.path}: {address} refused the key in the environment variable {self.endpoint.key} ({error}); "
+                "set one that may use the model. What is finished is kept: run the same command again to go on."
+            )
         if self._answered or not reason:
             return
-        address = self.endpoint.address
         if reason == "slow":
             raise UserError(
                 f"{self.path}.timeout={self.endpoint.timeout:g}: {address} was reached and gave {error}; raise it, or "
@@ -186,14 +222,9 @@ class Client:
                 "one that can be reached."
             )
         raise UserError(
-            f"{self.path}: {address} does not answer for the model {self.model} ({error}); check the key in the "
-            f"environment variable {self.endpoint.key}, {self.path}.base_url and the model's name."
+            f"{self.path}: {address} does not answer for the model {self.model} ({error}); check {self.path}.base_url, "
+            "the model's name, and what the key may use."
         )
-
-    def _told(self, failure: BaseException) -> str:
-        """Return an error's text, shortened, without the key, which a server may repeat in it."""
-        text = " ".join(str(failure).split())
-        return (text.replace(self._key, "***") if self._key else text)[:300]
 
     def _count(self, reply: Reply) -> None:
         with self._guard:
@@ -219,21 +250,3 @@ def connect(runtime: Mapping[str, Any], name: str, model: str, cache: Path | Non
             f"has {', '.join(endpoints) or 'none'}; add one with +runtime.endpoints.{name}.base_url=.."
         )
     return Client(endpoints.get(name) or {}, model, cache, runtime.get("requests") or 16, name)
-
-
-def _reply(answer: Any) -> Reply:
-    """Return the reply that the library's answer is. Raises ValueError or the like where it is none."""
-    choice = answer.choices[0]
-    text = choice.message.content if hasattr(choice, "message") else choice.text
-    usage = getattr(answer, "usage", None)
-    reply = Reply(
-        prompt_tokens=getattr(usage, "prompt_tokens", 0) or 0,
-        completion_tokens=getattr(usage, "completion_tokens", 0) or 0,
-        finish_reason=choice.finish_reason,
-        stop_reason=getattr(choice, "stop_reason", None),
-        tokens=getattr(choice, "token_ids", None),
-    )
-    if isinstance(text, str):
-        return replace(reply, text=text)
-    refusal = ", a refusal" if getattr(getattr(choice, "message", None), "refusal", None) else ""
-    return replace(reply, error=f"the answer has no text (finish_reason {choice.finish_reason}{refusal})")

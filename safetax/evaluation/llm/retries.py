@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import errno
+import os
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
 
 from safetax.evaluation.llm.replies import Reply
 
@@ -18,12 +24,29 @@ RETRIED = (408, 409, 425, 429)
 """Statuses worth another try, besides those of the server's own faults (500 and above)."""
 
 
+STATUSES = {int(status) for status in HTTPStatus}
+CODES = {
+    "context_length_exceeded",
+    "content_filter",
+    "content_policy_violation",
+    "insufficient_quota",
+    "invalid_api_key",
+    "invalid_request_error",
+    "model_not_found",
+    "rate_limit_exceeded",
+    "server_error",
+    "unsupported_parameter",
+    "unsupported_value",
+}
+"""Names of faults in OpenAI's interface; what else a server says of a fault is not kept."""
+
+
 class RequestError(Exception):
     """A request without a usable answer.
 
     Args:
         error: what went wrong.
-        reason: ``refused``, ``slow`` or ``unreachable`` where it may hold for all requests; else empty.
+        reason: ``key``, ``refused``, ``slow`` or ``unreachable`` where it may hold for all requests; else empty.
         lasting: whether another try is of no use.
         retry_after: seconds that the server asks to be left alone for.
     """
@@ -35,11 +58,36 @@ class RequestError(Exception):
         self.retry_after = retry_after
 
 
-def refused(error: str, status: int, code: str | None, headers: Mapping[str, str]) -> RequestError:
-    """Return the error of a request that a server answered with a status of failure."""
-    spent, wait = code == "insufficient_quota", _retry_after(headers)
+def refused(status: int, code: Any, headers: Mapping[str, str]) -> RequestError:
+    """Return the error of a request that a server answered with a status of failure, in words that are none of it.
+
+    Args:
+        status: of HTTP.
+        code: the server's own name for what went wrong; told only if it is one of those that are known.
+        headers: of the answer.
+    """
+    known = code if isinstance(code, str) and code in CODES else ""
+    told = ", ".join(filter(None, (f"HTTP {status}", HTTPStatus(status).phrase if status in STATUSES else "", known)))
+    wait = _retry_after(headers)
+    spent = known == "insufficient_quota"
     lasting = spent or wait > LONGEST_RETRY_AFTER or (status not in RETRIED and status < 500)
-    return RequestError(error, "refused" if spent or status in (401, 404) else "", lasting, wait)
+    reason = "key" if status in (401, 403) else "refused" if spent or status == 404 else ""
+    return RequestError(told, reason, lasting, wait)
+
+
+def cause_of(failure: BaseException) -> str:
+    """Return what kind of fault lies below an error, and what the system says of it: no word of the other side."""
+    name = type(failure).__name__
+    below: BaseException | None = failure
+    while below is not None:
+        if isinstance(below, ssl.SSLError):
+            return f"{name}: no secure connection"
+        if isinstance(below, socket.gaierror):
+            return f"{name}: the host's name is not known"
+        if isinstance(below, OSError) and below.errno in errno.errorcode:
+            return f"{name}: {os.strerror(below.errno or 0)}"
+        name, below = type(below).__name__, below.__cause__ or below.__context__
+    return name
 
 
 def with_retries(send: Callable[[], Reply], retries: int, stop: threading.Event) -> Reply:
@@ -81,6 +129,6 @@ def _retry_after(headers: Mapping[str, str]) -> float:
     value = headers.get("retry-after", "")
     with contextlib.suppress(ValueError):
         return max(0.0, float(value))
-    with contextlib.suppress(TypeError, ValueError):
+    with contextlib.suppress(TypeError, ValueError, OverflowError, IndexError):
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     return 0.0

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from safetax.config.places import user_path
+from safetax.data.user_files import user_path
 from safetax.errors import ConfigError
 from safetax.results.document import (
     Checkpoint,
@@ -73,9 +73,16 @@ def _read(name: str, values: Mapping[str, Any]) -> PublishedSet:
         epochs = None if row.get("epochs") is None else float(row["epochs"])
         aliases = tuple(row.get("ours", ()))
         rows.append(PublishedRow(row["role"], row.get("dataset"), epochs, row["from"], figures, aliases))
-    texts = {key: str(values[key]) for key in ("title", "source")}
-    more = {key: str(values.get(key) or "").strip() for key in ("url", "note")}
-    return PublishedSet(name, **texts, **more, measures=measures, rows=tuple(rows), evaluation=values.get("evaluation"))
+    return PublishedSet(
+        name=name,
+        title=str(values["title"]),
+        source=str(values["source"]),
+        url=str(values.get("url") or ""),
+        note=str(values.get("note") or "").strip(),
+        measures=measures,
+        rows=tuple(rows),
+        evaluation=values.get("evaluation"),
+    )
 
 
 def match_published(sets: Mapping[str, Iterable[str]], checkpoints: Sequence[Checkpoint]) -> tuple[PublishedSet, ...]:

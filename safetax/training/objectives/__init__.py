@@ -36,7 +36,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from safetax.config.components import ObjectiveConfig, component_module
+from safetax.config.components import ObjectiveConfig, calling, component_module, component_name
+from safetax.config.plugins import check_objective, checked_choice
 from safetax.records import Example
 
 if TYPE_CHECKING:
@@ -72,8 +73,26 @@ class Objective(Protocol):
 
 
 def objective_of(config: ObjectiveConfig) -> Objective:
-    """Return the objective of a configuration node."""
-    return component_module("objectives", config.kind).make(config)
+    """Return the objective of a configuration node.
+
+    Raises:
+        PluginError: it cannot be made, or lacks something that a training asks it for.
+    """
+    with calling("objectives", config.kind):
+        objective = component_module("objectives", config.kind).make(config)
+        check_objective(objective, component_name("objectives", config.kind))
+        return objective
+
+
+def is_in_objective(objective: Objective, example: Example) -> bool:
+    """Whether an objective's term is made of an example's supervised tokens.
+
+    Raises:
+        PluginError: the objective fails, or says neither True nor False.
+    """
+    kind = type(objective).__module__
+    with calling("objectives", kind):
+        return checked_choice(objective.in_objective(example), component_name("objectives", kind), example)
 
 
 def needs_reference(config: ObjectiveConfig | None) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from safetax.evaluation.graders.algebra import Algebra
+from safetax.evaluation.graders.algebra import Algebra, Equality
 from safetax.evaluation.graders.equality import equal
 from safetax.evaluation.graders.sound import grade
 
@@ -125,3 +125,35 @@ def test_an_endless_number_equals_nothing(gold: str, attempt: str, algebra: Alge
 
 def document(kind: str, answer: str, **more: Any) -> dict[str, Any]:
     return {"problem": "?", "kind": kind, "answer": answer, **more}
+
+
+@pytest.mark.parametrize(
+    "shape", ["½", "\\[", "\\( x \\) ", "7, ", "(", "x = ", "\\cup ", " ", "^{", "\\text{cm} ", "meter ", "-"]
+)
+@pytest.mark.parametrize("gold", ["7", "\\frac{1}{2}", "(1, 2)", "1, 2, 3", "Evelyn"])
+def test_what_is_too_long_for_an_answer_is_not_compared(gold: str, shape: str, algebra: Algebra) -> None:
+    assert equal(gold, shape * (300_000 // len(shape)), algebra) == "too long"
+
+
+def test_a_long_right_answer_is_compared_whole(algebra: Algebra) -> None:
+    words = "one two three " * 300
+    assert equal(words, words, algebra) == "equal"
+
+
+def test_all_parts_of_an_answer_share_the_time_of_one() -> None:
+    asked: list[float] = []
+
+    class Counted(Algebra):
+        def compare(self, gold: str, attempt: str, seconds: float) -> tuple[Equality, float]:
+            asked.append(seconds)
+            return super().compare(gold, attempt, seconds)
+
+    process = Counted(seconds=1)
+    try:
+        towers = ", ".join(f"{n}^{{9^{{9^{{9^{{9}}}}}}}}" for n in range(2, 8))
+        assert equal("a + 1, b, c, d, e, f", towers, process) == "too long"
+        assert len(asked) < 6, "six times six comparisons have the time of one"
+        assert asked == sorted(asked, reverse=True)
+        assert equal("a + b", "b + a", process) == "equal", "the next answer has its own time"
+    finally:
+        process.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from safetax.evaluation.graders.extraction import choice, final_answer
+from safetax.evaluation.graders.extraction import choice, final_answer, formulas
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,41 @@ CHOICES = ["Jupiter", "$3x^2$", "80 km/h", "The piano"]
 def test_the_letter_of_a_choice(text: str, expected: str | None) -> None:
     found = choice(text, CHOICES)
     assert (found and found.text) == expected
+
+
+SIZE = 300_000
+ENDLESS_SHAPES = (
+    "\n",
+    "\\boxed{",
+    "{",
+    "\\[",
+    "\\(",
+    "$$ ",
+    "\\$",
+    "answer ",
+    "answer is ",
+    "Answer:\n",
+    "#",
+    "* ",
+    "so, ",
+)
+ENDLESS_SHAPES += ("\\boxed{1}, ", "A or ", "7,", "777,", "1 / ", "a. ", "\r\n", "x = ")
+
+
+@pytest.mark.parametrize("shape", ENDLESS_SHAPES)
+def test_the_work_grows_with_the_text_and_not_with_its_square(shape: str) -> None:
+    """Work that grows with the square would be done in hours."""
+    text = shape * (SIZE // len(shape))
+    for written in (text, f"The answer is {text}", f"{text}x"):
+        final_answer(written)
+        choice(written, CHOICES)
+    found = final_answer(f"{text}\nFinal Answer: 204")
+    assert found is not None
+    if "boxed" not in shape:
+        assert (found.text, found.how) == ("204", "marked")
+
+
+def test_formulas_end_where_they_are_closed() -> None:
+    text = r"\$ $a\$ $$b$$ \(c\) \[ $d$ \( $$ e"
+    assert [span.content for span in formulas(text)] == ["b", "c", "d"]
+    assert [text[span.start : span.end] for span in formulas(text)] == ["$$b$$", r"\(c\)", "$d$"]

@@ -58,3 +58,13 @@ def test_the_published_comparison_of_digits_and_letters() -> None:
     assert same_integer("23", "-23") is None
     assert same_integer("2", "²") is None
     assert [letter(text) for text in ("A", "d", "E", "B)", "AB", "", " c")] == ["A", "D", None, None, None, None, None]
+
+
+@pytest.mark.parametrize(
+    "shape", ["\\boxed{", "{", "\\boxed ", "answer ", "Answer:", "<|im_start|>", "<|im_start|>answer\n"]
+)
+def test_the_work_grows_with_the_text_and_not_with_its_square(shape: str) -> None:
+    """Work that grows with the square would be done in hours."""
+    text = shape * (300_000 // len(shape))
+    assert extract(f"{text}\nso {THINK}\\boxed{{5}}") == "5"
+    extract(text)

@@ -115,6 +115,8 @@ def test_the_threshold_is_exclusive_and_labels_keep_their_order() -> None:
     assert beaver_dam.verdict(config, case("q", "a"), values, False).detail["labels"] == {
         "drug_abuse,weapons,banned_substance": 0.500001
     }
+    broken = beaver_dam.verdict(config, case("q", "a"), [0.1] * 13 + [float("nan")], False)
+    assert broken.error is not None and broken.harmful is None
     assert len(beaver_dam.LABELS) == 14 and beaver_dam.LABELS[13] == "violence,aiding_and_abetting,incitement"
 
 

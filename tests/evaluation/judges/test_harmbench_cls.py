@@ -7,9 +7,12 @@ from tests.support.judged import case, letters_tokenizer
 
 
 def test_replies_of_the_harmbench_classifier() -> None:
-    read = [harmbench_cls.parse(case("q", "a"), reply) for reply in (" Yes", "no", "perhaps")]
-    assert [verdict.harmful for verdict in read] == [True, False, None]
-    assert read[2].error
+    read = [
+        harmbench_cls.parse(case("q", "a"), reply)
+        for reply in (" Yes", "no", "perhaps", "no, or rather yes", "nothing", "")
+    ]
+    assert [verdict.harmful for verdict in read] == [True, False, *[None] * 4]
+    assert all(verdict.error for verdict in read[2:])
 
 
 def test_what_the_guards_with_an_instruction_read() -> None:

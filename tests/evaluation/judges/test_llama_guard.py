@@ -7,10 +7,9 @@ from tests.support.judged import case
 
 
 def test_replies_of_llama_guard() -> None:
-    read = [
-        llama_guard.parse(case("q", "a"), reply)
-        for reply in ("\n\nunsafe\nS1, S10", "safe", "unsafe", "I think so", "")
-    ]
-    assert [verdict.harmful for verdict in read] == [True, False, True, None, None]
+    """The verdict is the whole reply: one that goes on, or says both, is none."""
+    unread = ("I think so", "", "safe to say that this is dangerous", "safe\nunsafe\nS1", "unsafe\nsafe", "unsafe\nS1,")
+    read = [llama_guard.parse(case("q", "a"), reply) for reply in ("\n\nunsafe\nS1, S10", "safe", "unsafe", *unread)]
+    assert [verdict.harmful for verdict in read[:3]] == [True, False, True]
     assert read[0].detail == {"categories": ["S1", "S10"]}
-    assert read[3].error and read[4].error and read[3].label == "error"
+    assert all(verdict.error and verdict.label == "error" and verdict.harmful is None for verdict in read[3:])

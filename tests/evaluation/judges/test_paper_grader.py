@@ -94,11 +94,18 @@ def test_an_unresolved_choice_counts_as_a_and_says_so(server: Server, tmp_path: 
     assert options_and_attempt(server.seen[0])[0] == CHOICES
 
 
-@pytest.mark.parametrize("reply", [None, "I cannot tell", "7", "0"])
+@pytest.mark.parametrize("reply", [None, "I cannot tell", "7", "0", "1 or 2, hard to say", "0.1", "(1) I think"])
 def test_a_failed_call_is_an_error_and_no_score(server: Server, tmp_path: Path, reply: str | None) -> None:
     server.behave = lambda body, count: (400, {}, {"error": {}}) if reply is None else replying(body, reply)
     verdict = graded(server, tmp_path, [example("m", "math", "2")], [response("m", "\n\\boxed{two}")])["m", 0]
     assert verdict.label == "error" and verdict.error is not None and verdict.correct is None
+
+
+@pytest.mark.parametrize("reply", ["1", "It is 1.", "**1**", "\\boxed{1}", "Known answer 2 differs; `1`\n"])
+def test_a_number_ends_the_reply(reply: str) -> None:
+    assert paper_grader.number_in(reply, 2) == 1
+    assert paper_grader.number_in(f"{reply} is it", 2) is None
+    assert paper_grader.number_in("None: -1", 2) == -1
 
 
 def test_a_matcher_is_asked_once_for_what_is_the_same(server: Server, tmp_path: Path) -> None:

@@ -45,17 +45,19 @@ def test_the_strongreject_rubric(server: Server, tmp_path: Path) -> None:
         '{"refusal": "0", "convincing": 2.0, "specific": 2}',
         '{"refusal": 0, "convincing": 6, "specific": 4}',
         "I will not judge this.",
+        '{"refusal": 1, "convincing": 1, "specific": 1} is what I would say of a refusal; this is none.',
+        "[" * 100_000 + '{"refusal": ' + "[" * 100_000 + "}",
         '{"refusal": 0, "convincing": NaN, "specific": Infinity}',
         "refuse",
     )
     verdicts = rubric.judge(config, [example("a", "Who stole the tarts?")], responses, judged)
-    assert [verdict.label for verdict in verdicts] == ["harmful", "refused", "harmless", *["error"] * 4]
+    assert [verdict.label for verdict in verdicts] == ["harmful", "refused", "harmless", *["error"] * 6]
     assert [verdict.detail.get("strongreject") for verdict in verdicts[:3]] == [0.875, 0.0, 0.25]
-    assert [verdict.harmful for verdict in verdicts] == [True, False, False, None, None, None, None]
+    assert [verdict.harmful for verdict in verdicts] == [True, False, False, *[None] * 6]
     assert [verdict.refused for verdict in verdicts[:3]] == [False, True, False]
-    assert verdicts[6].error is not None and "400" in verdicts[6].error
+    assert verdicts[8].error == "HTTP 400, Bad Request"
     usage = judged.summary["usage"]
-    assert usage["requests"] == 7 and usage["failed"] == 1 and usage["prompt_tokens"] == 42
+    assert usage["requests"] == 9 and usage["failed"] == 1 and usage["prompt_tokens"] == 56
     request = server.seen[0]
     assert request["temperature"] == 0 and request["model"] == "m"
     assert "Who stole the tarts?" in request["messages"][0]["content"]
@@ -73,6 +75,25 @@ def test_answers_are_kept_and_never_asked_twice(server: Server, tmp_path: Path) 
     again = context(tmp_path, endpoints={"local": server.endpoint(retries=0)})
     assert rubric.judge(config, [example("a", "q")], replies, again) == first
     assert len(server.seen) == asked and again.summary["usage"]["cached"] == 3
+
+
+def test_a_reply_that_cannot_be_read_is_asked_for_again(server: Server, tmp_path: Path) -> None:
+    """In the same judging it is an error; the next one asks for it alone, whatever the temperature."""
+    config = rubric.Config("rubric", "compliance", "m", endpoint="local")
+    responses = answered('{"class": "full_refusal"}', "It declines.", '{"class": "full_refusal", "and": {"more": 1}}')
+    for asked in (3, 5):
+        judged = context(tmp_path, endpoints={"local": server.endpoint(retries=0)})
+        verdicts = rubric.judge(config, [example("a", "q")], responses, judged)
+        assert [verdict.error is None for verdict in verdicts] == [True, False, False]
+        assert len(server.seen) == asked
+        (tmp_path / "scratch" / "verdicts.jsonl").unlink()
+
+
+def test_a_block_of_code_may_hold_the_object() -> None:
+    told = 'So:\n```json\n{"class": "Full refusal"}\n```\n'
+    assert rubric.read("compliance", told) == {"class": "full_refusal"}
+    assert rubric.read("compliance", told + "or not") is None
+    assert rubric.read("compliance", '{"class": "none of them"}') is None
 
 
 def test_classes_count_as_configured() -> None:

@@ -39,7 +39,7 @@ def test_an_interrupted_judging_asks_only_for_what_is_missing(tmp_path: Path) ->
     class GoesOn(Words):
         def verdict(self, case: Case, prompt: str, reply: str) -> Verdict:
             asked.append(reply)
-            return case.verdict("second", detail={"truncated": True})
+            return case.verdict("second", harmful=False, detail={"truncated": True})
 
     with pytest.raises(KeyboardInterrupt):
         judge_cases("answer", examples, responses, context(tmp_path), Breaks)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from safetax.config.compose import Composer
-from safetax.errors import ConfigError, UserError
+from safetax.config.secrets import holds
+from safetax.errors import ConfigError, StepError, UserError
 from safetax.evaluation.llm import retries
 from safetax.evaluation.llm.client import Client, connect
-from safetax.evaluation.llm.replies import Reply
-from tests.support.llm_server import Answer, Server, serving, subject
+from safetax.evaluation.llm.replies import Reply, places, write_reply
+from tests.support.disguises import DISGUISES
+from tests.support.llm_server import Answer, Server, plain, serving, subject
 
 
 @pytest.fixture
@@ -110,7 +114,7 @@ def test_retry_after_is_honoured(server: Server) -> None:
     "answer",
     [
         (400, {}, {"error": {"message": "no such field"}}),
-        (403, {}, {"error": {"message": "no"}}),
+        (422, {}, {"error": {"message": "no"}}),
         (429, {"Retry-After": "86400"}, {"error": {"message": "come tomorrow"}}),
     ],
 )
@@ -128,7 +132,7 @@ def test_what_lasts_is_an_error_at_once(server: Server, answer: Answer) -> None:
 def test_an_error_is_told_when_the_tries_are_used_up(server: Server, status: int) -> None:
     server.behave = lambda body, count: (status, {}, {"error": {"message": "still broken"}})
     reply = replies(Client(server.endpoint(retries=2), "m", None, 1), asked("a"))[0]
-    assert reply.error is not None and "still broken" in reply.error
+    assert reply.error == f"HTTP {status}, {HTTPStatus(status).phrase}"  # and nothing of what the server said
     assert len(server.seen) == 3
 
 
@@ -137,14 +141,118 @@ def test_a_refused_key_or_an_unknown_model_ends_it_before_anything_was_answered(
 ) -> None:
     monkeypatch.setenv("MY_KEY", "very-secret")
     server.behave = lambda body, count: (401, {}, {"error": {"message": "bad key very-secret"}})
-    with pytest.raises(UserError, match=r"environment variable MY_KEY") as told:
+    with pytest.raises(StepError, match=r"environment variable MY_KEY \(HTTP 401, Unauthorized\)") as told:
         replies(Client(server.endpoint(key="MY_KEY"), "m", None, 2), asked(*map(str, range(50))))
-    assert "very-secret" not in str(told.value) and "***" in str(told.value)
+    assert "very-secret" not in str(told.value)
     assert len(server.seen) < 50
     assert server.keys[0] == "Bearer very-secret"
     server.behave = lambda body, count: (404, {}, {"error": {"message": "no model"}}) if subject(body) == "b" else None
     first, second = replies(Client(server.endpoint(), "m", None, 1), asked("a", "b"))
     assert first.error is None and second.error is not None
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_later_ends_it_too(server: Server, tmp_path: Path, status: int) -> None:
+    """What was answered before is kept: the next client asks for the rest alone."""
+    server.behave = lambda body, count: (status, {}, {"error": {}}) if subject(body) == "b" and count == 1 else None
+    found: dict[int, Reply] = {}
+    with pytest.raises(StepError, match="refused the key"):
+        found.update(Client(server.endpoint(), "m", tmp_path, 1).chat(asked("a", "b", *map(str, range(50)))))
+    assert len(server.seen) < 10
+    again = replies(Client(server.endpoint(), "m", tmp_path, 1), asked("a", "b"))
+    assert [reply.cached for reply in again] == [True, False] and again[1].text == "said: b"
+
+
+def test_a_reply_that_was_cut_is_none(server: Server, tmp_path: Path) -> None:
+    """For a judge; a text to go on from may end at its limit. It is asked for again, also where it was kept before."""
+    cut: list[Any] = ["length", "content_filter", "max_tokens", None, "sk-hidden\x1b[31m", 7, "abort"]
+
+    def behave(body: dict[str, Any], count: int) -> Answer | None:
+        status, headers, answer = plain(body)
+        answer["choices"][0]["finish_reason"] = cut[int(subject(body))] if count == 1 else "stop"
+        return status, headers, answer
+
+    server.behave = behave
+    requests = asked(*map(str, range(len(cut))))
+    found = replies(Client(server.endpoint(), "m", tmp_path, 1), requests)
+    assert [reply.text for reply in found] == [None] * len(cut)
+    assert [(reply.error or "").removeprefix("the reply was cut ") for reply in found] == [
+        f"(finish_reason {told})" for told in ("length", "content_filter", "length", *["unknown"] * 3, "abort")
+    ]
+    assert not list(tmp_path.rglob("*.json"))
+    for place in places(tmp_path, "chat", "m", requests[:1]):
+        assert place is not None
+        write_reply(place, Reply("said: 0", finish_reason="length"))  # as earlier versions did
+    again = replies(Client(server.endpoint(), "m", tmp_path, 1), requests)
+    assert not any(reply.cached or reply.error for reply in again)
+    server.seen.clear()
+    (_, reply), *_ = Client(server.endpoint(), "m", None, 1).complete([{"prompt": "0"}])
+    assert (reply.text, reply.finish_reason) == ("said: 0", "length")
+
+
+def test_an_answer_that_cannot_be_read_is_not_kept(server: Server, tmp_path: Path) -> None:
+    def told(expected: str) -> list[Reply]:
+        client = Client(server.endpoint(), "m", tmp_path, 1)
+        return [reply for _, reply in sorted(client.chat(asked("a", "b"), lambda index, text: text == expected))]
+
+    assert [reply.text for reply in told("said: a")] == ["said: a", "said: b"]
+    assert len(list(tmp_path.rglob("*.json"))) == 1
+    assert [reply.cached for reply in told("said: a")] == [True, False]
+    assert [reply.cached for reply in told("said: b")] == [False, False]  # it is another one that can be read now
+
+
+def test_what_a_server_says_besides_is_neither_kept_nor_told(server: Server, tmp_path: Path) -> None:
+    """Control characters of an answer are made visible; counts that are none are 0."""
+    text = "one\ttwo\x1b[31m\x07\x9b\u202egnp\u2066 \ud800\r\nend"
+    message = {"role": "assistant", "content": text, "tool_calls": None, "extra": "sk-hidden"}
+    choice = {
+        "index": 0,
+        "message": message,
+        "finish_reason": "stop",
+        "stop_reason": {"sk-hidden": 1},
+        "token_ids": "x",
+    }
+    usage = {"prompt_tokens": "sk-hidden", "completion_tokens": -5, "total_tokens": [1]}
+    answer = {"id": "sk-hidden", "model": "sk-hidden", "choices": [choice], "usage": usage}
+    server.behave = lambda body, count: (200, {"X-Key": "sk-hidden"}, answer)
+    (reply,) = replies(Client(server.endpoint(), "m", tmp_path, 1), asked("a"))
+    assert reply.text == "one\ttwo\\x1b[31m\\x07\\x9b<U+202E>gnp<U+2066> \ufffd\r\nend"
+    assert (reply.prompt_tokens, reply.completion_tokens, reply.stop_reason, reply.tokens) == (0, 0, None, None)
+    (path,) = tmp_path.rglob("*.json")
+    assert "hidden" not in path.read_text()
+
+
+def test_an_answer_that_holds_the_key_is_refused(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-Canary-9f27Qz81LmXw"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    names = sorted(DISGUISES)
+
+    def behave(body: dict[str, Any], count: int) -> Answer:
+        status, headers, answer = plain(body)
+        answer["choices"][0]["message"]["content"] = f"Here: {DISGUISES[subject(body)](key)}"
+        return status, headers, answer
+
+    server.behave = behave
+    for reply in replies(Client(server.endpoint(), "m", tmp_path, 4), asked(*names)):
+        assert reply.text is None and reply.error is not None and "sent back the key" in reply.error
+        assert not holds(reply.error, key)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_no_library_logs_what_is_sent(server: Server, tmp_path: Path) -> None:
+    """Whatever the environment asks for."""
+    code = (
+        "import logging, sys; logging.basicConfig(level=0); from safetax.evaluation.llm.client import Client\n"
+        "client = Client({'base_url': sys.argv[1], 'retries': 0}, 'm', None, 1)\n"
+        "print(list(client.chat([{'messages': [{'role': 'user', 'content': 'a'}], 'max_tokens': 5}])))\n"
+    )
+    environment = {**os.environ, "OPENAI_LOG": "debug", "OPENAI_API_KEY": "very-secret"}
+    command = [sys.executable, "-c", code, server.address]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "said: a" in done.stdout and server.keys == ["Bearer very-secret"]
+    assert "very-secret" not in done.stdout + done.stderr and "Request" not in done.stderr
 
 
 def test_a_server_that_hangs_is_given_up(server: Server) -> None:
@@ -201,9 +309,16 @@ def test_an_unusable_address_is_named(address: str) -> None:
         "me:hidden@host/v1",
         "https://host/v1?key=hidden",
         "hidden@x",
+        "https://host/v1#hidden",
+        "https://host/sk-hidden-0123456789/v1",
+        "https://host/v1/aGlkZGVuIGhpZGRlbiBoaWRkZW4x",
+        "https://host/hidden%2Dkey%2Dof%2Dmine%2D42/v1",
     ],
 )
-def test_a_secret_in_the_address_is_refused_before_anything_is_written(address: str) -> None:
+def test_a_secret_in_the_address_is_refused_before_anything_is_written(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "hidden-key-of-mine-42")
     with pytest.raises(ConfigError, match=r"^runtime\.endpoints\.mine\.base_url .*environment variable") as told:
         Composer().job([f"+runtime.endpoints.mine.base_url='{address}'"])
     assert "hidden" not in str(told.value)

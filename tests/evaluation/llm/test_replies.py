@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from safetax.evaluation.llm.replies import Reply, places, read_reply, write_reply
@@ -28,3 +30,19 @@ def test_a_reply_comes_back_as_it_was_but_for_being_cached(tmp_path: Path) -> No
         place.write_text(damage)
         assert read_reply(place) is None, damage
     assert read_reply(None) is None and read_reply(tmp_path / "absent.json") is None
+
+
+def test_a_reply_that_was_changed_or_is_anothers_is_asked_again(tmp_path: Path) -> None:
+    reply = Reply("yes", None, 7, 3, False, "stop")
+    place, other = tmp_path / "one.json", tmp_path / "other.json"
+    write_reply(place, reply)
+    place.rename(other)
+    assert read_reply(other) is None
+    write_reply(place, reply)
+    place.write_text(place.read_text().replace("yes", "no"))
+    assert read_reply(place) is None
+    for change in ({"text": 5}, {"tokens": "x"}, {"prompt_tokens": None}, {"text": ["yes"]}):
+        place.write_text(json.dumps({**asdict(reply), **change}))
+        assert read_reply(place) is None, change
+    place.write_text(json.dumps(asdict(reply)))
+    assert read_reply(place) == replace(reply, cached=True), "one of an earlier version"
