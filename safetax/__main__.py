@@ -17,6 +17,8 @@ from safetax.errors import UserError, exit_code
 
 def main() -> None:
     """Run the command and exit: 0 done, 1 a step or the report failed, 2 a mistake of the user's, 130 interrupted."""
+    if not sys.flags.safe_path and "" not in sys.path:
+        sys.path.insert(0, "")  # where ``python -m`` finds modules of the user's own, the console command does too
     interrupted = "interrupted. Finished steps are kept; run the same command again to go on."
     sys.exit(exit_code(lambda: command(sys.argv[1:]), interrupted))
 

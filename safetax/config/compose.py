@@ -80,6 +80,7 @@ class Composer:
         self._parsed: dict[str, Override] = {}
         self._chosen: dict[tuple[str, ...], _Chosen] = {}
         self._configs: dict[tuple[str, ...], Config] = {}
+        self._sections: dict[tuple[str, bytes], Any] = {}
 
     def force(self, overrides: Sequence[str]) -> list[str]:
         """Return the overrides with plain assignments of values in their forced form."""
@@ -211,7 +212,8 @@ class Composer:
         self.loader.apply(checked(assignments, chosen.written), config)
         forced = [first_missing(chosen.written, parsed.key_or_group) for parsed in assignments if parsed.is_force_add()]
         added = {path for path in forced if path is not None}
-        return build(Config, resolved(config), self.groups, added, lambda path: origin(unresolved(config), path))
+        values, groups = resolved(config), self.groups
+        return build(Config, values, groups, added, lambda path: origin(unresolved(config), path), self._sections)
 
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
         """Return the overrides that say what is composed, and those that change values of it."""
@@ -262,11 +264,14 @@ class Composer:
                 continue
             parsed = self.loader.parse(text)
             if parsed is None:
-                raise ConfigError(f"{text or repr(text)}: this is no override. {advice(text)}")
+                raise ConfigError(f"{text or repr(text)}: this is no override. {advice(text, self._readable)}")
             if not parsed.key_or_group:
                 raise ConfigError(f"{text}: this is no override. {advice('')}")
             self._parsed[text] = parsed
         return [self._parsed[text] for text in overrides]
+
+    def _readable(self, text: str) -> bool:
+        return self.loader.parse(text) is not None
 
     def _check_choices(self, overrides: Sequence[str]) -> None:
         """Check that every chosen option of a group exists."""

@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-VERSION_BASE = "1.3"
-"""The version of Hydra whose defaults hold."""
-DATASET = "dataset"
-"""The group of data sets."""
+VERSION_BASE = "1.3"  # the version of Hydra whose defaults hold
+DATASET = "dataset"  # the group of data sets
 PART = re.compile(r"(?:\w+\.)*(?:source|parts\.\w+)")
 """Keys of the data sets that another one is made of."""
 
@@ -153,6 +151,13 @@ def argument_parser() -> ArgumentParser:
     from hydra._internal.utils import get_args_parser
 
     return get_args_parser()
+
+
+def is_sweep(value: Any) -> bool:
+    """Whether a value of an override is a sweep of its own, which none can hold."""
+    from hydra.core.override_parser.types import Sweep
+
+    return isinstance(value, Sweep)
 
 
 def split_sweep(overrides: list[Override]) -> list[list[str]]:

@@ -41,6 +41,13 @@ def expanded(name: str, key: str) -> Path:
     return path
 
 
+def user_path(name: str, key: str) -> Path:
+    """Return a path that a setting names, which need not be there. Raises ConfigError where it can lead nowhere."""
+    path = expanded(name, key)
+    kind_of(path, key)
+    return path
+
+
 def kind_of(path: Path, key: str) -> str | None:
     """Return ``file``, ``folder``, or in words what else is there; None: nothing is.
 

@@ -20,10 +20,10 @@ TAIL_BYTES = 64 * 1024
 """Bytes at the end of a log that its last lines are looked for in."""
 
 
-def standard_console() -> Console:
-    """Return a console for standard output; COLUMNS in the environment sets its width."""
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
-    return Console(highlight=False, width=width)
+def standard_console(piped_width: int = PIPED_WIDTH) -> Console:
+    """Return a console for standard output that shows text as it is; COLUMNS in the environment sets its width."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else piped_width
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def say(console: Console, text: str, style: str | None = None) -> None:
