@@ -153,13 +153,6 @@ def argument_parser() -> ArgumentParser:
     return get_args_parser()
 
 
-def is_sweep(value: Any) -> bool:
-    """Whether a value of an override is a sweep of its own, which none can hold."""
-    from hydra.core.override_parser.types import Sweep
-
-    return isinstance(value, Sweep)
-
-
 def split_sweep(overrides: list[Override]) -> list[list[str]]:
     """Return the overrides of each job that overrides with several values span; the last of a key counts."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
