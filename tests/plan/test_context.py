@@ -40,7 +40,7 @@ def test_what_is_longer_than_the_models_context_is_refused(override: str) -> Non
 
 
 def test_on_policy_data_have_budgets_too() -> None:
-    with pytest.raises(ConfigError, match="dataset.thinking_budget=600: the model lab reads at most 512"):
+    with pytest.raises(ConfigError, match=r"dataset\.thinking_budget=600: the model lab reads at most 512"):
         resolve("dataset=self_generated", "dataset.thinking_budget=600")
 
 
