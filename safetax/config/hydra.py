@@ -52,7 +52,7 @@ class Loader:
         from hydra.core.config_search_path import SearchPathQuery
         from hydra.core.utils import setup_globals
 
-        omegaconf.base.parse = _parse_reference
+        omegaconf.base.parse = _parse_reference  # type: ignore[attr-defined]
         version.setbase(VERSION_BASE)
         setup_globals()
         self.config_name = config_name

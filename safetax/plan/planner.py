@@ -16,7 +16,7 @@ from safetax.config.needs import component_datasets, is_sampled, on_policy
 from safetax.config.schema import Benchmark, Format, Sampling
 from safetax.config.training import Training
 from safetax.errors import ConfigError
-from safetax.plan.graph import Evaluated, Plan, PlannedCheckpoint, PlannedRun, Resolved, Role
+from safetax.plan.graph import Evaluated, Plan, PlannedCheckpoint, PlannedRun, Resolved, Role, skips_bad_rows
 from safetax.store.step import Step, StepKind
 
 PLAIN = Format(name="plain")
@@ -151,7 +151,11 @@ class _Planner:
         }
         if is_sampled(dataset):
             inputs |= self.sampled(dataset, path, lrm, inputs)
-        return self.step("prepare", f"data {dataset.name}", values, inputs, {"trained_on": True} if trained_on else {})
+        settings: dict[str, Any] = {"trained_on": True} if trained_on else {}
+        skips = getattr(dataset, "on_bad_row", None) == "skip" or any(map(skips_bad_rows, inputs.values()))
+        if trained_on and self.config.model.tokenizer == "lab" and not skips:
+            settings["vocabulary"] = "lab"
+        return self.step("prepare", f"data {dataset.name}", values, inputs, settings)
 
     def sampled(self, dataset: Any, path: str, lrm: Step | None, inputs: dict[str, Step]) -> dict[str, Step]:
         """Plan the rounds in which the LRM writes a data set: responses and verdicts of each, by name of the input."""
@@ -292,9 +296,3 @@ class _Planner:
             values = {**values, "model": self.model()}
         step = Step(kind, title, values, made, {**(settings or {}), "threads": self.config.runtime.threads})
         return self.shared.setdefault(step.key, step)
-
-
-def skips_bad_rows(data: Step) -> bool:
-    """Whether bad rows of a data set, or of one that it is made of, are left out."""
-    made_of = (step for step in data.inputs.values() if step.kind == "prepare")
-    return data.identity["dataset"].get("on_bad_row") == "skip" or any(skips_bad_rows(step) for step in made_of)

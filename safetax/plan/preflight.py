@@ -21,7 +21,8 @@ from safetax.config.messages import nearest, show
 from safetax.config.runtime import Endpoint
 from safetax.config.schema import Config
 from safetax.data.hub import is_cached, page, refuses
-from safetax.errors import PACKAGES
+from safetax.data.rehearsal import is_local, rehearse
+from safetax.errors import PACKAGES, UserError
 from safetax.models.gpus import visible_gpus
 from safetax.plan.estimate import Estimates, estimates
 from safetax.plan.estimate.memory import GIB
@@ -53,12 +54,24 @@ def problems(status: PlanStatus, environment: Mapping[str, str] = os.environ, he
     pairs = [(step, status.config_of[step.key]) for step in waiting]
     found = estimates(status, waiting)
     needed = list({each.id: each for step, config in pairs for each in repositories(step, config)}.values())
-    lines = [*_tokens(needed, environment), *_keys(pairs, environment)]
+    lines = [*_data(waiting), *_tokens(needed, environment), *_keys(pairs, environment)]
     if here:
         lines += [*_meeting(pairs), *_interpreters(pairs), *_libraries(pairs), *_gpus(pairs, found)]
         lines += _unreachable(pairs, needed, environment)
     lines += _disk(found, status.store.root)
     return list(dict.fromkeys(lines))
+
+
+def _data(waiting: Iterable[Step]) -> list[str]:
+    """Make the data sets whose rows lie in files, so that a row that cannot be used is told before anything runs."""
+    lines = []
+    for step in waiting:
+        if step.kind == "prepare" and is_local(step.identity["dataset"]):
+            try:
+                rehearse(step.identity["dataset"], step.runtime.get("vocabulary"))
+            except UserError as error:
+                lines.append(str(error))
+    return lines
 
 
 def _meeting(pairs: Iterable[tuple[Step, Config]]) -> list[str]:

@@ -117,7 +117,9 @@ class Session:
         runtime, outputs = plan.runs[0].config.runtime, outputs_folder(plan)
         with shared_use(outputs):
             with open_view(self.console) as view:
-                outcome = GraphRunner(Store(outputs, runtime.retry_errors), view, runtime).run(plan.steps)
+                outcome = GraphRunner(Store(outputs, runtime.retry_errors), view, runtime).run(
+                    plan.steps, len(plan.runs) == 1
+                )
             say(self.console, f"{len(outcome.executed)} steps executed, {len(outcome.reused)} reused.")
             finish(plan, sweep, outputs, outcome, self.console)
         release_weights(plan, outputs, self.console)

@@ -53,8 +53,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             dev("stop", folder)
 
 
+COMMAND = ("+experiment=lab_quick", "tracking=off", "hydra/launcher=slurm")
+
+
 def submit(outputs: Path, *overrides: str, sweep: bool = False, code: int = 0) -> subprocess.CompletedProcess[str]:
-    arguments = [*(["-m"] if sweep else []), "+experiment=lab_quick", "tracking=off", "hydra/launcher=slurm"]
+    arguments = [*(["-m"] if sweep else []), *COMMAND]
     done = subprocess.run(
         [sys.executable, "-m", "safetax", *arguments, f"runtime.outputs={outputs}", *overrides],
         cwd=outputs.parent,

@@ -226,6 +226,19 @@ def test_failed_step_fails_its_dependants_alone(store: Store, isolation: Isolati
         outcome.check()
 
 
+def test_nothing_is_trained_for_a_run_whose_data_cannot_be_made(store: Store) -> None:
+    """In a sweep the other runs may want the model; a step that trains nothing is done all the same."""
+    data, good = chats(4), prompts(4)
+    base = trained(data, 1)
+    aligned = trained(prompts(5000), 1, base)
+    view = Recorder()
+    outcome = GraphRunner(store, view, Runtime(str(store.root))).run(in_order([aligned, good]), one_run=True)
+    assert keys(outcome.executed) == keys([data, good])
+    assert outcome.failed.keys() == {aligned.inputs["data"].key}
+    assert outcome.skipped.keys() == keys([base, aligned])
+    assert f"not done, since data of the run failed: {base.title}" in view.notes
+
+
 def test_failure_that_is_no_user_mistake_has_its_traceback_in_the_log(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

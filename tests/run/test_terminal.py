@@ -11,6 +11,7 @@ from rich.console import Console
 
 from safetax.run import terminal
 from safetax.run.terminal import add_row, counted, plain_table, say, shown
+from safetax.run.view import PlainView
 
 
 def test_markup_and_long_lines_are_printed_as_they_are() -> None:
@@ -26,6 +27,18 @@ def test_text_in_a_table_is_no_markup() -> None:
     add_row(table, "[red]x[/red]", "1 s")
     Console(file=out, width=60).print(table)
     assert "[red]x[/red]" in out.getvalue()
+
+
+def test_what_models_and_servers_wrote_does_nothing_on_the_terminal() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=60, force_terminal=True, color_system=None)
+    say(console, "\x1b]0;title\x07 and \u202egnp")
+    table = plain_table("step")
+    add_row(table, "\x1b[2J\x9b")
+    console.print(table)
+    PlainView(console).note("\x1b[1A")
+    assert not set(out.getvalue()) & set("\x1b\x07\x9b\u202e")
+    assert "\\x1b]0;title\\x07 and <U+202E>gnp" in out.getvalue() and "\\x1b[1A" in out.getvalue()
 
 
 def test_a_path_below_the_working_folder_is_shown_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,7 +27,7 @@ from tests.support.places import ROOT
 class Repository:
     """Files by commit; ``branches`` name commits. A gated one wants the token, whose account accepted its terms."""
 
-    commits: dict[str, dict[str, str]]
+    commits: dict[str, dict[str, str | bytes]]
     branches: dict[str, str]
     gated: bool = False
 
@@ -41,22 +41,26 @@ class Hub:
     token: str = "hf_stand_in"
     endpoint: str = ""
 
-    def put(self, name: str, files: dict[str, str], gated: bool = False) -> str:
+    def put(self, name: str, files: Mapping[str, str | bytes], gated: bool = False) -> str:
         """Commit files to main and return the commit."""
-        commit = hashlib.sha1(json.dumps([name, files]).encode()).hexdigest()
+        commit = hashlib.sha1(b"".join([name.encode(), *(path.encode() + _bytes(files[path]) for path in files)]))
         repository = self.repositories.setdefault(name, Repository({}, {}, gated))
-        repository.commits[commit] = files
-        repository.branches["main"] = commit
-        return commit
+        repository.commits[commit.hexdigest()] = dict(files)
+        repository.branches["main"] = commit.hexdigest()
+        return commit.hexdigest()
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """Return this process's environment with this hub in place of any other, caches and login below ``home``."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
+        own = {"HF_ENDPOINT": self.endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
+        return {**clean, **own}
 
     def python(
         self, code: str, home: Path, *arguments: str, stdin: str = "", **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run code in a process that knows this hub only, with its caches and login below ``home``."""
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
-        own = {"HF_ENDPOINT": self.endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
         command = [sys.executable, "-c", code, *arguments]
-        variables = {**clean, **own, **environment}
+        variables = {**self.environment(home), **environment}
         return subprocess.run(
             command, cwd=ROOT, env=variables, input=stdin, capture_output=True, text=True, timeout=300, check=False
         )
@@ -120,12 +124,12 @@ def _answer(hub: Hub, request: BaseHTTPRequestHandler, body: dict[str, Any]) -> 
     if action == "resolve":
         if rest not in files:
             return _send(request, 404, {"error": "no entry"}, {"X-Error-Code": "EntryNotFound"})
-        content = files[rest].encode()
+        content = _bytes(files[rest])
         etag = hashlib.sha1(content).hexdigest()
         return _send(request, 200, content, {"X-Repo-Commit": commit, "ETag": f'"{etag}"'})
     entries = [
-        {"type": "file", "path": file, "size": len(text.encode()), "oid": hashlib.sha1(text.encode()).hexdigest()}
-        for file, text in files.items()
+        {"type": "file", "path": file, "size": len(_bytes(held)), "oid": hashlib.sha1(_bytes(held)).hexdigest()}
+        for file, held in files.items()
     ]
     folders = sorted({str(Path(file).parent) for file in files} - {"."})
     entries += [{"type": "directory", "path": folder, "oid": commit} for folder in folders]
@@ -135,6 +139,10 @@ def _answer(hub: Hub, request: BaseHTTPRequestHandler, body: dict[str, Any]) -> 
     paths = body.get("paths", [])
     wanted = [paths] if isinstance(paths, str) else paths
     return _send(request, 200, [entry for entry in entries if entry["path"] in wanted])
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content if isinstance(content, bytes) else content.encode()
 
 
 def _send(request: BaseHTTPRequestHandler, status: int, content: Any, headers: dict[str, str] | None = None) -> None:

@@ -42,8 +42,11 @@ def test_responses_are_graded_by_the_task_that_asked(tmp_path: Path) -> None:
     examples = record("capitals", str(tmp_path), {}, None)
     said = {"Capital of France?": "Paris. And more", "Of Peru?": "Quito"}
     responses = [response(example.id, said[example.messages[-1]["content"]]) for example in examples]
-    verdicts = lm_eval.judge(config, examples, responses, context(tmp_path))
+    with pytest.raises(UserError, match="has changed since this step was planned"):
+        lm_eval.judge(config, examples, responses, context(tmp_path, facts))
+    now = context(tmp_path, lm_eval.resolve(config))
+    verdicts = lm_eval.judge(config, examples, responses, now)
     assert [(verdict.label, verdict.correct) for verdict in verdicts] == [("correct", True), ("wrong", False)]
     other = lm_eval.Config("lm_eval", "capitals", str(tmp_path), metric="f1")
     with pytest.raises(UserError, match=r"grader\.metric=f1: task capitals has exact_match"):
-        lm_eval.judge(other, examples, responses, context(tmp_path))
+        lm_eval.judge(other, examples, responses, now)
