@@ -35,10 +35,10 @@ def command(arguments: Sequence[str]) -> int:
     from safetax.plan.record import outputs_folder, target_folder
     from safetax.plan.status import status_of
     from safetax.run.session import OWN_LAUNCHERS, Session
-    from safetax.run.terminal import standard_console
+    from safetax.run.terminal import counted, standard_console
 
     composer = Composer(parsed.config_dir, parsed.config_name or "config")
-    jobs = composer.jobs(parsed.overrides, parsed.multirun)
+    jobs = composer.jobs(parsed.overrides, parsed.multirun, counted)
     forced = composer.force(parsed.overrides)
     flags = [argument for argument in arguments if argument not in parsed.overrides]
     if parsed.package is not None:

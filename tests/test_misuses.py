@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ import safetax.__main__ as command_module
 from safetax.config import compose
 from safetax.config.compose import Composer
 from safetax.config.overrides import quoted
+from safetax.data.sources import file
+from safetax.errors import UserError
 from safetax.run.session import Session
 from tests.support.misuses import COMPOSITIONS, Spot, misspelt, spots, swapped, wrong_values
 
@@ -63,6 +66,10 @@ NESTED: SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=6,
 )
+
+
+def encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 @st.composite
@@ -216,6 +223,33 @@ def test_a_misuse_is_one_message_that_names_its_key(here: Path, misuse: Misuse) 
     assert key in err, err
     assert "Traceback" not in err + out and out == "", (out, err)
     assert sorted(here.rglob("*")) == before
+
+
+JSON_LINES = st.lists(NESTED.map(json.dumps), max_size=4).map("\n".join)
+CELLS = st.lists(st.lists(TEXT, max_size=4).map(",".join), max_size=4).map("\n".join)
+CONTENTS = st.one_of(
+    st.binary(max_size=200), JSON_LINES.map(encoded), NESTED.map(json.dumps).map(encoded), CELLS.map(encoded)
+)
+
+
+@settings(
+    max_examples=CASES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(content=CONTENTS, suffix=st.sampled_from(file.SUFFIXES))
+def test_a_file_of_rows_is_read_or_named(tmp_path: Path, content: bytes, suffix: str) -> None:
+    """Whatever a file holds, it is rows, or one message that names the file."""
+    path = tmp_path / f"rows{suffix}"
+    path.write_bytes(content)
+    try:
+        rows = file.load(file.Config("file", str(path)))
+    except UserError as error:
+        assert str(path) in str(error), error
+    else:
+        assert all(isinstance(row, dict) for row in rows)
 
 
 def test_what_is_no_misuse_is_not_taken_for_one(here: Path) -> None:

@@ -7,8 +7,8 @@ through ``__post_init__`` of the schema's classes, what several fields must have
 from __future__ import annotations
 
 import difflib
+import json
 import math
-import pickle
 import re
 import sys
 import typing
@@ -31,7 +31,7 @@ def build(
     groups: Iterable[str] = (),
     added: Collection[str] = (),
     origin: Callable[[str], str] = lambda path: path,
-    built: dict[tuple[str, bytes], Any] | None = None,
+    built: dict[tuple[str, str], Any] | None = None,
 ) -> Any:
     """Build an instance of ``schema`` from plain YAML values.
 
@@ -60,7 +60,7 @@ class _Builder:
     """Walks schema and values side by side and collects the problems."""
 
     def __init__(
-        self, root: type, groups: tuple[str, ...], added: Collection[str], built: dict[tuple[str, bytes], Any]
+        self, root: type, groups: tuple[str, ...], added: Collection[str], built: dict[tuple[str, str], Any]
     ) -> None:
         self.root = root
         self.groups = groups
@@ -97,9 +97,9 @@ class _Builder:
 
     def section(self, item: FieldType, value: Any) -> Any:
         """Build a field of the root, once for equal values."""
-        if self.added:  # of which an entry may be mistyped, whatever its value
+        if any(path.split(".")[0] == item.name for path in self.added):  # it may be mistyped, whatever its value
             return self.value(item.type, value, item.name)
-        key, before = (item.name, pickle.dumps(value)), len(self.problems)
+        key, before = (item.name, json.dumps(value, default=repr)), len(self.problems)
         if key not in self.built:
             section = self.value(item.type, value, item.name)
             if len(self.problems) > before:

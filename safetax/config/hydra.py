@@ -52,7 +52,7 @@ class Loader:
         from hydra.core.config_search_path import SearchPathQuery
         from hydra.core.utils import setup_globals
 
-        omegaconf.base.parse = _parse_reference
+        omegaconf.base.parse = _parse_reference  # type: ignore[attr-defined]
         version.setbase(VERSION_BASE)
         setup_globals()
         self.config_name = config_name
@@ -151,13 +151,6 @@ def argument_parser() -> ArgumentParser:
     from hydra._internal.utils import get_args_parser
 
     return get_args_parser()
-
-
-def is_sweep(value: Any) -> bool:
-    """Whether a value of an override is a sweep of its own, which none can hold."""
-    from hydra.core.override_parser.types import Sweep
-
-    return isinstance(value, Sweep)
 
 
 def split_sweep(overrides: list[Override]) -> list[list[str]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetax.config.hydra import DATASET, is_sweep
+from safetax.config.hydra import DATASET
 from safetax.config.references import origin
 from safetax.errors import ConfigError
 
@@ -31,7 +31,7 @@ def names_values(parsed: Override) -> bool:
     """Whether a sweep has values, and no other sweep among them; an interval has none, nor a range without a step."""
     try:
         values = list(parsed.sweep_iterator()) if parsed.is_discrete_sweep() else []
-        return bool(values) and not any(map(is_sweep, values))
+        return bool(values) and not any(hasattr(value, "shuffle") for value in values)  # a sweep in a sweep
     except ValueError:
         return False
 

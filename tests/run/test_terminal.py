@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from safetax.run.terminal import add_row, plain_table, say, shown
+from safetax.run import terminal
+from safetax.run.terminal import add_row, counted, plain_table, say, shown
 from safetax.run.view import PlainView
 
 
@@ -43,3 +45,15 @@ def test_a_path_below_the_working_folder_is_shown_relative(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     assert shown(tmp_path / "outputs" / "runs") == "outputs/runs"
     assert shown(tmp_path.parent / "elsewhere") == str(tmp_path.parent / "elsewhere")
+
+
+def test_what_takes_long_says_how_far_it_is_on_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert list(counted(range(3), "jobs planned")) == [0, 1, 2]
+    assert capsys.readouterr().err == "", "it took no time"
+    monkeypatch.setattr(terminal, "PATIENCE_IN_A_LOG", -1.0)
+    assert list(counted(range(2000), "jobs planned")) == list(range(2000))
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert re.fullmatch(r"1,999 of 2,000 jobs planned, [\d,.]+ a second, .+ left", told.err.splitlines()[-1])
