@@ -14,7 +14,7 @@ PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=worksteal
 # uv does not read pip's settings, so wheels that pip would find in a folder are named to it.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: lab lab-figure lab-methods rehearsal test test-slow test-deepspeed test-slurm test-vllm faults lint typecheck format clean
+.PHONY: lab lab-figure lab-methods rehearsal test test-slow test-deepspeed test-slurm test-vllm faults misuses lint typecheck format clean
 
 lab: $(STAMP)  ## base -> reasoning model -> direct_refusal at a few epoch counts -> trade-off plot
 	$(BIN)/python -m safetax -m epochs=$(EPOCHS) runtime.outputs=$(OUTPUTS)
@@ -46,6 +46,9 @@ test-slurm: $(STAMP)  ## the tests on a real Slurm of this machine (Debian: apt-
 
 faults: $(STAMP)  ## kills, damage, full disks, two hosts, hostile servers, from a seed (make faults FAULTS=500 FOLDER=..)
 	$(BIN)/python -m bench.faults --faults $(FAULTS) --folder $(FOLDER)
+
+misuses: $(STAMP)  ## 2,000 misuses made from the schema: each ends with 2 and one message that names its key
+	SAFETAX_MISUSES=2000 $(BIN)/python -m pytest -q tests/test_misuses.py
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

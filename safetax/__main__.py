@@ -17,6 +17,8 @@ from safetax.errors import UserError, exit_code
 
 def main() -> None:
     """Run the command and exit: 0 done, 1 a step or the report failed, 2 a mistake of the user's, 130 interrupted."""
+    if not sys.flags.safe_path and "" not in sys.path:
+        sys.path.insert(0, "")  # where ``python -m`` finds modules of the user's own, the console command does too
     interrupted = "interrupted. Finished steps are kept; run the same command again to go on."
     sys.exit(exit_code(lambda: command(sys.argv[1:]), interrupted))
 
@@ -33,10 +35,10 @@ def command(arguments: Sequence[str]) -> int:
     from safetax.plan.record import outputs_folder, target_folder
     from safetax.plan.status import status_of
     from safetax.run.session import OWN_LAUNCHERS, Session
-    from safetax.run.terminal import standard_console
+    from safetax.run.terminal import counted, standard_console
 
     composer = Composer(parsed.config_dir, parsed.config_name or "config")
-    jobs = composer.jobs(parsed.overrides, parsed.multirun)
+    jobs = composer.jobs(parsed.overrides, parsed.multirun, counted)
     forced = composer.force(parsed.overrides)
     flags = [argument for argument in arguments if argument not in parsed.overrides]
     if parsed.package is not None:

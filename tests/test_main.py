@@ -18,6 +18,7 @@ from safetax.config.schema import Config
 from safetax.formatting import clock
 from safetax.plan.graph import Plan
 from safetax.run.session import Session
+from safetax.run.terminal import standard_console
 
 HEAVY = ("torch", "transformers", "datasets", "lm_eval", "mlflow", "deepspeed", "matplotlib", "tokenizers", "numpy")
 
@@ -390,6 +391,33 @@ def test_a_plan_is_quick_and_the_same_from_any_folder(tmp_path: Path) -> None:
     packages = imported(first.stderr)
     assert {"hydra", "safetax"} <= packages
     assert not packages & set(HEAVY)
+
+
+@pytest.mark.parametrize("command", ["-m safetax", "bin/safetax"])
+def test_modules_in_the_current_folder_are_found(tmp_path: Path, command: str) -> None:
+    script = tmp_path / "bin" / "safetax"  # as pip writes it
+    script.parent.mkdir()
+    script.write_text("import sys\nfrom safetax.__main__ import main\nsys.exit(main())\n")
+    (tmp_path / "my_lab").mkdir()
+    (tmp_path / "my_lab" / "judge.py").write_text(
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Config:\n    kind: str\n"
+        "def judge(config, context):\n    return []\n"
+    )
+    chosen = ["+judge.mine.kind=my_lab.judge", "plan=true"]
+    ended = subprocess.run(
+        [sys.executable, *command.split(), *chosen], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode == 0 and "by mine" in ended.stdout, ended.stderr
+
+
+def test_paths_are_shown_as_they_are(safetax: Safetax, tmp_path: Path) -> None:
+    place = tmp_path / "[bold]x[/bold]" / ":smile:"
+    console = standard_console()
+    with console.capture() as captured:
+        console.print(f"{place}")
+    assert str(place) in captured.get().replace("\n", "")
+    told = safetax(f"runtime.outputs='{tmp_path}/[red]:smile:'", "epochs=abc")
+    assert told.code == 2
 
 
 def test_importing_safetax_imports_nothing_heavy(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from safetax.config.components import component_kinds
@@ -33,34 +34,34 @@ class ValueType:
     marks: tuple[Any, ...] = ()
     optional: bool = False
 
-    @property
+    @cached_property
     def kind(self) -> Kind | None:
         """The kind of component that the value is, if it is one."""
         return next((mark for mark in self.marks if isinstance(mark, Kind)), None)
 
-    @property
+    @cached_property
     def limits(self) -> list[Between | Label]:
         """The marks that limit the value."""
         return [mark for mark in self.marks if isinstance(mark, Between | Label)]
 
-    @property
+    @cached_property
     def origin(self) -> Any:
         """``list``, ``dict`` or ``Literal`` of such a type; the bare type of another."""
         return typing.get_origin(self.bare) or self.bare
 
-    @property
+    @cached_property
     def entry(self) -> ValueType:
         """What the entries of a list or dictionary may be; anything for another type."""
         return value_type(typing.get_args(self.bare)[-1]) if self.origin in (list, dict) else ValueType(Any)
 
-    @property
+    @cached_property
     def required_keys(self) -> set[str]:
         """The keys that a node cannot do without; none for what is no node."""
         if self.kind is not None:
             return {"kind"}
         return {item.name for item in fields_of(self.bare) if item.required} if self.is_node else set()
 
-    @property
+    @cached_property
     def is_node(self) -> bool:
         """Whether the value is an instance of a schema class."""
         return dataclasses.is_dataclass(self.bare)

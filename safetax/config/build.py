@@ -7,18 +7,22 @@ through ``__post_init__`` of the schema's classes, what several fields must have
 from __future__ import annotations
 
 import difflib
+import json
 import math
+import re
 import sys
 import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from safetax.config.annotations import ValueType, check_fields, fields_of
+from safetax.config.annotations import FieldType, ValueType, check_fields, fields_of
 from safetax.config.components import component_kinds, component_module, told
 from safetax.config.messages import join, nearest, show
 from safetax.errors import ConfigError
 
 MISSING = "???"
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+"""What stands for bytes of the command line that are no UTF-8."""
 
 
 def build(
@@ -27,6 +31,7 @@ def build(
     groups: Iterable[str] = (),
     added: Collection[str] = (),
     origin: Callable[[str], str] = lambda path: path,
+    built: dict[tuple[str, str], Any] | None = None,
 ) -> Any:
     """Build an instance of ``schema`` from plain YAML values.
 
@@ -37,11 +42,12 @@ def build(
         added: key paths that are not in the YAML; where entries may have any name, one of these may be mistyped.
         origin: says which key a key takes its value from (itself where it has its own), so that one wrong value is one
             problem.
+        built: sections that were built before, by key and values; equal ones of a sweep's jobs are one object.
 
     Raises:
         ConfigError: with a line for each problem: key, value, what is allowed, nearest match.
     """
-    builder = _Builder(schema, tuple(groups), added)
+    builder = _Builder(schema, tuple(groups), added, {} if built is None else built)
     value = builder.node(schema, node, "")
     if builder.problems:
         paths = {path for path, _ in builder.problems}
@@ -53,10 +59,13 @@ def build(
 class _Builder:
     """Walks schema and values side by side and collects the problems."""
 
-    def __init__(self, root: type, groups: tuple[str, ...], added: Collection[str]) -> None:
+    def __init__(
+        self, root: type, groups: tuple[str, ...], added: Collection[str], built: dict[tuple[str, str], Any]
+    ) -> None:
         self.root = root
         self.groups = groups
         self.added = added
+        self.built = built
         self.problems: list[tuple[str, str]] = []
 
     def problem(self, path: str, text: str) -> None:
@@ -76,7 +85,7 @@ class _Builder:
         for name, item in known.items():
             here = join(path, name)
             if name in node and node[name] != MISSING:
-                values[name] = self.value(item.type, node[name], here)
+                values[name] = self.value(item.type, node[name], here) if path else self.section(item, node[name])
             elif item.required:
                 self.problem(here, f" is missing: set it to {item.type.describe()}.")
         try:
@@ -85,6 +94,18 @@ class _Builder:
             self.problems.append((path, join(path, str(error))))
         except Exception as error:  # a plug-in's own code is run here
             self.problem(path, f": {schema.__module__}.{schema.__qualname__} fails ({told(error)}); mend it.")
+
+    def section(self, item: FieldType, value: Any) -> Any:
+        """Build a field of the root, once for equal values."""
+        if any(path.split(".")[0] == item.name for path in self.added):  # it may be mistyped, whatever its value
+            return self.value(item.type, value, item.name)
+        key, before = (item.name, json.dumps(value, default=repr)), len(self.problems)
+        if key not in self.built:
+            section = self.value(item.type, value, item.name)
+            if len(self.problems) > before:
+                return None
+            self.built[key] = section
+        return self.built[key]
 
     def unknown_key(self, key: str, value: Any, path: str, known: list[str]) -> None:
         hint = nearest(key, known if path else [*known, *self.groups], path)
@@ -171,6 +192,8 @@ class _Builder:
         whole = type(value) is int and abs(value) <= sys.float_info.max
         number = float(value) if type_.bare is float and whole else value
         fits = type(number) is type_.bare and not (type_.bare is float and not math.isfinite(number))
+        if type_.bare is str and isinstance(value, str) and _SURROGATE.search(value):
+            return self.problem(path, f"={show(value)!a}: these bytes are no UTF-8 text; write it as UTF-8.")
         if not fits or not all(mark.allows(number) for mark in type_.limits):
             return self.unexpected(type_, value, path)
         return number

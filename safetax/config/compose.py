@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
+Counted = Callable[[Sequence[Any], str], Iterable[Any]]
 _NAME = re.compile(r"[A-Za-z_][\w.+-]*")
 
 
@@ -80,6 +81,7 @@ class Composer:
         self._parsed: dict[str, Override] = {}
         self._chosen: dict[tuple[str, ...], _Chosen] = {}
         self._configs: dict[tuple[str, ...], Config] = {}
+        self._sections: dict[tuple[str, str], Any] = {}
 
     def force(self, overrides: Sequence[str]) -> list[str]:
         """Return the overrides with plain assignments of values in their forced form."""
@@ -115,8 +117,13 @@ class Composer:
         """Names of the config groups that a user chooses from."""
         return sorted(group for group in self.loader.groups() if group not in ("hydra", "lm_eval"))
 
-    def jobs(self, overrides: Sequence[str], multirun: bool) -> list[Job]:
+    def jobs(self, overrides: Sequence[str], multirun: bool, counted: Counted = lambda items, _: items) -> list[Job]:
         """Return one job, or every job of the sweep that the overrides and ``hydra.sweeper.params`` span.
+
+        Args:
+            overrides: of the command line.
+            multirun: whether they span a sweep.
+            counted: passes the jobs on and says how far they are, and what is done to them.
 
         Raises:
             ConfigError: whatever is wrong with the overrides or the configuration.
@@ -129,7 +136,7 @@ class Composer:
             if swept:
                 raise ConfigError(f"{plain(swept[0])} names several values, which needs a sweep: add -m.")
             return [self.job(forced)]
-        return [self.job(batch) for batch in self._expand(forced)]
+        return [self.job(batch) for batch in counted(self._expand(forced), "jobs composed")]
 
     def job(self, overrides: Sequence[str]) -> Job:
         """Return the job of forced overrides without sweeps in them."""
@@ -211,7 +218,8 @@ class Composer:
         self.loader.apply(checked(assignments, chosen.written), config)
         forced = [first_missing(chosen.written, parsed.key_or_group) for parsed in assignments if parsed.is_force_add()]
         added = {path for path in forced if path is not None}
-        return build(Config, resolved(config), self.groups, added, lambda path: origin(unresolved(config), path))
+        values, groups = resolved(config), self.groups
+        return build(Config, values, groups, added, lambda path: origin(unresolved(config), path), self._sections)
 
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
         """Return the overrides that say what is composed, and those that change values of it."""
@@ -262,11 +270,14 @@ class Composer:
                 continue
             parsed = self.loader.parse(text)
             if parsed is None:
-                raise ConfigError(f"{text or repr(text)}: this is no override. {advice(text)}")
+                raise ConfigError(f"{text or repr(text)}: this is no override. {advice(text, self._readable)}")
             if not parsed.key_or_group:
                 raise ConfigError(f"{text}: this is no override. {advice('')}")
             self._parsed[text] = parsed
         return [self._parsed[text] for text in overrides]
+
+    def _readable(self, text: str) -> bool:
+        return self.loader.parse(text) is not None
 
     def _check_choices(self, overrides: Sequence[str]) -> None:
         """Check that every chosen option of a group exists."""

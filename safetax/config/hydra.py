@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-VERSION_BASE = "1.3"
-"""The version of Hydra whose defaults hold."""
-DATASET = "dataset"
-"""The group of data sets."""
+VERSION_BASE = "1.3"  # the version of Hydra whose defaults hold
+DATASET = "dataset"  # the group of data sets
 PART = re.compile(r"(?:\w+\.)*(?:source|parts\.\w+)")
 """Keys of the data sets that another one is made of."""
 
@@ -54,7 +52,7 @@ class Loader:
         from hydra.core.config_search_path import SearchPathQuery
         from hydra.core.utils import setup_globals
 
-        omegaconf.base.parse = _parse_reference
+        omegaconf.base.parse = _parse_reference  # type: ignore[attr-defined]
         version.setbase(VERSION_BASE)
         setup_globals()
         self.config_name = config_name

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from safetax.config.annotations import ValueType, fields_of
@@ -12,7 +15,7 @@ from safetax.config.build import build
 from safetax.config.components import component_module
 from safetax.config.fields import HashedUnless, Label, NotHashed
 from safetax.config.messages import join
-from safetax.errors import ConfigError
+from safetax.errors import ConfigError, UserError
 
 
 def identity(node: Any, facts: Mapping[str, Any] | None = None, path: str = "") -> Any:
@@ -72,7 +75,15 @@ def restore_node(schema: type, values: Mapping[str, Any]) -> Any:
 
 
 def _with_left_out(schema: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return identity values with what the identity leaves out put back."""
+    """Return identity values with what the identity leaves out put back.
+
+    Raises:
+        UserError: a plug-in's file is another than its step was planned with.
+    """
+    code, kind = (values.get("resolved") or {}).get("code"), str(values.get("kind"))
+    file = getattr(sys.modules.get(kind), "__file__", None)
+    if code is not None and file is not None and hashlib.sha256(Path(file).read_bytes()).hexdigest() != code:
+        raise UserError(f"{file} has changed since this step was planned; run the same command again.")
     restored = {key: value for key, value in values.items() if key != "resolved"}
     if "commit" in (values.get("resolved") or {}) and "revision" in restored:
         restored["revision"] = values["resolved"]["commit"]  # what is used is what was found, wherever a branch is now

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,32 +21,48 @@ def plain(parsed: Override) -> str:
     return str(parsed.input_line).removeprefix("++")
 
 
-def quoted(path: Path) -> str:
-    """Return a path as a quoted value of Hydra's override grammar; a backslash before a quote is doubled."""
+def quoted(path: Path | str) -> str:
+    """Return a path or text as a quoted value of Hydra's override grammar; a backslash before a quote is doubled."""
     escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + (found[2] and "\\'"), str(path))
     return f"'{escaped}'"
 
 
 def names_values(parsed: Override) -> bool:
     """Whether a sweep has values, and no other sweep among them; an interval has none, nor a range without a step."""
-    from hydra.core.override_parser.types import Sweep
-
     try:
         values = list(parsed.sweep_iterator()) if parsed.is_discrete_sweep() else []
-        return bool(values) and not any(isinstance(value, Sweep) for value in values)
+        return bool(values) and not any(hasattr(value, "shuffle") for value in values)  # a sweep in a sweep
     except ValueError:
         return False
 
 
-def advice(text: str) -> str:
-    """Return how to write an override that cannot be parsed."""
+def advice(text: str, readable: Callable[[str], bool] = lambda _: True) -> str:
+    """Return how to write an override that cannot be parsed.
+
+    Args:
+        text: the override.
+        readable: says of another whether it can be parsed; an example that cannot is not given.
+    """
     key, assigned, value = text.partition("=")
-    if assigned and key.strip() == key and " " not in key:
-        return (
-            f"Its value cannot be read: close every bracket and quote, and give text with spaces or symbols quotes of "
-            f"its own, as \"{key}='{value}'\"."
-        )
-    return "Write key=value, +experiment=NAME, or ~key."
+    if not assigned or key.strip() != key or " " in key:
+        return "Write key=value, +experiment=NAME, or ~key."
+    inside = value.startswith(("{", "["))
+    example = f"{key}={_ENTRY.sub(_quoted_entry, value) if inside else quoted(value)}"
+    typed = shlex.quote(example) if re.search(r'["$`\\!]', example) else f'"{example}"'  # as a shell is given it
+    example = f", as {typed}" if readable(example) else ""
+    where = " inside the brackets" if inside else ""
+    return (
+        f"Its value cannot be read: close every bracket and quote, and give text with spaces or symbols quotes of its "
+        f"own{where}{example}."
+    )
+
+
+_ENTRY = re.compile(r"(?<=[:,\[])([^\s:,{}'\"\[][^:,{}'\"]*?)(?=[,}]|\]$)")
+"""A value without quotes inside a dictionary or a list."""
+
+
+def _quoted_entry(found: re.Match[str]) -> str:
+    return found[0] if re.fullmatch(r"[\w./${}-]+", found[0]) else quoted(found[0])
 
 
 def checked(assignments: Sequence[Override], written: Mapping[str, Any]) -> list[Override]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -37,6 +38,11 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         """Check that the address is one and holds no secret, since it is written to disk."""
+        if not re.fullmatch(r"[A-Za-z_]\w*", self.key) or looks_like_key(self.key):
+            raise ConfigError(
+                "key is no name of an environment variable; expected the name of the one that holds the key, such as "
+                "OPENAI_API_KEY. The key itself would be written to disk."
+            )
         if self.base_url is None:
             return
         marked = any(sign in self.base_url for sign in "@?#") or any(map(looks_like_key, self.base_url.split("/")))

@@ -53,10 +53,13 @@ def holds(text: str, key: str) -> bool:
 
 
 def looks_like_key(word: str) -> bool:
-    """Whether a word has the shape of a key: a usual beginning, or many letters of both cases and digits mixed."""
-    if re.match(r"(?i)(sk|pk|rk|hf|gsk|xai|ghp|key|token|api[-_]?key|bearer)[-_]\w{12}", word.replace("-", "_")):
-        return True
-    return len(word) >= 20 and all(re.search(kind, word) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
+    """Whether a word has the shape of a key: a usual beginning and a long run of letters and digits, or a longer run
+    of digits and of letters of both cases.
+    """
+    begun = re.match(r"(?i)(sk|pk|rk|hf|gsk|xai|ghp|key|token|api[-_]?key|bearer)[-_]", word)
+    runs = [run for run in re.findall(r"[A-Za-z0-9]+", word) if re.search("[0-9]", run)]
+    mixed = [run for run in runs if len(run) >= 20 and re.search("[a-z]", run) and re.search("[A-Z]", run)]
+    return bool(mixed or (begun and any(len(run) >= 12 for run in runs)))
 
 
 @lru_cache(maxsize=8)

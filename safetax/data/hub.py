@@ -9,6 +9,7 @@ from typing import Any
 
 from safetax.config.needs import RepositoryType
 from safetax.data.model_folder import FILES, check_folder
+from safetax.data.user_files import LARGEST_TEXT, check_file, expanded, kind_of, shown
 from safetax.errors import ConfigError, UserError
 from safetax.store.hashes import cached_sha256
 
@@ -27,18 +28,25 @@ def model_facts(name: str, revision: str | None) -> dict[str, Any]:
     Raises:
         ConfigError: the hub does not know it or cannot be asked, or there is no such folder, or it holds no model.
     """
-    folder = Path(name).expanduser()
-    if folder.is_file():
-        raise ConfigError(f"id={name}: this is a file; name the folder of a saved model, or owner/name of the hub.")
-    if not folder.is_dir():
+    folder = expanded(name, "id")
+    kind = kind_of(folder, "id")
+    if kind not in (None, "folder"):
+        named = "a file" if kind == "file" else kind
+        raise ConfigError(
+            f"id={shown(name)}: this is {named}; name the folder of a saved model, or owner/name of the hub."
+        )
+    if kind is None:
         if not is_hub_id(name):
             raise ConfigError(
-                f"id={name}: there is no such folder ({folder.absolute()}), and it is no name on the hub; name the "
-                "folder of a saved model, or owner/name of the hub."
+                f"id={shown(name)}: there is no such folder ({shown(folder.absolute())}), and it is no name on the "
+                "hub; name the folder of a saved model, or owner/name of the hub."
             )
         return {"commit": hub_commit(name, revision)}
-    check_folder(folder, name)
     files = sorted(path for path in folder.iterdir() if path.suffix in FILES)
+    for path in files:
+        if path.is_file() and path.suffix != ".safetensors":  # which is not read as a whole
+            check_file(path, "id", LARGEST_TEXT)
+    check_folder(folder, name)
     return {"files": {path.name: cached_sha256(path) for path in files}}
 
 

@@ -41,6 +41,13 @@ def expanded(name: str, key: str) -> Path:
     return path
 
 
+def user_path(name: str, key: str) -> Path:
+    """Return a path that a setting names, which need not be there. Raises ConfigError where it can lead nowhere."""
+    path = expanded(name, key)
+    kind_of(path, key)
+    return path
+
+
 def kind_of(path: Path, key: str) -> str | None:
     """Return ``file``, ``folder``, or in words what else is there; None: nothing is.
 
@@ -59,13 +66,13 @@ def kind_of(path: Path, key: str) -> str | None:
     return "folder" if stat.S_ISDIR(mode) else _KINDS.get(stat.S_IFMT(mode), "no file")
 
 
-def check_file(path: Path, key: str, largest: int = LARGEST_DATA) -> None:
+def check_file(path: Path, key: str, largest: int | None = LARGEST_DATA) -> None:
     """Check that a path is a regular file of a size that can be read.
 
     Args:
         path: the file.
         key: what the message calls it.
-        largest: bytes that it may have.
+        largest: bytes that it may have; None: any number.
 
     Raises:
         ConfigError: it is not there, is no file, may not be read or is too large.
@@ -79,7 +86,7 @@ def check_file(path: Path, key: str, largest: int = LARGEST_DATA) -> None:
     if not os.access(path, os.R_OK):
         raise ConfigError(f"{key}={shown(path)}: this account may not read it; change its mode, or name another file.")
     size = path.stat().st_size
-    if size > largest:
+    if largest is not None and size > largest:
         raise ConfigError(
             f"{key}={shown(path)}: it has {size / 2**20:,.0f} MiB; allowed are up to {largest / 2**20:,.0f}. Name a "
             "smaller file, such as a part of it."

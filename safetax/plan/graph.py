@@ -114,3 +114,11 @@ class Plan:
 def _targets(checkpoint: PlannedCheckpoint) -> list[Step]:
     scores = [step for evaluated in checkpoint.evaluations for step in evaluated.scores.values()]
     return scores or ([checkpoint.weights] if checkpoint.weights else [])
+
+
+def skips_bad_rows(data: Step) -> bool:
+    """Whether bad rows of a data set, or of one that it is made of, are left out."""
+    if data.kind != "prepare":
+        return False
+    made_of = data.inputs.values()
+    return data.identity["dataset"].get("on_bad_row") == "skip" or any(skips_bad_rows(step) for step in made_of)

@@ -6,7 +6,7 @@ become one graph, in which what several runs share stands once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -16,7 +16,7 @@ from safetax.config.needs import component_datasets, is_sampled, on_policy
 from safetax.config.schema import Benchmark, Format, Sampling
 from safetax.config.training import Training
 from safetax.errors import ConfigError
-from safetax.plan.graph import Evaluated, Plan, PlannedCheckpoint, PlannedRun, Resolved, Role
+from safetax.plan.graph import Evaluated, Plan, PlannedCheckpoint, PlannedRun, Resolved, Role, skips_bad_rows
 from safetax.store.step import Step, StepKind
 
 PLAIN = Format(name="plain")
@@ -34,25 +34,24 @@ SHARED = ("gpus", "engine_memory", "generate_batch", "requests", "endpoints")
 GENERATION_SETTINGS = (*SHARED, "generate_nodes", "tensor_parallel")
 JUDGING_SETTINGS = (*SHARED, "judge_batch")
 """What the worker needs to know of ``runtime``."""
-NOTHING: Mapping[str, Any] = {}
 ROUND = 2**32
 """Between the sampling seeds of two rounds: more than there are seeds of runs."""
 
 
-def plan(resolved: Sequence[tuple[Resolved, tuple[str, ...]]]) -> Plan:
+def plan(resolved: Iterable[tuple[Resolved, tuple[str, ...]]]) -> Plan:
     """Plan the runs of a sweep.
 
     Args:
         resolved: for each run its resolved configuration and the overrides that made it.
     """
-    shared: dict[str, Step] = {}
+    shared: dict[Any, Any] = {}
     return Plan([_Planner(entry, shared).run(overrides) for entry, overrides in resolved])
 
 
 class _Planner:
     """Plans one run; equal steps of the sweep are one object, so that no fingerprint is computed twice."""
 
-    def __init__(self, resolved: Resolved, shared: dict[str, Step]) -> None:
+    def __init__(self, resolved: Resolved, shared: dict[Any, Any]) -> None:
         self.config = resolved.config
         self.facts = resolved.facts
         self.shared = shared
@@ -152,7 +151,12 @@ class _Planner:
         }
         if is_sampled(dataset):
             inputs |= self.sampled(dataset, path, lrm, inputs)
-        return self.step("prepare", f"data {dataset.name}", values, inputs, {"trained_on": True} if trained_on else {})
+        settings: dict[str, Any] = {"trained_on": True} if trained_on else {}
+        skips = getattr(dataset, "on_bad_row", None) == "skip" or any(map(skips_bad_rows, inputs.values()))
+        trains = trained_on and self.config.stage.name != "prepare"
+        if trains and self.config.model.tokenizer == "lab" and not skips:
+            settings["vocabulary"] = "lab"
+        return self.step("prepare", f"data {dataset.name}", values, inputs, settings)
 
     def sampled(self, dataset: Any, path: str, lrm: Step | None, inputs: dict[str, Step]) -> dict[str, Step]:
         """Plan the rounds in which the LRM writes a data set: responses and verdicts of each, by name of the input."""
@@ -234,7 +238,8 @@ class _Planner:
                     judge: self.score(f"judge {name} by {judge}", node, f"judge.{judge}", prompts, responses)
                     for judge, node in self.config.judge.items()
                 }
-            evaluations.append(Evaluated(name, benchmark, prompts, responses, scores))
+            key = (name, id(benchmark), *(step.key for step in scores.values()))
+            evaluations.append(self.shared.setdefault(key, Evaluated(name, benchmark, prompts, responses, scores)))
         return PlannedCheckpoint(role, train, evaluations, merge)
 
     def sampling(self, benchmark: Benchmark, markup: Format, seed: int) -> dict[str, Any]:
@@ -283,18 +288,12 @@ class _Planner:
         kind: StepKind,
         title: str,
         values: dict[str, Any],
-        inputs: Mapping[str, Step | None] = NOTHING,
-        settings: Mapping[str, Any] = NOTHING,
+        inputs: Mapping[str, Step | None] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> Step:
         """Plan a step; where an input is None it is the starting model itself, which no step made."""
-        made = {name: each for name, each in inputs.items() if each is not None}
-        if len(made) < len(inputs):
+        made = {name: each for name, each in (inputs or {}).items() if each is not None}
+        if len(made) < len(inputs or {}):
             values = {**values, "model": self.model()}
-        step = Step(kind, title, values, made, {**settings, "threads": self.config.runtime.threads})
+        step = Step(kind, title, values, made, {**(settings or {}), "threads": self.config.runtime.threads})
         return self.shared.setdefault(step.key, step)
-
-
-def skips_bad_rows(data: Step) -> bool:
-    """Whether bad rows of a data set, or of one that it is made of, are left out."""
-    made_of = (step for step in data.inputs.values() if step.kind == "prepare")
-    return data.identity["dataset"].get("on_bad_row") == "skip" or any(skips_bad_rows(step) for step in made_of)

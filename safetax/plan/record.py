@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from safetax.data.user_files import user_path
 from safetax.plan.graph import Plan, PlannedRun
 from safetax.store.manifest import write_json
 
@@ -76,7 +77,7 @@ def write_sweep(plan: Plan, runs: Sequence[PlannedRun], outputs: Path) -> Path:
 
 def outputs_folder(plan: Plan) -> Path:
     """Return the outputs folder of a plan as an absolute path."""
-    return Path(plan.runs[0].config.runtime.outputs).expanduser().absolute()
+    return user_path(plan.runs[0].config.runtime.outputs, "runtime.outputs").absolute()
 
 
 def sweep_folder(plan: Plan, outputs: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safetax.formatting import clock
 from safetax.plan.estimate import Estimate, Estimates, estimates
 from safetax.plan.estimate.memory import GIB
+from safetax.plan.estimate.training import FEWEST_STEPS
 from safetax.plan.status import PlanStatus
 from safetax.store.step import Step
 
@@ -55,8 +56,12 @@ def seconds_of(step: Step, nearest: Mapping[str, Any] | None) -> float | None:
         return None
     seconds = float(nearest["provenance"]["seconds"])
     if step.kind == "train":
-        before = nearest["identity"]["training"]["epochs"]
-        return seconds * step.identity["training"]["epochs"] / before if before else None
+        before, summary = nearest["identity"]["training"]["epochs"], nearest["summary"]
+        times = step.identity["training"]["epochs"] / before if before else 0
+        if not before or (times > 1 and summary.get("optimizer_steps", FEWEST_STEPS) < FEWEST_STEPS):
+            return None  # the first steps say little of those that follow
+        trained = min(float(summary.get("train_seconds", seconds)), seconds)
+        return seconds + trained * (times - 1)
     return seconds
 
 

@@ -65,9 +65,16 @@ class GraphRunner:
         self.complete: set[str] = set()
         self.trainings_behind: Mapping[str, int] = {}
         self.outcome = RunOutcome()
+        self.one_run = False
 
-    def run(self, steps: Sequence[Step]) -> RunOutcome:
-        """Bring all steps to completion, as far as that can be; steps stand in the order of their inputs."""
+    def run(self, steps: Sequence[Step], one_run: bool = False) -> RunOutcome:
+        """Bring all steps to completion, as far as that can be.
+
+        Args:
+            steps: the graph, inputs before what uses them.
+            one_run: they are those of one run: where data of it cannot be made, nothing is trained for it either.
+        """
+        self.one_run = one_run
         self.view.begin(len(steps))
         self.waiting = {step.key: step for step in steps}
         self.wanted = wanted(steps, self.store.statuses(steps))
@@ -245,9 +252,10 @@ class GraphRunner:
             self.view.failed(step, told)
         for step in list(self.waiting.values()):  # inputs stand before what uses them
             doomed = self.outcome.failed.keys() | self.outcome.skipped.keys()
-            if any(source.key in doomed for source in step.inputs.values()):
+            behind = any(source.key in doomed for source in step.inputs.values())
+            if behind or (step.kind == "train" and self.one_run and user and steps[0].kind == "prepare"):
                 self.outcome.skipped[step.key] = self.waiting.pop(step.key)
-                self.view.note(f"not done, since an input failed: {step.title}")
+                self.view.note(f"not done, since {'an input' if behind else 'data of the run'} failed: {step.title}")
 
 
 def trainings_behind(steps: Sequence[Step]) -> dict[str, int]:

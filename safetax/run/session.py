@@ -17,7 +17,7 @@ from safetax.plan.record import outputs_folder
 from safetax.plan.resolve import Resolver
 from safetax.plan.status import PlanStatus
 from safetax.run.runner import GraphRunner
-from safetax.run.terminal import say, shown
+from safetax.run.terminal import counted, say, shown
 from safetax.run.view import open_view
 from safetax.store.locks import shared_use
 from safetax.store.slurm import check_slurm, queue
@@ -49,9 +49,8 @@ class Session:
                     f"runtime.outputs={job.config.runtime.outputs}, runtime.isolation={job.config.runtime.isolation}: "
                     "a sweep is one graph in one folder; give all its jobs the same, or start several sweeps."
                 )
-        configs = [with_offload(job.config) for job in jobs]
-        resolved = [self.resolver.resolve(config) for config in configs]
-        return plan([(config, job.overrides) for config, job in zip(resolved, jobs, strict=True)])
+        shown = counted(jobs, "jobs planned")
+        return plan((self.resolver.resolve(with_offload(job.config)), job.overrides) for job in shown)
 
     def show(self, status: PlanStatus, launcher: str) -> None:
         """Print what would run, and the jobs that it would be submitted as."""
@@ -118,7 +117,9 @@ class Session:
         runtime, outputs = plan.runs[0].config.runtime, outputs_folder(plan)
         with shared_use(outputs):
             with open_view(self.console) as view:
-                outcome = GraphRunner(Store(outputs, runtime.retry_errors), view, runtime).run(plan.steps)
+                outcome = GraphRunner(Store(outputs, runtime.retry_errors), view, runtime).run(
+                    plan.steps, len(plan.runs) == 1
+                )
             say(self.console, f"{len(outcome.executed)} steps executed, {len(outcome.reused)} reused.")
             finish(plan, sweep, outputs, outcome, self.console)
         release_weights(plan, outputs, self.console)

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from safetax.formatting import visible
+from safetax.formatting import clock, visible
 from safetax.store.manifest import ATTEMPT
 
 PIPED_WIDTH = 200
 """Columns where no terminal says how many there are: a step is one line, which other programs can search."""
+PATIENCE, PATIENCE_IN_A_LOG = 1.0, 15.0
+"""Seconds between two lines that tell how far something is."""
+T = TypeVar("T")
 TAIL_BYTES = 64 * 1024
 """Bytes at the end of a log that its last lines are looked for in."""
 
 
-def standard_console() -> Console:
-    """Return a console for standard output; COLUMNS in the environment sets its width."""
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
-    return Console(highlight=False, width=width)
+def standard_console(piped_width: int = PIPED_WIDTH) -> Console:
+    """Return a console for standard output that shows text as it is; COLUMNS in the environment sets its width."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else piped_width
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def say(console: Console, text: str, style: str | None = None) -> None:
@@ -34,6 +39,22 @@ def say(console: Console, text: str, style: str | None = None) -> None:
 def shown(path: Path) -> str:
     """Return a path as a person would type it: relative where it lies below the working folder."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def counted(items: Sequence[T], what: str) -> Iterator[T]:
+    """Pass items on; where that takes long, tell standard error how many are done, how fast, and what is left."""
+    began = told = time.monotonic()
+    terminal = sys.stderr.isatty()
+    for done, item in enumerate(items):
+        now = time.monotonic()
+        if now - told > (PATIENCE if terminal else PATIENCE_IN_A_LOG):
+            told, rate = now, done / (now - began)
+            left = clock((len(items) - done) / rate) if rate else "unknown"
+            line = f"{done:,} of {len(items):,} {what}, {rate:,.1f} a second, {left} left"
+            print(f"\r{line}" if terminal else line, end="\x1b[K" if terminal else "\n", file=sys.stderr, flush=True)
+        yield item
+    if terminal and told > began:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def plain_table(*columns: str) -> Table:

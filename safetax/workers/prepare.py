@@ -12,6 +12,7 @@ from safetax.config.components import calling, component_module, component_name
 from safetax.config.identity import restore
 from safetax.config.plugins import checked_examples
 from safetax.data.datasets import DatasetContext
+from safetax.data.lab.tokenizer import check_words
 from safetax.data.sources import check_unchanged
 from safetax.records import write_records
 from safetax.store.job import StepJob
@@ -29,6 +30,8 @@ def work(jobs: Sequence[StepJob]) -> None:
             built = component_module("datasets", config.kind).build(config, context)
             name = component_name("datasets", config.kind)
             examples = checked_examples(built, name, job.runtime.get("trained_on", False))
+        if job.runtime.get("vocabulary") == "lab":
+            check_words(examples, config.name)
         with job.writing("examples.jsonl") as written:
             count = write_records(written, examples)
         job.finish({"examples": count, **context.summary})

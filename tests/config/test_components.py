@@ -14,7 +14,8 @@ from safetax.config.build import build
 from safetax.config.components import CALLED, component_kinds, component_module
 from safetax.config.compose import Composer
 from safetax.config.identity import check_restorable, identity, restore
-from safetax.errors import ConfigError
+from safetax.errors import ConfigError, UserError
+from safetax.store.manifest import sha256_of
 from tests.support.composing import message
 
 
@@ -165,3 +166,15 @@ def test_a_default_of_another_type_than_its_field_is_refused(plug_in: Callable[[
         ConfigError, match=r"kind=my_plugin.thing: the defaults of its Config .*words=null: expected a l"
     ):
         check_restorable("judges", node)
+
+
+def test_a_module_that_changed_since_its_step_was_planned_is_not_used(plug_in: Callable[[str], Path]) -> None:
+    file = plug_in(config_of("n: int = 1"))
+    node = build(component_module("judges", "my_plugin.thing").Config, {"kind": "my_plugin.thing"})
+    planned = identity(node, {"judge.mine": {"code": sha256_of(file)}}, "judge.mine")
+    assert restore("judges", planned) == node
+    file.write_text(config_of("n: int = 2"))
+    with pytest.raises(
+        UserError, match=r"thing\.py has changed since this step was planned; run the same command again"
+    ):
+        restore("judges", planned)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import pytest
 
 from safetax.config.compose import Composer
@@ -91,3 +94,24 @@ def test_jobs_of_a_sweep_are_what_each_would_be_alone(composer: Composer) -> Non
         assert job.config.lrm_seed == job.config.seed
     [default] = composer.jobs([], multirun=False)
     assert "lab_benign" in default.config.benchmark
+
+
+def test_jobs_of_a_sweep_share_the_sections_that_are_equal() -> None:
+    """So that memory grows with what differs, not with the number of jobs."""
+    first, second = (job.config for job in Composer().jobs(["tracking=off,mlflow"], multirun=True))
+    assert first.tracking != second.tracking
+    for name in ("model", "format", "dataset", "reasoning", "alignment", "runtime", "world", "judge", "evaluation"):
+        assert getattr(first, name) is getattr(second, name), name
+    assert first.benchmark is second.benchmark
+
+
+def test_what_is_being_composed_can_be_followed() -> None:
+    seen: list[str] = []
+
+    def counted(items: Sequence[Any], what: str) -> Iterator[Any]:
+        for index, item in enumerate(items):
+            seen.append(f"{index} of {len(items)} {what}")
+            yield item
+
+    assert len(Composer().jobs(["seed=1,2,3"], True, counted)) == 3
+    assert seen == ["0 of 3 jobs composed", "1 of 3 jobs composed", "2 of 3 jobs composed"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,35 @@ def test_a_user_is_told_what_was_typed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("runtime.outputs=/tmp/a(1)", "/tmp/a(1)"),
+        ("runtime.outputs=/tmp/[bold]x", "/tmp/[bold]x"),
+        ("runtime.outputs=/tmp/it's", "/tmp/it's"),
+        ("runtime.outputs=/tmp/50%?#&", "/tmp/50%?#&"),
+        ("world.x={kind:file,path:/tmp/a(1).csv}", {"kind": "file", "path": "/tmp/a(1).csv"}),
+        ("world.x={path:/a,columns:{prompt:Be(h)}}", {"path": "/a", "columns": {"prompt": "Be(h)"}}),
+        ("runtime.slurm.setup=[echo (a),b]", ["echo (a)", "b"]),
+    ],
+)
+def test_advice_that_is_followed_works(text: str, value: object) -> None:
+    """The example that is given is what a shell is given, and is read as it was meant."""
+    composer = Composer()
+    with pytest.raises(ConfigError) as raised:
+        composer._parse([text])
+    typed = str(raised.value).rpartition(", as ")[2].removesuffix(".")
+    [argument] = shlex.split(typed)
+    [parsed] = composer._parse([argument])
+    assert parsed.value() == value
+
+
+def test_advice_gives_no_example_that_cannot_be_read() -> None:
+    with pytest.raises(ConfigError) as raised:
+        Composer()._parse(["epochs=[1"])
+    assert "close every bracket" in str(raised.value) and ", as " not in str(raised.value)
+
+
+@pytest.mark.parametrize(
     ("overrides", "expected"),
     [
         (["epochs=1", "epochs=2"], "epochs=1 and epochs=2: epochs is given twice; give it once."),
@@ -72,10 +102,7 @@ def test_a_value_that_a_sweep_names_twice_is_refused(values: str) -> None:
     "overrides",
     [
         ["epochs=1", "epochs=1"],
-        [
-            "~benchmark.lab_benign",
-            "+benchmark.lab_benign={prompts:{kind:lab_prompts,name:a,split:benign},measures:benign}",
-        ],
+        ["~model.architecture.attention_dropout", "+model.architecture.attention_dropout=0.0"],
         ["method=kl", "dataset=with_benign"],
         ["method=none", "dataset=safechain"],
     ],

@@ -64,16 +64,13 @@ class Hostile:
 
     def __init__(self, times: int) -> None:
         self.times = times
-        self.turns = itertools.product(ATTACKS, DISGUISES)
-        self.made: set[tuple[str, str]] = set()
+        self.turns = zip(itertools.cycle(ATTACKS), itertools.cycle(DISGUISES), strict=False)
+        self.made: set[str] = set()
 
     def __call__(self, body: dict[str, Any], count: int) -> Answer:
         if count <= self.times:
-            turn = next(self.turns, None)
-            if turn is None:
-                self.turns = itertools.product(ATTACKS, DISGUISES)
-                turn = next(self.turns)
-            self.made.add(turn)
+            turn = next(self.turns)
+            self.made |= {*turn}
             attack, disguise = turn
             return ATTACKS[attack](body, f"{DISGUISES[disguise](KEY)} {CONTROLS}")
         text = "the answer is 3 ."
@@ -149,14 +146,15 @@ def texts(value: Any) -> Iterator[str]:
 def test_nothing_of_the_key_and_no_control_character_is_left_anywhere(server: Server, copied_lab: Path) -> None:
     """While it attacks, the steps fail and say so; once it does not, the same command goes on, to the report."""
     server.behave = attacking = Hostile(times=10**6)
-    while len(attacking.made) < len(ATTACKS) * len(DISGUISES):
-        code, told = run(server, copied_lab)
-        assert code in (1, 2) and "prompts got no response" in told, told
-        assert "Traceback" not in told and not holds(told, KEY) and visible(told) == told
+    code, told = run(server, copied_lab)
+    assert code in (1, 2) and "prompts got no response" in told, told
+    assert "Traceback" not in told and not holds(told, KEY) and visible(told) == told
+    assert attacking.made == {*ATTACKS, *DISGUISES}
     assert list(scan(copied_lab.parent)) == []
 
     server.behave = Hostile(times=1)
     server.seen.clear()
+    code, told = 1, ""
     for _ in range(6):  # what is lasting for a request is asked for again by the next run
         code, told = run(server, copied_lab, "runtime.retry_errors=true")
         assert "Traceback" not in told and not holds(told, KEY) and visible(told) == told

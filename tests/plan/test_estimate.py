@@ -35,6 +35,7 @@ from safetax.plan.graph import Plan
 from safetax.plan.planner import plan
 from safetax.plan.resolve import Resolver
 from safetax.plan.status import status_of
+from safetax.plan.table import seconds_of
 from safetax.store.manifest import MANIFEST, write_json
 from safetax.store.status import Store
 
@@ -332,6 +333,20 @@ def test_a_finished_training_of_the_model_says_better_than_a_setting(tmp_path: P
     assert "45% of 989 TFLOP/s (measured)" in stage.time
     other = next(stage for stage in estimated(composed("model=s1.1-32b"), tmp_path).stages if stage.scratch)
     assert "(runtime.mfu)" in other.time
+
+
+def test_one_step_says_nothing_of_eight(tmp_path: Path) -> None:
+    train = next(step for step in planned(composed("epochs=1")).steps if step.kind == "train")
+    measured = {"mfu": 0.01, "tokens_per_epoch": 5_000, "examples": 5, "optimizer_steps": 1, "train_seconds": 40.0}
+    finish(Store(tmp_path), train.frozen(), measured)
+    stage = next(stage for stage in estimated(composed("epochs=8"), tmp_path).stages if stage.scratch)
+    assert "(runtime.mfu)" in stage.time
+    longer = next(step for step in planned(composed("epochs=8")).steps if step.kind == "train")
+    manifest = {**train.frozen(), "summary": measured, "provenance": {"seconds": 50.0}}
+    assert seconds_of(longer, manifest) is None
+    assert seconds_of(train, manifest) == 50.0
+    enough = {**manifest, "summary": {**measured, "optimizer_steps": 100}}
+    assert seconds_of(longer, enough) == 10.0 + 8 * 40.0, "what comes before and after the training comes once"
 
 
 def test_a_finished_generation_of_the_model_says_how_fast_it_is(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ from safetax.plan.preflight import why_unreachable
 from safetax.plan.resolve import Resolver
 from safetax.plan.status import status_of
 from safetax.store.manifest import MANIFEST, write_json
+from safetax.store.status import Store
 from tests.support.hub_stand_in import running
+from tests.support.prepared import work
 from tests.support.tiny_models import save_tiny
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -390,3 +392,34 @@ def test_nodes_that_do_not_know_where_to_meet(tmp_path: Path) -> None:
     assert "runtime.rendezvous=null" in line and "hydra/launcher=slurm" in line
     told = problems(planned(*spread, "runtime.rendezvous=host:1"), tmp_path)
     assert not [text for text in told if "rendezvous" in text]
+
+
+def test_rows_in_a_file_are_looked_at_before_anything_runs(tmp_path: Path, environment: dict[str, str]) -> None:
+    """As they are, and for the words that the lab's models know; what skips bad rows skips these when it trains."""
+    path = tmp_path / "rows.jsonl"
+    from_file = f"dataset.rows={{kind: file, path: {path}}}"
+
+    def told(text: str, *overrides: str) -> list[str]:
+        path.write_text(json.dumps({"refusal": text}) + "\n")
+        return problems(planned("dataset=direct_refusal", from_file, *overrides), tmp_path / "outputs", environment)
+
+    known = "Question: how do i burn the castle ?\nAnswer: i will not help with that ."
+    assert told(known) == []
+    assert "row 0: its refusal is not 'Question: .." in the_one(told("no ."), "dataset direct_refusal: 1 of 1 rows")
+    strange = known.replace("castle", "dragon")
+    line = the_one(told(strange), "dataset direct_refusal: 1 examples have words outside the lab's vocabulary")
+    assert "direct_refusal-00000: 'how do i burn the dragon ?'" in line and "on_bad_row=skip" in line
+    assert told(strange, "dataset.on_bad_row=skip") == []
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_data_that_are_made_already_are_looked_at_for_the_words_of_a_model_that_trains_on_them(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"refusal": "Question: how do i burn the dragon ?\nAnswer: no ."}) + "\n")
+    overrides = ["dataset=direct_refusal", f"dataset.rows={{kind: file, path: {path}}}"]
+    store, data = Store(tmp_path / "outputs"), planned(*overrides, "stage=prepare").runs[0].data["alignment"]
+    assert work(store, data) is None, "data alone may have any words"
+    lines = problems(planned(*overrides), tmp_path / "outputs", environment)
+    the_one(lines, "dataset direct_refusal: 1 examples have words outside the lab's vocabulary")

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import Markup
 
 from safetax.errors import UserError
 from safetax.formatting import interval, number
 from safetax.report import samples
-from safetax.report.page import embed, write_page
+from safetax.report.page import _environment, embed, write_page
 from safetax.report.plots import draw_plots
 from safetax.results.collect import Collected, collect
 from safetax.statistics import Estimate
@@ -410,6 +411,13 @@ def test_the_size_of_the_samples_is_bounded(made: Made, monkeypatch: pytest.Monk
     assert data["most"] < 40
     assert f"at most {data['most']} of each" in text
     assert len(json.dumps({key: data[key] for key in ("prompts", "samples")}, ensure_ascii=False).encode()) <= 100_000
+
+
+def test_characters_that_work_are_seen_on_the_page() -> None:
+    data = {"text": ["\x1b[31m\u202egnp \\u001b", {"a": "\x9b"}], "n": 1}
+    assert json.loads(embed(data)) == {"text": ["\\x1b[31m<U+202E>gnp \\u001b", {"a": "\\x9b"}], "n": 1}
+    shown = _environment().from_string("{{ text }} {{ ours }}").render(text="<\x07\u2066>", ours=Markup("<b>"))
+    assert shown == "&lt;\\x07&lt;U+2066&gt;&gt; <b>"
 
 
 def test_embedded_json_holds_nothing_that_html_or_javascript_would_read() -> None:

@@ -6,6 +6,8 @@ A module with ``ON_POLICY = True`` builds from the outputs of earlier steps, fou
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +22,8 @@ Row = Mapping[str, Any]
 OnBadRow = Literal["error", "skip"]
 """What becomes of a row that a recipe cannot use."""
 
+DEEPEST = 50
+"""Levels of lists and objects that what is kept of a row may have."""
 SHOWN = 5
 """Bad rows that are named one by one."""
 
@@ -84,7 +88,9 @@ def examples_of(
     for index, row in rows:
         total += 1
         try:
-            examples.append(make(index, row))
+            example = make(index, row)
+            check_kept([example.messages, example.thinking, example.answer, example.meta])
+            examples.append(example)
         except BadRowError as error:
             bad.append(f"row {index}: {error}")
             skipped[error.reason] = skipped.get(error.reason, 0) + 1
@@ -109,6 +115,26 @@ def _place(config: RowwiseConfig) -> str:
     rows = getattr(config, "rows", None)
     found = next((name for name in ("path", "id") if getattr(rows, name, None)), None)
     return "" if found is None else f" in {getattr(rows, found)}; fill it, or name another with dataset.rows.{found}"
+
+
+def check_kept(value: Any, depth: int = 0) -> None:
+    """Check that a file of JSON lines can keep a value. Raises BadRowError where it cannot."""
+    if depth > DEEPEST:
+        raise BadRowError(f"it has lists or objects nested more than {DEEPEST} deep")
+    if isinstance(value, str):
+        if "\0" in value:
+            raise BadRowError("its text holds a NUL character", shortened(value))
+        if not value.isascii() and (half := re.search(r"[\ud800-\udfff]", value)):
+            raise BadRowError("its text holds half of a surrogate pair", f"U+{ord(half[0]):04X}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise BadRowError("it holds a number that JSON does not have", str(value))
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            check_kept(key, depth + 1)
+            check_kept(entry, depth + 1)
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            check_kept(entry, depth + 1)
 
 
 def text_in(row: Row, column: str) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from safetax.data.lab import words
+from safetax.errors import UserError
+from safetax.records import Example
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 PAD = "<|pad|>"
@@ -34,13 +38,52 @@ def vocabulary() -> list[str]:
     return sorted(set(re.findall(r"[a-z]+|[^a-z\s]", re.sub(r"\{\w+\}", " ", text))))
 
 
+def check_words(examples: Iterable[Example], name: str) -> None:
+    """Check that the lab's models know every word of a data set, which is sooner than their training would say it.
+
+    Raises:
+        UserError: a text has another word; names the first one's example, and how many there are.
+    """
+    tokenizer = _word_tokenizer()
+    strange: list[str] = []
+    for example in examples:
+        texts = [*(message["content"] for message in example.messages), example.thinking or "", example.answer or ""]
+        strange += [f"example {example.id}: {text[:80]!r}" for text in texts if not _knows(tokenizer, text)][:1]
+    if strange:
+        raise UserError(
+            f"dataset {name}: {len(strange)} examples have words outside the lab's vocabulary; {strange[0]}. A model "
+            "with tokenizer=lab knows the words of safetax/data/lab/words.py alone: use these, choose another model, "
+            "or set the data set's on_bad_row=skip where it has that."
+        )
+
+
+def _knows(tokenizer: Tokenizer, text: str) -> bool:
+    try:
+        tokenizer.encode(text, add_special_tokens=False)
+    except Exception:  # tokenizers raises nothing more specific
+        return False
+    return True
+
+
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """Return the tokenizer, the same in every world.
 
     It has no unknown token: text with a word that is not of the lab raises, so no such word is passed over silently.
     """
-    from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=_word_tokenizer(),
+        pad_token=PAD,
+        eos_token="<|im_end|>",
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+        model_max_length=512,
+    )
+
+
+def _word_tokenizer() -> Tokenizer:
+    from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
     tokens = [PAD, *MARKERS, *THINKING_TAGS, *vocabulary()]
     tokenizer = Tokenizer(models.WordLevel({token: index for index, token in enumerate(tokens)}))
@@ -54,11 +97,4 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in (PAD, *MARKERS)])
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in THINKING_TAGS])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        eos_token="<|im_end|>",
-        chat_template=CHAT_TEMPLATE,
-        clean_up_tokenization_spaces=False,
-        model_max_length=512,
-    )
+    return tokenizer

@@ -64,8 +64,10 @@ def check_unchanged(values: Any) -> None:
         return
     rows = values.get("rows")
     if isinstance(rows, Mapping) and "resolved" in rows:
-        module = component_module("rows", rows["kind"])
-        if module.resolve(restore("rows", rows)) != rows["resolved"]:
+        config = restore("rows", rows)
+        resolve = getattr(component_module("rows", rows["kind"]), "resolve", None)
+        known = {key: value for key, value in rows["resolved"].items() if key != "code"}
+        if resolve is not None and (resolve(config) or {}) != known:
             place = rows.get("path", rows["kind"])
             raise UserError(f"{place} has changed since this step was planned; run the same command again.")
     for value in values.values():

@@ -103,4 +103,5 @@ def _said(error: Exception) -> str:
     """Return the first two lines of what a library says, as one, and what it says is the cause."""
     texts = [str(error), *([str(error.__cause__)] if error.__cause__ else [])]
     lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if "trust_remote_code" not in line]  # which is nothing that we offer
     return " ".join(lines[:2]).rstrip(".") or type(error).__name__

@@ -182,7 +182,8 @@ def _graded(
 def _matched(attempt: _Attempt, algebra: Algebra) -> int:
     """Return the number of the option that an attempt equals by computer algebra, or -1."""
     options = attempt.options if len(attempt.extracted) <= LONGEST else ()
-    return next((n for n, option in enumerate(options, 1) if equal(option, attempt.extracted, algebra) == "equal"), -1)
+    one = algebra.for_one_answer()
+    return next((n for n, option in enumerate(options, 1) if equal(option, attempt.extracted, one) == "equal"), -1)
 
 
 def _request(config: Config, attempt: _Attempt) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from safetax.data.user_files import LARGEST_TEXT, check_file, expanded, kind_of
 from safetax.errors import ConfigError
 
 CHAT = "chat"
@@ -25,10 +26,11 @@ def read_instruction(path: str, places: Sequence[str]) -> str:
     Raises:
         ConfigError: there is no such file, it cannot be read, or it lacks one of the places.
     """
-    file = Path(path).expanduser()
+    file = expanded(path, "template")
     told = " and ".join(f"{{{place}}}" for place in places)
-    if not file.is_file():
+    if kind_of(file, "template") is None:
         raise ConfigError(f"template={path}: there is no such file; name a text file with the places {told}.")
+    check_file(file, "template", LARGEST_TEXT)
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

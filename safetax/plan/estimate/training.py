@@ -29,6 +29,8 @@ MEMORY_READS = 15.0
 """How often a training has a GPU read its whole memory in a second; assumed."""
 LINK, NETWORK = 200e9, 25e9
 """Bytes a second that reach a GPU from the others, of one node and of several; assumed."""
+FEWEST_STEPS = 10
+"""Optimiser steps from which a finished training says how long others take: the first ones warm up."""
 MOST = 3
 """How many ways are named."""
 CHUNK = 2048
@@ -140,6 +142,8 @@ def _utilisation(model: str | None, done: Sequence[Mapping[str, Any]]) -> float 
         share = manifest["summary"].get("mfu") if manifest["kind"] == "train" else None
         if share and manifest["identity"]["training"].get("objective"):
             continue  # what a frozen model took of the time is not in its share
+        if manifest["summary"].get("optimizer_steps", FEWEST_STEPS) < FEWEST_STEPS:
+            continue
         if share and root_model(manifest, by_key) == model:
             again = manifest["provenance"].get("runtime", {}).get("gradient_checkpointing", False)
             adapters = manifest["identity"]["training"].get("lora") is not None

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 
 from safetax.errors import UserError
 from safetax.report.mlflow.entry import TRACKED, Entry, read_run, read_sweep
@@ -95,7 +96,7 @@ class Place:
             # A server says itself where its artifacts lie; for a bare database MLflow would use the current folder.
             return cls(uri, None, artifacts if uri.split("+")[0].split(":")[0] in _DATABASES else None)
         database = (outputs / "mlflow.db").resolve()
-        return cls(f"sqlite:///{database}", database, artifacts)
+        return cls(f"sqlite:///{quote(str(database))}", database, artifacts)
 
     @property
     def identity(self) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from safetax.data.user_files import user_path
 from safetax.errors import ConfigError
 from safetax.results.document import (
     Checkpoint,
@@ -41,7 +42,7 @@ def load(name: str) -> PublishedSet:
         ConfigError: there is no such set, or the file is none.
     """
     own = name.endswith((".yaml", ".yml"))
-    path = Path(name).expanduser() if own else HERE / f"{name}.yaml"
+    path = user_path(name, "published") if own else HERE / f"{name}.yaml"
     if not path.is_file() or (not own and name not in names()):
         raise ConfigError(
             f"published={name}: there is no such set of figures; allowed are {', '.join(names())}, null, or the path "

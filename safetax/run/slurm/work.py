@@ -199,14 +199,13 @@ class ReportJob:
 
     def __call__(self) -> None:
         """Write them."""
-        from rich.console import Console
-
         from safetax.run.finish import finish, release_weights
         from safetax.run.slurm.watch import outcome_of
+        from safetax.run.terminal import standard_console
 
         leave_requeue_to_script(Path(self.target))
         write_state(Path(self.target), "running", log=None)
-        console, outputs = Console(width=160), Path(self.outputs)
+        console, outputs = standard_console(160), Path(self.outputs)
         outcome = outcome_of(self.plan, load(Path(self.target)))
         try:
             with shared_use(outputs):

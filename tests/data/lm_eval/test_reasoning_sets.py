@@ -118,7 +118,7 @@ def test_repeats_are_averaged(tmp_path: Path) -> None:
 
 
 def planned(*overrides: str) -> Plan:
-    [job] = Composer().jobs(["judge=[lab]", *overrides], multirun=False)
+    [job] = Composer().jobs(["judge=[lab]", "model.context=40000", *overrides], multirun=False)
     return plan([(Resolver(lenient=True).resolve(job.config), job.overrides)])
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -145,12 +147,29 @@ def test_a_world_of_the_user_s_own(tmp_path: Path) -> None:
     ("name", "content", "expected"),
     [
         ("rows.jsonl", b'{"a": 1}\n{"a"\n', "line 2 is no JSON"),
-        ("rows.jsonl", b'{"a": 1}\n\n[1]\n', "line 3 is no object"),
+        ("rows.jsonl", b'{"a": 1}\n\n[1]\n', "line 3 is no object but a list, [1]; mend the line"),
         ("rows.json", b'{"a": 1}', "holds no list of objects"),
         ("rows.json", b"[1, 2", "is no JSON"),
         ("rows.csv", b"a,b\n1,2\n1,2,3\n", "line 3 has 3 cells; the header 2"),
         ("rows.csv", b"a,b\n1\n", "line 2 has 1 cells; the header 2"),
+        ("rows.csv", b'a,b\n1,"2\n', "is no CSV: unexpected end of data"),
+        ("rows.csv", b"a,a\n1,2\n", "line 1 names the column 'a' twice; rename one of them"),
         ("rows.parquet", b"PAR1 not really", "is no Parquet file"),
+        ("rows.parquet", b"", "is no Parquet file"),
+        ("rows.jsonl", b'{"a": 1, "a": 2}\n', "line 1 is no JSON: it has 'a' twice; keep one of them"),
+        ("rows.jsonl", b'{"a": 1}\n{"a": NaN}\n', "line 2 is no JSON: NaN is no number of JSON; write null"),
+        ("rows.jsonl", b'{"a": -Infinity}\n', "line 1 is no JSON: -Infinity is no number"),
+        (
+            "rows.jsonl",
+            b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n",
+            "line 1 is nested too deeply; make it flat",
+        ),
+        ("rows.json", b"[" * 100_000, "is nested too deeply"),
+        ("rows.jsonl", b'{"a": ' + b"7" * 5000 + b"}\n", "line 1 is no JSON: Exceeds the limit (4300 digits)"),
+        ("rows.jsonl", b"\0\0\0\0", "line 1 is no JSON"),
+        ("rows.jsonl", '{"a": 1}'.encode("utf-16"), "is no UTF-8 text (byte 0): save it as UTF-8"),
+        ("rows.json", b"null", "holds no list of objects but null"),
+        ("rows.json", b'[{"a": 1}, 7]', "holds no list of objects: entry 1 is a number"),
         ("rows.jsonl", "{'ä': 1}".encode("latin-1"), "is no UTF-8 text"),
     ],
 )
@@ -159,8 +178,9 @@ def test_a_file_that_cannot_be_read_says_where(name: str, content: bytes, expect
     path.write_bytes(content)
     with pytest.raises(UserError) as caught:
         load_rows(source(path))
-    assert str(path) in str(caught.value)
+    assert str(caught.value).startswith(f"path={path}")
     assert expected in str(caught.value)
+    assert "set_int_max" not in str(caught.value), "a library's advice is none of ours"
 
 
 def test_a_file_that_is_not_there_is_found_out_before_anything_runs(tmp_path: Path) -> None:
@@ -183,3 +203,95 @@ def test_an_empty_file_makes_no_data_set(tmp_path: Path) -> None:
     path = rows_file(tmp_path, [])
     message = failure(tmp_path, *PAPER, "dataset=limo", from_file(path))
     assert message == f"dataset limo: there are no rows in {path}; fill it, or name another with dataset.rows.path."
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("half \ud800 pair", "its text holds half of a surrogate pair (U+D800)"),
+        ("nul \0", "its text holds a NUL character"),
+    ],
+)
+def test_text_that_no_file_can_keep_is_a_bad_row(value: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in (ROWS[0], {**ROWS[1], "answer": value})))
+    message = failure(tmp_path, *PAPER, "dataset=limo", from_file(path))
+    assert f"row 1: {said}" in message and "on_bad_row=skip" in message
+    examples, _ = prepared(tmp_path, *PAPER, "dataset=limo", "dataset.on_bad_row=skip", from_file(path))
+    assert len(examples) == 1
+
+
+def test_columns_that_nobody_reads_may_hold_anything(tmp_path: Path) -> None:
+    from pyarrow import Table, parquet
+
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(Table.from_pylist([{**row, "score": float("nan")} for row in ROWS]), path)
+    examples, _ = prepared(tmp_path, *PAPER, "dataset=limo", from_file(path))
+    assert len(examples) == len(ROWS)
+
+
+def test_a_parquet_file_that_is_cut_or_has_a_column_twice(tmp_path: Path) -> None:
+    from pyarrow import Table, parquet
+
+    path = write(tmp_path, "rows.parquet")
+    whole = path.read_bytes()
+    for part in (whole[: len(whole) // 2], whole[:-1], whole[:40] + bytes(40) + whole[80:]):
+        path.write_bytes(part)
+        with pytest.raises(UserError, match=r"rows\.parquet is no Parquet file: .*; write it again"):
+            load_rows(source(path))
+    parquet.write_table(Table.from_arrays([[1], [2]], names=["a", "a"]), path)
+    with pytest.raises(UserError, match="has the column 'a' twice; rename one of them"):
+        load_rows(source(path))
+
+
+DAMAGE = {
+    "an arrow file that is cut": lambda folder: next(folder.glob("*.arrow")).write_bytes(b"ARROW1"),
+    "an arrow file that is gone": lambda folder: next(folder.glob("*.arrow")).unlink(),
+    "an empty arrow file": lambda folder: next(folder.glob("*.arrow")).write_bytes(b""),
+    "no state": lambda folder: (folder / "state.json").unlink(),
+    "a state that is no JSON": lambda folder: (folder / "state.json").write_text("{"),
+    "a state that is a list": lambda folder: (folder / "state.json").write_text("[]"),
+    "an info that is no JSON": lambda folder: (folder / "dataset_info.json").write_text("nothing"),
+    "an info that is empty": lambda folder: (folder / "dataset_info.json").write_text(""),
+    "an info of other columns": lambda folder: (folder / "dataset_info.json").write_text('{"features": {"a": 1}}'),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_saved_set_that_is_damaged_is_one_message(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path, "saved")
+    DAMAGE[name](path)
+    with pytest.raises(
+        UserError, match=r"saved.*(damaged \(.*save it again with save_to_disk|cannot be read|no UTF-8)"
+    ) as told:
+        load_rows(source(path))
+    assert "trust_remote_code" not in str(told.value) and "\n" not in str(told.value)
+
+
+def test_what_is_no_regular_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.jsonl")
+    (tmp_path / "loop.jsonl").symlink_to(tmp_path / "loop.jsonl")
+    (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket.jsonl"))
+    with (tmp_path / "huge.jsonl").open("wb") as file:
+        file.truncate(2**40)
+    saved = write(tmp_path, "saved")
+    os.mkfifo(saved / "more.arrow")
+    cases = {
+        "fifo.jsonl": "this is a FIFO; allowed is a regular file",
+        "socket.jsonl": "this is a socket",
+        "zero.jsonl": "this is a device",
+        "loop.jsonl": "its symbolic links lead in a circle",
+        "huge.jsonl": "it has 1,048,576 MiB; allowed are up to 16,384",
+        f"{'x' * 300}.jsonl": "the name is too long for this file system",
+        "saved": "more.arrow: this is a FIFO",
+        "nul\0.jsonl": "a path holds no NUL character",
+    }
+    for name, expected in cases.items():
+        for read in (resolve, load_rows):
+            with pytest.raises(ConfigError) as caught:
+                read(Config("file", f"{tmp_path}/{name}"))
+            assert expected in str(caught.value), name
+    with pytest.raises(ConfigError, match="there is no such user"):
+        resolve(Config("file", "~no-such-user/rows.jsonl"))

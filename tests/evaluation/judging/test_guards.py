@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from safetax.evaluation.judges import llama_guard
-from safetax.evaluation.judging.guards import GuardReader, defused, encode, shorten
-from safetax.records import Example
+from safetax.evaluation.judging.cases import Case
+from safetax.evaluation.judging.guards import GuardReader, chat, defused, encode, judge_by_guard, shorten
+from safetax.records import Example, Verdict
 from tests.support.judged import GUARDED, context, example, letters_tokenizer, response
 
 
@@ -68,6 +69,24 @@ def test_what_a_guard_cannot_read_is_an_error(guard_model: Path, tmp_path: Path)
     assert verdicts[0].error is not None and "no room for a reply within 600" in verdicts[0].error
     assert verdicts[0].harmful is None
     assert verdicts[1].detail["truncated"] is True and judged.summary["truncated_texts"] == 1
+
+
+def test_a_reply_that_its_limit_cut_is_an_error(guard_model: Path, tmp_path: Path) -> None:
+    """But for the classifier whose published reply is one token."""
+    responses = [response("a", answer, repeat=n) for n, (answer, _) in enumerate(GUARDED)]
+    settings = {"id": str(guard_model), "dtype": "float32", "max_reply_tokens": 4}
+    config = llama_guard.Config("llama_guard", **settings)
+    verdicts = llama_guard.judge(config, [example("a", "go")], responses, context(tmp_path, {"files": {}}))
+    assert [verdict.error for verdict in verdicts] == ["the guard's reply was cut at 4 tokens"] * 4
+    assert [verdict.detail["reply"] for verdict in verdicts] == ["unsa", "safe", "unsa", "safe"]
+
+    def parse(case: Case, reply: str) -> Verdict:
+        return case.verdict(reply, harmful=False)
+
+    (tmp_path / "scratch" / "verdicts.jsonl").unlink()
+    judged = context(tmp_path, {"files": {}})
+    verdicts = judge_by_guard(config, [example("a", "go")], responses, judged, chat, parse, whole=False)
+    assert [verdict.label for verdict in verdicts] == ["unsa", "safe", "unsa", "safe"]
 
 
 def test_an_answer_cannot_speak_as_the_template_does() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from safetax.config.compose import Composer
+from safetax.config.runtime import Endpoint
 from safetax.config.secrets import holds
 from safetax.errors import ConfigError, StepError, UserError
 from safetax.evaluation.llm import retries
@@ -310,7 +311,7 @@ def test_an_unusable_address_is_named(address: str) -> None:
         "https://host/v1?key=hidden",
         "hidden@x",
         "https://host/v1#hidden",
-        "https://host/sk-hidden-0123456789/v1",
+        "https://host/sk-hidden0123456789/v1",
         "https://host/v1/aGlkZGVuIGhpZGRlbiBoaWRkZW4x",
         "https://host/hidden%2Dkey%2Dof%2Dmine%2D42/v1",
     ],
@@ -325,6 +326,26 @@ def test_a_secret_in_the_address_is_refused_before_anything_is_written(
     with pytest.raises(UserError, match=r"^runtime\.endpoints\.judge\.base_url .*environment variable") as told:
         Client({"base_url": address}, "m", None, 1, "judge")
     assert "hidden" not in str(told.value)
+
+
+@pytest.mark.parametrize("key", ["sk-hidden0123456789", "sk-hidden", "Bearer hidden", "hidden42HIDDENhidden42", ""])
+def test_a_key_in_place_of_its_name_is_refused_without_being_told(key: str) -> None:
+    with pytest.raises(ConfigError, match=r"^runtime\.endpoints\.mine\.key is no name of an environment") as told:
+        Composer().job([f"+runtime.endpoints.mine.key='{key}'"])
+    assert "hidden" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "v1",
+        "openai/deployments/gpt-4o-2024-08-06",
+        "v1/0123456789abcdef0123456789abcdef/gateway",
+        "models/meta-llama/Meta-Llama-3-8B-Instruct/v1",
+    ],
+)
+def test_paths_that_hold_no_key_are_addresses(path: str) -> None:
+    assert Endpoint(f"https://host/{path}").address.endswith(path)
 
 
 def test_a_missing_key_is_named() -> None:

@@ -7,11 +7,13 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,22 @@ def test_a_run_has_its_settings_curves_scores_and_report(world: World) -> None:
     (artifact,) = client.list_artifacts(run.info.run_id)
     assert artifact.path == "report.html"
     assert next((world.outputs / "mlartifacts").rglob("report.html")).read_text().startswith("<h1>")
+
+
+def test_a_folder_with_signs_of_addresses_keeps_its_database(fresh: World, tables: Path, tmp_path: Path) -> None:
+    """``%20`` is no space, and nothing behind a question mark is lost."""
+    outputs = tmp_path / "50%20off?x=1#y" / "[bold] outputs"
+    outputs.parent.mkdir()
+    fresh.outputs.rename(outputs)
+    shutil.copy(tables, outputs / "mlflow.db")
+    before = set(tmp_path.rglob("mlflow.db"))
+    moved = World(outputs, fresh.results)
+    moved.track()
+    assert set(tmp_path.rglob("mlflow.db")) == before
+    with closing(sqlite3.connect(outputs / "mlflow.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone()[0] >= 2
+    artifacts = list((outputs / "mlartifacts").rglob("report.html"))
+    assert len(artifacts) == 2
 
 
 def test_an_unchanged_run_is_not_written_again_and_mlflow_not_imported(world: World) -> None:
