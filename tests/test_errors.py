@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from safetax.errors import ConfigError, StepError, exit_code, explained, is_full
+from safetax.config.hydra import _folders_made
+from safetax.errors import ConfigError, StepError, UserError, exit_code, explained, is_full
 from tests.support.places import ROOT
 
 
@@ -96,3 +97,11 @@ def test_the_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
     assert explained(told.value).startswith(
         f"{tmp_path / 'file'}: a file stands in the place of something else; remove"
     )
+
+
+def test_a_folder_in_the_place_of_a_file_of_hydras_is_named_with_the_remedy(tmp_path: Path) -> None:
+    place = tmp_path / "config.yaml"
+    place.mkdir()
+    told = pytest.raises(UserError, match=r"config.yaml: a folder stands in the place of something else; remove it")
+    with told, _folders_made(tmp_path):
+        place.write_text("")

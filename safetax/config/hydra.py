@@ -221,6 +221,8 @@ def _folders_made(folder: Path | None = None) -> Iterator[None]:
     except OSError as error:
         if is_full(error):
             raise StepError(explained(error, folder)) from None
+        if isinstance(error, IsADirectoryError):  # in the place of one of its files
+            raise UserError(explained(error)) from None
         raise UserError(
             f"{error.filename}: this folder cannot be made ({error.strerror}); name another one with runtime.outputs, "
             "hydra.run.dir or hydra.sweep.dir."
