@@ -74,11 +74,12 @@ def test_repetitions_of_repetitions_have_names_of_their_own(tmp_path: Path) -> N
 
 
 def test_rows_of_one_category(tmp_path: Path) -> None:
-    kept = ("dataset.source.keep={verb: verb}", "world.direct_refusal.samples=400")
-    found, _ = prepared(tmp_path, "dataset=subset", *SMALL, *kept, "dataset.where={verb: steal}", "dataset.limit=10")
+    source = ("dataset.source=direct_refusal", "world.direct_refusal.samples=400")
+    kept = (*source, "dataset.source.keep={verb: verb}")
+    found, _ = prepared(tmp_path, "dataset=subset", *kept, "dataset.where={verb: steal}", "dataset.limit=10")
     assert {example.meta["verb"] for example in found} == {"steal"}
     assert all("steal" in example.messages[-1]["content"] for example in found)
-    told = failure(tmp_path, "dataset=subset", *SMALL, *kept, "dataset.where={verb: sing}")
+    told = failure(tmp_path, "dataset=subset", *kept, "dataset.where={verb: sing}")
     assert "where.verb=sing lets none of 400 rows through" in told and "steal" in told
     told = failure(tmp_path, "dataset=subset", *SMALL, "dataset.where={verb: steal}")
     assert "in none of them (they have nothing)" in told
