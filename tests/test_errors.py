@@ -43,8 +43,10 @@ def test_a_full_disk_is_known_in_a_librarys_words() -> None:
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 from safetax.errors import exit_code
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it would be ignored
 
 def work():
     try:

@@ -10,6 +10,7 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -47,6 +48,8 @@ def main() -> int:
     parser.add_argument("--again", type=int)
     options = parser.parse_args()
     folder: Path = options.folder.absolute()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background the commands would ignore it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     kinds = [kind for kind in (*KINDS, *OFTEN) if kind != "disk" or machine.can_mount()]
     kinds = [options.only] if options.only else kinds
     log = folder / "log.jsonl"

@@ -42,8 +42,11 @@ def hostile(draw: random.Random, body: dict[str, Any]) -> Answer:
     """Answer as no server should."""
     chat = "messages" in body
     _, _, sound = right(body)
+    # A model may well complete a text with nothing, or with white space; a judge's verdict is neither.
+    blank = [answer("", chat), answer("\n" * 16_000, chat)] if chat else []
     return draw.choice(
         [
+            *blank,
             (500, {}, "Internal Server Error\x1b[31m"),
             (429, {"Retry-After": draw.choice(["0", "-1", "soon", "1e9"])}, {"error": {"message": "slow down"}}),
             (401, {}, {"error": {"message": "no"}}),
@@ -63,10 +66,8 @@ def hostile(draw: random.Random, body: dict[str, Any]) -> Answer:
             answer(None, chat),
             answer(["a list"], chat),
             answer(5, chat),
-            answer("", chat),
             answer("\x00\x1b]0;title\x07\u202etxet", chat),
             answer("{" * 20_000, chat),
-            answer("\n" * 16_000, chat),
             answer('{"class": "full_compl', chat, finish_reason="length"),
             answer("I will not.", chat, finish_reason="content_filter"),
             answer("x", chat, finish_reason="\x1b[2J"),

@@ -30,6 +30,11 @@ class Lora:
     dropout: Share = 0.0
     target_modules: list[str] = field(default_factory=lambda: list(PROJECTIONS))
 
+    def __post_init__(self) -> None:
+        """Check that there is something to adapt."""
+        if not self.target_modules:
+            raise ConfigError(f"target_modules=[] adapts nothing; name linear layers, such as {show(PROJECTIONS)}.")
+
 
 @dataclass(frozen=True)
 class Training:

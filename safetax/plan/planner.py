@@ -153,7 +153,8 @@ class _Planner:
             inputs |= self.sampled(dataset, path, lrm, inputs)
         settings: dict[str, Any] = {"trained_on": True} if trained_on else {}
         skips = getattr(dataset, "on_bad_row", None) == "skip" or any(map(skips_bad_rows, inputs.values()))
-        if trained_on and self.config.model.tokenizer == "lab" and not skips:
+        trains = trained_on and self.config.stage.name != "prepare"
+        if trains and self.config.model.tokenizer == "lab" and not skips:
             settings["vocabulary"] = "lab"
         return self.step("prepare", f"data {dataset.name}", values, inputs, settings)
 

@@ -47,15 +47,12 @@ class PointScore(OverSeeds):
 
 @dataclass(frozen=True)
 class JudgeScores:
-    """What one judge says of a checkpoint's responses to a benchmark, by metric.
-
-    ``unresolved`` counts verdicts of a grader that found no answer to grade; ``part`` is "thinking" where the judge
-    reads that alone.
-    """
+    """What one judge says of a checkpoint's responses to a benchmark, by metric."""
 
     scores: Mapping[str, Score]
     errors: int
     unresolved: int = 0
+    """Verdicts of a grader that found no answer to grade."""
     part: str | None = None
 
 
@@ -212,16 +209,14 @@ class MatchedCheckpoints:
 
 @dataclass(frozen=True)
 class PublishedMeasure:
-    """What a published figure is: a metric, the benchmarks whose mean it is (empty: not known), and its judge.
-
-    ``keys`` name the scores of a plot that are the same quantity.
-    """
+    """What a published figure is: a metric, the benchmarks whose mean it is (empty: not known), and its judge."""
 
     name: str
     metric: str
     benchmarks: tuple[str, ...]
     judge: str | None
     keys: tuple[str, ...] = field(default=(), metadata=ALWAYS)
+    """The scores of a plot that are the same quantity."""
 
 
 @dataclass(frozen=True)

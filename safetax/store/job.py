@@ -10,7 +10,6 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ from safetax.store.manifest import (
     write_json,
     write_manifest,
 )
-from safetax.store.step import OUTPUTS
+from safetax.store.step import missing_output
 
 SOURCES = "inputs.json"
 """File in the scratch folder: digests of the inputs' outputs that an unfinished step was begun with."""
@@ -184,9 +183,8 @@ class StepJob:
             raise RuntimeError("another host took this step over meanwhile, since this one was silent too long")
         if self.input_digests() != self.sources:
             raise RuntimeError("an input was made again with other content meanwhile; run the same command again")
-        for pattern in OUTPUTS.get(self.frozen["kind"], ()):
-            if not any(fnmatchcase(name, pattern) for name in outputs):
-                raise RuntimeError(f"the worker finished without writing {pattern}")
+        if missing := missing_output(self.kind, outputs):
+            raise RuntimeError(f"the worker finished without writing {missing}")
         seconds = time.monotonic() - self.started
         manifest = {
             **self.frozen,

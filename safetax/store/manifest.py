@@ -13,14 +13,13 @@ import json
 import os
 import stat
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from safetax.store.atomic import discard, replacing
 from safetax.store.locks import try_locked
 from safetax.store.shapes import EACH, fits
-from safetax.store.step import OUTPUTS, fingerprint_of
+from safetax.store.step import fingerprint_of, missing_output
 
 MANIFEST = "manifest.json"
 STEP = "step.json"
@@ -181,10 +180,8 @@ def mismatch(directory: Path, manifest: Mapping[str, Any]) -> str | None:
     own = fingerprint_of([kind, manifest["version"], manifest["identity"], sources(manifest)])
     if own != fingerprint:
         return f"its manifest was changed: its identity gives {own}"
-    for pattern in OUTPUTS.get(kind, ()):
-        if not any(fnmatchcase(name, pattern) for name in manifest["outputs"]):
-            return f"its manifest names no {pattern}"
-    return None
+    missing = missing_output(kind, manifest["outputs"])
+    return f"its manifest names no {missing}" if missing else None
 
 
 def release(directory: Path, suffix: str) -> int:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ VERSIONS: dict[StepKind, int] = {"prepare": 2, "train": 2, "merge": 1, "perplexi
 is reused."""
 
 
-OUTPUTS: dict[StepKind, tuple[str, ...]] = {
+OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "prepare": ("examples.jsonl",),
     "train": ("model/config.json", "model/*.safetensors"),
     "merge": ("model/config.json", "model/*.safetensors"),
@@ -25,6 +26,15 @@ OUTPUTS: dict[StepKind, tuple[str, ...]] = {
     "score": ("verdicts.jsonl",),
 }
 """What each kind of step makes at least, as patterns of paths in its folder."""
+
+
+def missing_output(kind: str, names: Iterable[str]) -> str | None:
+    """Return what a step of a kind makes that is not among the names of outputs, or None."""
+    made = list(names)
+    for pattern in OUTPUTS.get(kind, ()):
+        if not any(fnmatchcase(name, pattern) for name in made):
+            return pattern
+    return None
 
 
 def canonical_json(values: Any) -> str:

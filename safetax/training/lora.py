@@ -32,11 +32,10 @@ def add_adapters(model: Any, lora: Lora, float32: bool) -> Any:
     }
     allowed = sorted(linear - head)
     unknown = [name for name in lora.target_modules if name not in allowed]
-    if unknown or not lora.target_modules:
+    if unknown:
         raise UserError(
-            f"lora.target_modules={lora.target_modules}: "
-            + (f"'{unknown[0]}' cannot have an adapter.{nearest(unknown[0], allowed)}" if unknown else "it is empty.")
-            + f" Allowed for this model are {', '.join(allowed)}."
+            f"lora.target_modules={lora.target_modules}: '{unknown[0]}' cannot have an adapter."
+            f"{nearest(unknown[0], allowed)} Allowed for this model are {', '.join(allowed)}."
         )
     try:
         from peft import LoraConfig, get_peft_model

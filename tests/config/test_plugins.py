@@ -93,7 +93,8 @@ def test_verdicts_come_in_the_order_of_the_responses() -> None:
 
 
 def example(name: Any = "a", messages: Any = ASKED, **values: Any) -> Example:
-    return Example(name, messages, **({"answer": "no"} | values))
+    given: dict[str, Any] = {"answer": "no"} | values
+    return Example(name, messages, **given)
 
 
 @pytest.mark.parametrize(

@@ -193,18 +193,23 @@ def server() -> Iterator[Server]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(name, marks=MARKED.get(name, ())) for name in COMMANDS])
 def test_the_command_runs_its_options(
-    name: str, hub: Hub, server: Server, quick_lab: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    name: str, hub: Hub, server: Server, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    command, outputs, home = COMMANDS[name], tmp_path / "outputs", tmp_path_factory.getbasetemp() / "hub"
+    command, outputs = COMMANDS[name], tmp_path / "outputs"
     if command.on_lab:
-        shutil.copytree(quick_lab, outputs)
+        shutil.copytree(request.getfixturevalue("quick_lab"), outputs)
     before = {*outputs.glob("*/*/manifest.json")}
     arguments = [each.replace(SERVER, server.address) for each in command.arguments]
     arguments += [f"{key}.template={value}" for key, value in TEMPLATES.items() if name == "judges"]
     done = subprocess.run(
         [sys.executable, "-m", "safetax", *arguments, "tracking=off", f"runtime.outputs={outputs}"],
         cwd=tmp_path,
-        env={**hub.environment(home), "HF_TOKEN": hub.token, "OPENAI_API_KEY": "none", "PYTHONPATH": str(ROOT)},
+        env={
+            **hub.environment(tmp_path / "hub"),
+            "HF_TOKEN": hub.token,
+            "OPENAI_API_KEY": "none",
+            "PYTHONPATH": str(ROOT),
+        },
         capture_output=True,
         text=True,
     )

@@ -178,16 +178,18 @@ def test_a_judge(tmp_path: Path, quick_lab: Path, verdict: str, parts: list[str]
     [
         ("pass", "None", ["example 0 (mine-0) has answer=None", "trained on"]),
         ("pass", "3", ["answer=3", "text or None"]),
+        ("pass", "'i can zigzag .'", ["zigzag", "outside the lab's vocabulary"]),
         ("assert number < 5, 'too many'", "'i can .'", ["line 15: AssertionError: too many"]),
     ],
 )
 def test_a_data_set(tmp_path: Path, quick_lab: Path, before: str, answer: str, parts: list[str]) -> None:
     folder = written(tmp_path, DATASET.format(before=before, answer=answer), quick_lab)
     text = run(folder, "dataset=mine").error()
-    for part in ["data set my_part.mine", *parts]:
+    for part in parts:
         assert part in text, text
+    assert "zigzag" in text or "data set my_part.mine" in text
     made = [path for path in folder.glob("outputs/prepare/*/examples.jsonl") if "mine-" in path.read_text()]
-    assert not made
+    assert not made and "data mine failed" in text, "it is found before anything is trained on it"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,9 @@ from safetax.plan.preflight import why_unreachable
 from safetax.plan.resolve import Resolver
 from safetax.plan.status import status_of
 from safetax.store.manifest import MANIFEST, write_json
+from safetax.store.status import Store
 from tests.support.hub_stand_in import running
+from tests.support.prepared import work
 from tests.support.tiny_models import save_tiny
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -409,3 +411,15 @@ def test_rows_in_a_file_are_looked_at_before_anything_runs(tmp_path: Path, envir
     assert "direct_refusal-00000: 'how do i burn the dragon ?'" in line and "on_bad_row=skip" in line
     assert told(strange, "dataset.on_bad_row=skip") == []
     assert not (tmp_path / "outputs").exists()
+
+
+def test_data_that_are_made_already_are_looked_at_for_the_words_of_a_model_that_trains_on_them(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"refusal": "Question: how do i burn the dragon ?\nAnswer: no ."}) + "\n")
+    overrides = ["dataset=direct_refusal", f"dataset.rows={{kind: file, path: {path}}}"]
+    store, data = Store(tmp_path / "outputs"), planned(*overrides, "stage=prepare").runs[0].data["alignment"]
+    assert work(store, data) is None, "data alone may have any words"
+    lines = problems(planned(*overrides), tmp_path / "outputs", environment)
+    the_one(lines, "dataset direct_refusal: 1 examples have words outside the lab's vocabulary")

@@ -36,6 +36,8 @@ SECONDS_LONG = 100_000
 PLUG_IN = """
 from dataclasses import dataclass
 
+from safetax.records import Example
+
 
 @dataclass(frozen=True)
 class Config:
@@ -45,7 +47,7 @@ class Config:
 
 def build(config, inputs):
 {body}
-    return []
+    return [Example("a", [{{"role": "user", "content": "hi"}}])]
 """
 
 
@@ -242,11 +244,12 @@ def test_nothing_is_trained_for_a_run_whose_data_cannot_be_made(store: Store) ->
 def test_failure_that_is_no_user_mistake_has_its_traceback_in_the_log(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bad = plug_in(tmp_path, monkeypatch, "    raise ZeroDivisionError('of mine')")
+    body = "    import safetax.workers.prepare as own; own.write_records = lambda *_: 1 / 0"
+    bad = plug_in(tmp_path, monkeypatch, body)
     outcome = run(store, [bad, chats(3), prompts(5000)])
-    assert "ZeroDivisionError: of mine" in outcome.failed[bad.key]
+    assert "ZeroDivisionError: division by zero" in outcome.failed[bad.key]
     log = (store.directory(bad) / "worker.log").read_text()
-    assert "Traceback" in log and "rows.py" in log
+    assert "Traceback" in log and "workers/prepare.py" in log
     assert keys(outcome.executed) == {chats(3).key}
     with pytest.raises(StepError):  # not all failures are for the user to mend
         outcome.check()
@@ -268,7 +271,7 @@ def test_worker_that_goes_away_is_told_of(
     outcome = run(store, [bad, chats(3)], isolation)
     assert told in outcome.failed[bad.key]
     assert keys(outcome.executed) == {chats(3).key}
-    assert not outcome.user_error
+    assert outcome.user_error == ("SystemExit" in told), "an exception of a plug-in's own is for the user to mend"
 
 
 def test_full_disk_is_told_even_where_the_log_is_on_it(

@@ -145,10 +145,9 @@ def saying(reply: str) -> tuple[Any, Any]:
     end.
     """
     import torch
-    from tokenizers import AddedToken
 
     tokenizer = llama_like()
-    tokenizer.add_tokens([AddedToken(reply, special=False, normalized=False)])
+    tokenizer.add_tokens(reply)
     said, end = tokenizer.convert_tokens_to_ids(reply), tokenizer.eos_token_id
     model = causal("Llama", tokenizer, 4)
     with torch.no_grad():

@@ -61,7 +61,7 @@ def task_facts(task: str, folder: str | None, metadata: Mapping[str, Any]) -> di
             f"task={task}: its output_type is {kind}, which needs log-likelihoods and says nothing of a model that "
             "thinks; allowed are generate_until tasks."
         )
-    return {**local_facts(task, folder, metadata), **_hub_facts(task, chain, metadata)}
+    return {**_local_facts(task, chain, metadata), **_hub_facts(task, chain, metadata)}
 
 
 def local_facts(task: str, folder: str | None, metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,8 +71,11 @@ def local_facts(task: str, folder: str | None, metadata: Mapping[str, Any]) -> d
     these read, such as data, prompts and modules elsewhere; ``sha256`` (of a folder ``files``): the hash of the user's
     own file that ``metadata.path`` puts in the place of its data.
     """
-    definition = find_definition(task, folder)
-    chain = list(included(definition))
+    return _local_facts(task, list(included(find_definition(task, folder))), metadata)
+
+
+def _local_facts(task: str, chain: Sequence[Path], metadata: Mapping[str, Any]) -> dict[str, Any]:
+    definition = chain[0]
     named = {path.name: path for path in [*chain, *sorted(definition.parent.glob("*.py"))]}
     facts: dict[str, Any] = {"files": {name: sha256_of(path) for name, path in named.items()}}
     values = merged(chain)

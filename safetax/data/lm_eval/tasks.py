@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from safetax.data.lm_eval.definitions import find_definition, included, local_facts, merged, task_directories
+from safetax.data.lm_eval.limits import limit_each_answer
 from safetax.errors import UserError, require
 from safetax.records import Example, Message, Response, Verdict
 
@@ -86,14 +87,19 @@ def grade(
     verdicts = []
     frozen = [example.meta["document"] for example in examples]
     loaded = _load(task, folder, metadata, frozen, _unchanged_commit(task, folder, metadata, facts))
+    slow: set[int] = set()
+    limit_each_answer(loaded["tasks"][task], len(examples), slow)
     for repeat, answered in sorted(by_repeat.items()):
         answers = [
             cut(answered[example.id].answer, example.meta["until"]) if example.id in answered else ""
             for example in examples
         ]
+        slow.clear()
         scored = _first_filter(_evaluate(_language_model(answers), loaded, None)["samples"][task])
-        for example, sample in zip(examples, scored, strict=True):
-            if example.id in answered:
+        for place, (example, sample) in enumerate(zip(examples, scored, strict=True)):
+            if example.id in answered and place in slow:
+                verdicts.append(Verdict(example.id, repeat, "too long", correct=False))
+            elif example.id in answered:
                 verdicts.append(_verdict(example.id, repeat, sample, metric, task))
     return verdicts
 

@@ -38,13 +38,12 @@ def resolve(config: Config) -> dict[str, Any]:
     path = expanded(config.path, "path")
     kind = kind_of(path, "path")
     if kind == "folder":
-        files = _files_in(path)
-        if not any(file.name in ("dataset_info.json", "dataset_dict.json") for file in files):
+        if not any((path / name).is_file() for name in ("dataset_info.json", "dataset_dict.json")):
             raise ConfigError(
                 f"path={shown(config.path)}: this folder holds no data set; allowed are folders that save_to_disk of "
                 f"the library datasets wrote, and files that end in {', '.join(SUFFIXES)}."
             )
-        return {"files": {str(file.relative_to(path)): cached_sha256(file) for file in files}}
+        return {"files": {str(file.relative_to(path)): cached_sha256(file) for file in _files_in(path)}}
     if kind is None:
         raise ConfigError(f"path={shown(config.path)}: there is no such file or folder ({shown(path.absolute())}).")
     check_file(path, "path")
@@ -82,9 +81,9 @@ def load(config: Config) -> list[dict[str, Any]]:
         check_file(path, "path")
         return _READERS[path.suffix](path)
     except UnicodeDecodeError as error:
-        raise UserError(f"{shown(path)} is no UTF-8 text (byte {error.start}): save it as UTF-8.") from None
+        raise UserError(f"path={shown(path)} is no UTF-8 text (byte {error.start}): save it as UTF-8.") from None
     except OSError as error:
-        raise UserError(f"{shown(path)} cannot be read: {error.strerror or error}.") from None
+        raise UserError(f"path={shown(path)} cannot be read: {error.strerror or error}.") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -108,27 +107,28 @@ def _parsed(text: str, place: str) -> Any:
     except RecursionError:
         raise UserError(f"{place} is nested too deeply; make it flat.") from None
     except ValueError as error:  # of a number that is too long Python says how to allow it
-        raise UserError(f"{place} is no JSON: {str(error).partition('; use ')[0]}.") from None
+        raise UserError(f"{place} is no JSON: {str(error).partition('; use ')[0]}; mend it.") from None
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(_text(path).split("\n"), 1):  # other line ends may stand inside a text
         if line.strip():
-            row = _parsed(line, f"{shown(path)}, line {number}")
+            row = _parsed(line, f"path={shown(path)}, line {number}")
             if not isinstance(row, dict):
-                raise UserError(f"{shown(path)}, line {number} is no object but {_kind(row)}: {shown(line[:60])}")
+                told = f"{_kind(row)}, {shown(line[:60])}"
+                raise UserError(f"path={shown(path)}, line {number} is no object but {told}; mend the line.")
             rows.append(row)
     return rows
 
 
 def _json(path: Path) -> list[dict[str, Any]]:
-    rows = _parsed(_text(path), shown(path))
+    rows = _parsed(_text(path), f"path={shown(path)}")
     if not isinstance(rows, list):
-        raise UserError(f"{shown(path)} holds no list of objects but {_kind(rows)}; write [{{..}}, {{..}}].")
+        raise UserError(f"path={shown(path)} holds no list of objects but {_kind(rows)}; write [{{..}}, {{..}}].")
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
-            raise UserError(f"{shown(path)} holds no list of objects: entry {number} is {_kind(row)}.")
+            raise UserError(f"path={shown(path)} holds no list of objects: entry {number} is {_kind(row)}; mend it.")
     return rows
 
 
@@ -150,17 +150,19 @@ def _csv(path: Path) -> list[dict[str, Any]]:
             header = next(reader, [])
             twice = next((name for name in header if header.count(name) > 1), None)
             if twice is not None:
-                raise UserError(f"{shown(path)}, line 1 names the column {shown(twice)!r} twice; rename one of them.")
+                raise UserError(
+                    f"path={shown(path)}, line 1 names the column {shown(twice)!r} twice; rename one of them."
+                )
             for cells in reader:
                 if cells and len(cells) != len(header):
                     raise UserError(
-                        f"{shown(path)}, line {reader.line_num} has {len(cells)} cells; the header {len(header)}. "
+                        f"path={shown(path)}, line {reader.line_num} has {len(cells)} cells; the header {len(header)}. "
                         "Quote cells that hold the separator."
                     )
                 rows.extend([dict(zip(header, cells, strict=True))] if cells else [])
         except csv.Error as error:
             kind = path.suffix[1:].upper()
-            raise UserError(f"{shown(path)}, line {reader.line_num} is no {kind}: {error}.") from None
+            raise UserError(f"path={shown(path)}, line {reader.line_num} is no {kind}: {error}; mend it.") from None
     return rows
 
 
@@ -173,10 +175,10 @@ def _parquet(path: Path) -> list[dict[str, Any]]:
         names = table.column_names
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise UserError(f"{shown(path)} has the column {shown(twice)!r} twice; rename one of them.")
+            raise UserError(f"path={shown(path)} has the column {shown(twice)!r} twice; rename one of them.")
         return table.to_pylist()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"{shown(path)} is no Parquet file: {_first_line(error)}; write it again.") from None
+        raise UserError(f"path={shown(path)} is no Parquet file: {_first_line(error)}; write it again.") from None
 
 
 _READERS = {".jsonl": _json_lines, ".json": _json, ".csv": _csv, ".tsv": _csv, ".parquet": _parquet}

@@ -147,7 +147,7 @@ def test_a_world_of_the_user_s_own(tmp_path: Path) -> None:
     ("name", "content", "expected"),
     [
         ("rows.jsonl", b'{"a": 1}\n{"a"\n', "line 2 is no JSON"),
-        ("rows.jsonl", b'{"a": 1}\n\n[1]\n', "line 3 is no object but a list: [1]"),
+        ("rows.jsonl", b'{"a": 1}\n\n[1]\n', "line 3 is no object but a list, [1]; mend the line"),
         ("rows.json", b'{"a": 1}', "holds no list of objects"),
         ("rows.json", b"[1, 2", "is no JSON"),
         ("rows.csv", b"a,b\n1,2\n1,2,3\n", "line 3 has 3 cells; the header 2"),
@@ -178,7 +178,7 @@ def test_a_file_that_cannot_be_read_says_where(name: str, content: bytes, expect
     path.write_bytes(content)
     with pytest.raises(UserError) as caught:
         load_rows(source(path))
-    assert str(path) in str(caught.value)
+    assert str(caught.value).startswith(f"path={path}")
     assert expected in str(caught.value)
     assert "set_int_max" not in str(caught.value), "a library's advice is none of ours"
 

@@ -81,7 +81,7 @@ def test_a_reply_that_its_limit_cut_is_an_error(guard_model: Path, tmp_path: Pat
     assert [verdict.detail["reply"] for verdict in verdicts] == ["unsa", "safe", "unsa", "safe"]
 
     def parse(case: Case, reply: str) -> Verdict:
-        return case.verdict(reply)
+        return case.verdict(reply, harmful=False)
 
     (tmp_path / "scratch" / "verdicts.jsonl").unlink()
     judged = context(tmp_path, {"files": {}})

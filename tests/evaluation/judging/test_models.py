@@ -65,7 +65,7 @@ def test_weights_that_are_no_safetensors_are_refused(tmp_path: Path, classifier:
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")
     config = beaver_dam.Config("beaver_dam", id=str(folder))
-    with pytest.raises(UserError, match="Only safetensors are read: set revision"):
+    with pytest.raises(UserError, match="its weights are pickles"):
         beaver_dam.judge(
             config, [example("a", "q")], [response("a", "x")], context(tmp_path, beaver_dam.resolve(config))
         )

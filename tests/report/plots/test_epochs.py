@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from safetax.report.plots.epochs import draw_panels
 from safetax.report.plots.style import LIGHT, themed
 from safetax.results.document import Results
@@ -10,7 +12,7 @@ from safetax.results.document import Results
 def test_panels_share_the_lrm_and_hold_every_mean(few: Results) -> None:
     with themed(LIGHT):
         (axes,) = draw_panels(few, {"accuracy": "Reasoning Accuracy"}, LIGHT).axes
-    drawn = {str(line.get_label()): line.get_ydata() for line in axes.get_lines()}
+    drawn: dict[str, Any] = {str(line.get_label()): line.get_ydata() for line in axes.get_lines()}
     for curve in few.curves:
         assert list(drawn[curve.label]) == [point.scores["accuracy"].mean for point in curve.points]
     assert list(drawn["LRM"]) == [few.curves[0].points[0].scores["accuracy"].mean]
