@@ -401,7 +401,7 @@ def test_modules_in_the_current_folder_are_found(tmp_path: Path, command: str) -
     (tmp_path / "my_lab").mkdir()
     (tmp_path / "my_lab" / "judge.py").write_text(
         "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Config:\n    kind: str\n"
-        "def judge(config, context):\n    return []\n"
+        "def judge(config, examples, responses, context):\n    return []\n"
     )
     chosen = ["+judge.mine.kind=my_lab.judge", "plan=true"]
     ended = subprocess.run(
