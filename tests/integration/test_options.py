@@ -201,15 +201,11 @@ def test_the_command_runs_its_options(
     before = {*outputs.glob("*/*/manifest.json")}
     arguments = [each.replace(SERVER, server.address) for each in command.arguments]
     arguments += [f"{key}.template={value}" for key, value in TEMPLATES.items() if name == "judges"]
+    own = {"HF_TOKEN": hub.token, "OPENAI_API_KEY": "none", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-m", "safetax", *arguments, "tracking=off", f"runtime.outputs={outputs}"],
         cwd=tmp_path,
-        env={
-            **hub.environment(tmp_path / "hub"),
-            "HF_TOKEN": hub.token,
-            "OPENAI_API_KEY": "none",
-            "PYTHONPATH": str(ROOT),
-        },
+        env=hub.environment(tmp_path / "hub") | own,
         capture_output=True,
         text=True,
     )
