@@ -278,7 +278,7 @@ def why_unreachable(address: str, environment: Mapping[str, str]) -> str | None:
     host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
     if host is None:
         return "this is no address, such as http://host:8000/v1"
-    from urllib.request import proxy_bypass_environment
+    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
     proxies = {
         name: environment.get(f"{name}_proxy") or environment.get(f"{name.upper()}_PROXY") or ""

@@ -43,7 +43,10 @@ def edit(name: str, **values: object) -> Callable[[Path], None]:
 
 
 def write(name: str, text: str | bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode()) and None
+    def change(folder: Path) -> None:
+        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    return change
 
 
 def delete(*names: str) -> Callable[[Path], None]:
