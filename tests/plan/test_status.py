@@ -45,7 +45,7 @@ def test_what_waits_is_what_is_not_done_and_what_comes_after_it(tmp_path: Path) 
     status = lab(tmp_path)
     assert status.waiting == status.plan.steps
     first = next(step for step in status.plan.steps if not step.inputs)
-    (status.store.freeze(first) / "rows.jsonl").write_text("")
+    (status.store.freeze(first) / "examples.jsonl").write_text("")
     put_manifest(status.store, first)
     assert first in status.waiting, "it was read already"
     again = status_of(status.plan, tmp_path)
