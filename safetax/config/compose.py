@@ -24,6 +24,7 @@ from safetax.config.overrides import (
     check_once,
     check_values,
     checked,
+    drop_unchosen,
     is_alignment_data,
     names_values,
     plain,
@@ -215,7 +216,7 @@ class Composer:
         choices, assignments = self._split(overrides)
         chosen = self._choose(choices)
         config = chosen.copy()
-        self.loader.apply(checked(assignments, chosen.written), config)
+        self.loader.apply(checked(assignments, chosen.written, self.loader.exists), config)
         forced = [first_missing(chosen.written, parsed.key_or_group) for parsed in assignments if parsed.is_force_add()]
         added = {path for path in forced if path is not None}
         values, groups = resolved(config), self.groups
@@ -238,6 +239,7 @@ class Composer:
             self.launcher = self.launcher or str(settings.runtime.choices.get("hydra/launcher"))
             with open_dict(composed):
                 del composed["hydra"]
+                drop_unchosen(composed, self.loader.exists)
             self._chosen[choices] = _Chosen(pickle.dumps(composed), unresolved(composed), settings)
             self._check_method(choices, settings.runtime.choices)
         return self._chosen[choices]

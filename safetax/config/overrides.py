@@ -14,6 +14,10 @@ from safetax.errors import ConfigError
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+ENTRIES = {"benchmark": "measures", "judge": "kind"}
+"""Groups of which several options may be chosen, and a key that each of their options sets."""
 
 
 def plain(parsed: Override) -> str:
@@ -65,13 +69,37 @@ def _quoted_entry(found: re.Match[str]) -> str:
     return found[0] if re.fullmatch(r"[\w./${}-]+", found[0]) else quoted(found[0])
 
 
-def checked(assignments: Sequence[Override], written: Mapping[str, Any]) -> list[Override]:
-    """Return the assignments; none may reach into a node that is taken from elsewhere.
+def drop_unchosen(composed: DictConfig, is_option: Callable[[str, str], bool]) -> None:
+    """Drop what a preset sets of benchmarks and judges that are options but not chosen, as where it is narrowed.
+
+    Args:
+        composed: what Hydra composed of choices, which is changed.
+        is_option: whether a group has an option of a name.
+    """
+    for group, required in ENTRIES.items():
+        entries = composed.get(group) or {}
+        for name in [name for name in entries if required not in entries[name] and is_option(group, str(name))]:
+            del entries[name]
+
+
+def checked(
+    assignments: Sequence[Override], written: Mapping[str, Any], is_option: Callable[[str, str], bool]
+) -> list[Override]:
+    """Return the assignments; none may reach into a node that is taken from elsewhere, or into one not chosen.
 
     It would be replaced there by a node of that one key.
+
+    Args:
+        assignments: overrides that change values.
+        written: what was composed of choices, references as they were written.
+        is_option: whether a group has an option of a name.
+
+    Raises:
+        ConfigError: one of them does.
     """
     replaced: list[str] = []
     for parsed in assignments:
+        _check_chosen(parsed, assignments, written, is_option)
         parent, _, name = parsed.key_or_group.rpartition(".")
         source = origin(written, parent)
         if source != parent and not any(parsed.key_or_group.startswith(f"{key}.") for key in replaced):
@@ -111,3 +139,21 @@ def is_alignment_data(parsed: Override) -> bool:
     """Whether an override chooses the data set of the alignment stage, or one that it is made of."""
     package = parsed.package or parsed.key_or_group
     return parsed.key_or_group == DATASET and package.split(".")[0] == DATASET and not parsed.is_delete()
+
+
+def _check_chosen(
+    parsed: Override,
+    assignments: Sequence[Override],
+    written: Mapping[str, Any],
+    is_option: Callable[[str, str], bool],
+) -> None:
+    """Raise ConfigError where an assignment sets a value of a benchmark or judge that is an option but not chosen."""
+    group, *path = parsed.key_or_group.split(".")
+    chosen = list(written.get(group) or ()) if group in ENTRIES else []
+    if group not in ENTRIES or len(path) < 2 or path[0] in chosen or not is_option(group, path[0]):
+        return
+    if all(each.key_or_group != f"{group}.{path[0]}.{ENTRIES[group]}" for each in assignments):
+        raise ConfigError(
+            f"{plain(parsed)}: the {group} {path[0]} is not chosen; chosen are {', '.join(chosen)}. Choose it too, "
+            f"with {group}=[{','.join([*chosen, path[0]])}], or leave this out."
+        )

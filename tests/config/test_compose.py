@@ -115,3 +115,26 @@ def test_what_is_being_composed_can_be_followed() -> None:
 
     assert len(Composer().jobs(["seed=1,2,3"], True, counted)) == 3
     assert seen == ["0 of 3 jobs composed", "1 of 3 jobs composed", "2 of 3 jobs composed"]
+
+
+def test_a_preset_that_is_narrowed_sets_nothing_of_what_is_not_chosen(composer: Composer) -> None:
+    (job,) = composer.jobs(["+experiment=lab_quick", "benchmark=[lab_reasoning]"], False)
+    assert list(job.config.benchmark) == ["lab_reasoning"]
+    (whole,) = composer.jobs(["+experiment=lab_quick"], False)
+    assert job.config.benchmark["lab_reasoning"] == whole.config.benchmark["lab_reasoning"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "assigned", "remedy"),
+    [
+        (
+            "benchmark=[lab_reasoning]",
+            "benchmark.lab_harmful.prompts.samples=3",
+            "benchmark=[lab_reasoning,lab_harmful]",
+        ),
+        ("judge=[lab]", "judge.llama_guard.engine=vllm", "judge=[lab,llama_guard]"),
+    ],
+)
+def test_a_value_of_what_is_not_chosen_is_refused(composer: Composer, choice: str, assigned: str, remedy: str) -> None:
+    told = message(composer, "+experiment=lab_quick", choice, assigned)
+    assert told.startswith(f"{assigned}: the ") and "is not chosen; chosen are " in told and remedy in told
