@@ -10,7 +10,7 @@ import sys
 import traceback
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Protocol
 
 from safetax.config.messages import nearest
@@ -94,7 +94,8 @@ def component_module(package: str, kind: str) -> types.ModuleType:
     try:
         if not all(part.isidentifier() for part in path.split(".")):
             raise ModuleNotFoundError(name=path)
-        module = importlib.import_module(path)
+        with without_bytecode() if "." in kind else nullcontext():
+            module = importlib.import_module(path)
     except (Exception, SystemExit) as error:  # a plug-in's own code is run here
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if not (missing and (path == missing or path.startswith(missing + "."))):
@@ -119,6 +120,19 @@ def component_module(package: str, kind: str) -> types.ModuleType:
             f"kind={kind}: {module.__file__}: {name} cannot be called as {name}({arguments}), as safetax does: {error}."
         ) from None
     return module
+
+
+@contextmanager
+def without_bytecode() -> Iterator[None]:
+    """Let modules of the user's that are imported leave no bytecode.
+
+    Python tells it from its source by second and size alone, so that an edit might run as it was before.
+    """
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def told(error: BaseException) -> str:

@@ -21,11 +21,11 @@ from safetax.config.hydra import DATASET, PART, Loader, composition_errors, spli
 from safetax.config.messages import nearest, show
 from safetax.config.overrides import (
     advice,
-    check_once,
     check_values,
     checked,
     drop_unchosen,
     is_alignment_data,
+    latest,
     names_values,
     plain,
     quoted,
@@ -97,7 +97,7 @@ class Composer:
                     f"Allowed are {', '.join(groups)}."
                 )
             forced.append(text if not assignment or text.startswith(("+", "~")) else f"++{text}")
-        return forced
+        return [str(parsed.input_line) for parsed in latest(self._parse(forced))]
 
     def _choosing(self, text: str) -> str:
         """Return an override that names the data sets which another one is made of as the choice that it means.
@@ -131,7 +131,6 @@ class Composer:
         """
         self.loader.search(self._parse(overrides))
         forced = self.force(overrides)
-        check_once(self._parse(forced))
         if not multirun:
             swept = [parsed for parsed in self._parse(forced) if parsed.is_sweep_override()]
             if swept:

@@ -110,18 +110,24 @@ def checked(
     return list(assignments)
 
 
-def check_once(overrides: Sequence[Override]) -> None:
-    """Raise ConfigError where a key is given twice with other values, or is added twice."""
-    given: dict[str, Override] = {}
+def latest(overrides: Sequence[Override]) -> list[Override]:
+    """Return the overrides without those that a later one of the same key replaces, as in Hydra.
+
+    Raises:
+        ConfigError: something is added twice, such as an experiment.
+    """
+    kept: dict[str, Override] = {}
     for parsed in overrides:
         key = parsed.get_key_element().lstrip("+")
-        before = given.get(key)
-        if before is None or before.is_delete() or parsed.is_delete():
-            given[key] = parsed
-        elif before.input_line != parsed.input_line:
-            raise ConfigError(f"{plain(before)} and {plain(parsed)}: {key} is given twice; give it once.")
-        elif parsed.is_add():
-            raise ConfigError(f"{plain(parsed)} is given twice; give it once.")
+        before = kept.get(key)
+        if before is not None and before.is_add() and parsed.is_add():
+            again = "" if before.input_line == parsed.input_line else f"{plain(before)} and "
+            raise ConfigError(f"{again}{plain(parsed)}: {key} is added twice; add it once.")
+        if before is not None and (before.is_delete() or parsed.is_delete()):
+            kept[f"{key} {len(kept)}"] = before  # deleted and made anew: both count, in their order
+        kept.pop(key, None)
+        kept[key] = parsed
+    return list(kept.values())
 
 
 def check_values(parsed: Override) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -178,3 +180,22 @@ def test_a_module_that_changed_since_its_step_was_planned_is_not_used(plug_in: C
         UserError, match=r"thing\.py has changed since this step was planned; run the same command again"
     ):
         restore("judges", planned)
+
+
+def test_an_edit_within_a_second_that_leaves_the_size_is_what_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python would take the bytecode of before: it knows its source by second and size alone."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    (tmp_path / "edited").mkdir()
+    module = tmp_path / "edited" / "judge.py"
+    code = "from dataclasses import dataclass\n\n\n@dataclass(frozen=True)\nclass Config:\n    kind: str\n\n\n"
+    code += "def judge(config, examples, responses, context):\n    return {}\n"
+    for said in (1, 2):
+        module.write_text(code.format(said))
+        os.utime(module, (1_000_000_000, 1_000_000_000))
+        assert component_module("judges", "edited.judge").judge(None, [], [], None) == said
+        for name in ("edited.judge", "edited"):
+            del sys.modules[name]
+        importlib.invalidate_caches()

@@ -75,11 +75,8 @@ def test_advice_gives_no_example_that_cannot_be_read() -> None:
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["epochs=1", "epochs=2"], "epochs=1 and epochs=2: epochs is given twice; give it once."),
-        (["dataset=star1", "dataset=benign"], "dataset=star1 and dataset=benign: dataset is given twice"),
-        (["+experiment=s1", "+experiment=limo"], "+experiment=s1 and +experiment=limo: experiment is given twice"),
-        (["+experiment=s1", "+experiment=s1"], "+experiment=s1 is given twice; give it once."),
-        (["dataset=dgr", "dataset.source=star1", "dataset@dataset.source=benign"], "dataset@dataset.source is given"),
+        (["+experiment=s1", "+experiment=limo"], "+experiment=s1 and +experiment=limo: experiment is added twice"),
+        (["+experiment=s1", "+experiment=s1"], "+experiment=s1: experiment is added twice; add it once."),
         (["benchmark=[lab_harmful,lab_harmful]"], "benchmark=[lab_harmful,lab_harmful]: lab_harmful is named twice"),
         (["judge=[lab,phrases,lab]"], "judge=[lab,phrases,lab]: lab is named twice; name it once."),
         (["method=kl", "dataset=safechain"], "dataset=safechain: method=kl has data of its own (dataset=with_benign)"),
@@ -109,3 +106,11 @@ def test_a_value_that_a_sweep_names_twice_is_refused(values: str) -> None:
 )
 def test_what_is_said_twice_and_agrees_is_taken(overrides: list[str]) -> None:
     assert Composer().jobs(overrides, multirun=False)
+
+
+def test_the_last_of_a_key_counts_as_in_hydra_so_that_a_script_can_be_added_to() -> None:
+    (job,) = Composer().jobs(["epochs=1", "dataset=safechain", "epochs=2", "dataset=benign"], multirun=False)
+    assert (job.config.epochs, job.config.dataset.name) == (2, "benign")
+    assert job.overrides == ("epochs=2", "dataset=benign")
+    jobs = Composer().jobs(["epochs=0,1,2", "seed=0,1", "epochs=5"], multirun=True)
+    assert [(job.config.epochs, job.config.seed) for job in jobs] == [(5, 0), (5, 1)]

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+from safetax.config.components import without_bytecode
 from safetax.data.lm_eval.definitions import find_definition, included, local_facts, merged, task_directories
 from safetax.data.lm_eval.limits import limit_each_answer
 from safetax.errors import UserError, require
@@ -162,8 +163,9 @@ def _load(
         # A group of one is how lm-eval lets a task's settings be changed.
         pinned = {**(values.get("dataset_kwargs") or {}), "revision": commit}
         asked = {"group": "pinned", "task": [{"task": task, "dataset_kwargs": pinned}]}
-    manager = TaskManager(include_path=include, include_defaults=not own, metadata=dict(metadata))
-    loaded: Any = {"tasks": manager.load([asked])["tasks"], "groups": {}, "group_map": {}}
+    with without_bytecode():
+        manager = TaskManager(include_path=include, include_defaults=not own, metadata=dict(metadata))
+        loaded: Any = {"tasks": manager.load([asked])["tasks"], "groups": {}, "group_map": {}}
     for built in loaded["tasks"].values():
         built.set_config("repeats", 1)
         built.set_fewshot_seed(SHOTS_SEED)
