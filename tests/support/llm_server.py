@@ -55,7 +55,11 @@ def serving() -> Iterator[Server]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            length = int(self.headers["Content-Length"])
+            sent = self.rfile.read(length)
+            if len(sent) < length:  # whoever asked was killed
+                return
+            body = json.loads(sent)
             with state.guard:
                 state.seen.append(body)
                 state.paths.append(self.path)
