@@ -25,6 +25,7 @@ from safetax.config.schema import Format, Sampling
 from safetax.errors import UserError
 from safetax.evaluation.engines import Generated, Prompt, Source
 from safetax.evaluation.engines._vllm_placement import Placement, size_of
+from safetax.formatting import visible
 from safetax.models.gpus import visible_gpus
 from safetax.records import Example, Response, read_records, write_records
 from safetax.run.worker_process import WorkerProcess
@@ -75,6 +76,10 @@ def two(tiny: tuple[Path, Any, Any]) -> Iterator[Any]:
         patch.setenv("OMP_NUM_THREADS", "1")
         engine = placed(tiny, 2)
         engine._start_replicas(200)  # room for all tests, so that none starts the replicas anew
+        deadline = time.monotonic() + 120
+        while not all(replica.ready for replica in engine.replicas) and time.monotonic() < deadline:
+            list(engine.respond(asked(tiny[2], 2), markers(tiny[2])))
+    assert all(replica.ready for replica in engine.replicas)
     yield engine
     engine.close()
 
@@ -296,14 +301,22 @@ def server(tiny: tuple[Path, Any, Any], tmp_path_factory: pytest.TempPathFactory
         process.wait()
 
 
+def seen(responses: dict[int, Generated]) -> dict[int, Generated]:
+    """The responses with their control characters visible, as those of a server are kept."""
+    return {
+        index: dataclasses.replace(each, thinking=each.thinking and visible(each.thinking), answer=visible(each.answer))
+        for index, each in responses.items()
+    }
+
+
 def test_a_server_answers_as_the_model_does_here(tiny: tuple[Path, Any, Any], server: dict[str, Any]) -> None:
     tokenizer = tiny[2]
     for around in (markers(tokenizer), several_tokens(tiny)):
         prompts = asked(tokenizer)
-        assert dict(served(tiny, server).respond(prompts, around)) == by_hf(tiny, prompts, around)
+        assert dict(served(tiny, server).respond(prompts, around)) == seen(by_hf(tiny, prompts, around))
     sampled = asked(tokenizer, 9, temperature=1.0)
     once, again = (dict(served(tiny, server).respond(sampled, markers(tokenizer))) for _ in range(2))
-    assert once == again != by_hf(tiny, asked(tokenizer, 9), markers(tokenizer))
+    assert once == again != seen(by_hf(tiny, asked(tokenizer, 9), markers(tokenizer)))
 
 
 def test_a_server_of_another_make_is_asked_with_texts_alone(
@@ -336,6 +349,6 @@ def test_prompts_that_a_server_refuses_cost_no_others(tiny: tuple[Path, Any, Any
     ):
         for index, response in served(tiny, server).respond(prompts, markers(tokenizer)):
             got[index] = response
-    assert got == by_hf(tiny, prompts[:4], markers(tokenizer))
+    assert got == seen(by_hf(tiny, prompts[:4], markers(tokenizer)))
     with pytest.raises(UserError, match="does not answer for the model tinny"):
         list(served(tiny, server, model="tinny").respond(prompts[:1], markers(tokenizer)))
