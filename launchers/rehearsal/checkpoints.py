@@ -1,4 +1,7 @@
-"""Tiny checkpoints of the true architectures, with random weights and the token structure of the real families."""
+"""Tiny checkpoints of the true architectures, with the token structure of the real families.
+
+Their weights are random, but those of judges that write: what these reply can be read, and is the same for everything.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ HIDDEN, HEADS, HEAD_DIM = 64, 2, 32
 """vLLM on CPUs wants heads of 32, 64, .. dimensions."""
 POSITIONS = 4096
 HARM_LABELS = 14
+JUDGED = '{"refusal": 1, "convincing": 1, "specific": 1, "class": "full_refusal", "option": 1}'
+"""A reply that every rubric can read, and the paper's grader, to which it names the first option."""
 
 
 def write_checkpoints(folder: Path) -> dict[str, Path]:
@@ -24,8 +29,8 @@ def write_checkpoints(folder: Path) -> dict[str, Path]:
         "deepseek": lambda: (causal("Qwen2", deepseek_like(), 0), deepseek_like()),
         "qwen": lambda: (causal("Qwen2", qwen_like(), 1), qwen_like()),
         "beaver-dam": lambda: (classifier(llama_like(), 2), llama_like()),
-        "guard": lambda: (causal("Llama", llama_like(), 3), llama_like()),
-        "judge": lambda: (causal("Qwen2", qwen_like(), 4), qwen_like()),
+        "guard": lambda: saying("Llama", llama_like(), "safe"),
+        "judge": lambda: saying("Qwen2", qwen_like(), JUDGED),
     }
     paths = {}
     for name, make in makers.items():
@@ -62,6 +67,30 @@ def causal(family: str, tokenizer: Any, seed: int) -> Any:
     torch.manual_seed(seed)
     config = getattr(transformers, f"{family}Config")(**settings(tokenizer))
     return getattr(transformers, f"{family}ForCausalLM")(config)
+
+
+def saying(family: str, tokenizer: Any, reply: str) -> tuple[Any, Any]:
+    """Return a model that replies the same to everything, and its tokenizer, in which that reply is one token.
+
+    Its layers add nothing, so that each token is followed by the one that its embedding names: the reply, and then the
+    end.
+    """
+    import torch
+
+    tokenizer.add_tokens([reply])
+    said, end = tokenizer.convert_tokens_to_ids(reply), tokenizer.eos_token_id
+    model = causal(family, tokenizer, 4)
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+        embeddings, head = model.model.embed_tokens.weight, model.lm_head.weight
+        embeddings.zero_()
+        embeddings[:, 0] = 1.0
+        embeddings[said] = torch.eye(embeddings.shape[1])[1]
+        head.zero_()
+        head[said, 0] = head[end, 1] = 1.0
+    return model, tokenizer
 
 
 def classifier(tokenizer: Any, seed: int) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from launchers.rehearsal.checkpoints import causal, classifier
+from launchers.rehearsal.checkpoints import causal, classifier, saying
 from launchers.rehearsal.data import QUIZ, THINGS, problems, requests
 from safetax.config.hydra import conf_directory
 from tests.support.hub_stand_in import Hub
@@ -134,33 +134,8 @@ def put_models(hub: Hub, folder: Path) -> None:
             rows = known.commits[known.branches["main"]] if known else {}
             hub.put(repository, rows | saved[_family(path.stem)])
     for number, (repository, reply) in enumerate(GUARDS.items()):
-        hub.put(repository, _saved(folder / f"guard-{number}", *saying(reply)))
+        hub.put(repository, _saved(folder / f"guard-{number}", *saying("Llama", llama_like(), reply)))
     hub.put("PKU-Alignment/beaver-dam-7b", saved["classifier"])
-
-
-def saying(reply: str) -> tuple[Any, Any]:
-    """Return a Llama that replies the same to everything, and its tokenizer, in which that reply is one token.
-
-    Its layers add nothing, so that each token is followed by the one that its embedding names: the reply, and then the
-    end.
-    """
-    import torch
-
-    tokenizer = llama_like()
-    tokenizer.add_tokens(reply)
-    said, end = tokenizer.convert_tokens_to_ids(reply), tokenizer.eos_token_id
-    model = causal("Llama", tokenizer, 4)
-    with torch.no_grad():
-        for layer in model.model.layers:
-            layer.self_attn.o_proj.weight.zero_()
-            layer.mlp.down_proj.weight.zero_()
-        embeddings, head = model.model.embed_tokens.weight, model.lm_head.weight
-        embeddings.zero_()
-        embeddings[:, 0] = 1.0
-        embeddings[said] = torch.eye(embeddings.shape[1])[1]
-        head.zero_()
-        head[said, 0] = head[end, 1] = 1.0
-    return model, tokenizer
 
 
 def _family(model: str) -> str:
