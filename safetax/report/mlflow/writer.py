@@ -37,6 +37,8 @@ class Writer:
         self._parents: dict[str, str | None] = {}
         self._database = _engine(uri) if uri.startswith("sqlite:") else None
         found = client.get_experiment_by_name(experiment)
+        self._is_new = found is None and self._database is not None
+        """Whether nobody else can have written a run yet."""
         if found is None:
             # The kind that the dashboard knows experiments of model training by.
             tags = {"mlflow.experimentKind": "custom_model_development"}
@@ -65,7 +67,7 @@ class Writer:
         metrics = {_key(key): value for key, value in entry.metrics.items()}
         curves = [(_key(key), value, now, step) for key, value, now, step in entry.curves]
         known = {*metrics, *(key for key, *_ in curves)}
-        found = self._find(entry.key, entry.id)
+        found = None if self._is_new else self._find(entry.key, entry.id)
         kept: dict[str, str] = {}
         if found is not None and not self._can_become(found, params, known, curves):
             kept = dict(found.data.tags)
