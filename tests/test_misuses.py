@@ -162,7 +162,8 @@ def unreadable(draw: DrawFn) -> Misuse:
     if kind == "sweep":
         return [f"{spot.path}=1,2"], spot.path
     if kind == "twice":
-        return ["seed=1", f"seed={draw(st.integers(2, 99))}"], "seed"
+        again = draw(st.sampled_from(["lab_quick", "lab_methods", "s1", "dgr"]))
+        return ["+experiment=lab_quick", f"+experiment={again}"], "experiment"
     if kind == "interval":
         return ["-m", f"epochs=interval(0,{draw(st.integers(1, 9))})"], "epochs"
     return [f"~{spot.path}_{draw(st.integers(0, 9))}"], spot.path
