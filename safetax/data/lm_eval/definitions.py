@@ -106,21 +106,21 @@ def _data_files(task: str, values: Mapping[str, Any]) -> Iterator[Path]:
     source = str(values.get("dataset_path") or "")
     places = [Path(place) for place in (source, str(kwargs.get("data_dir") or "")) if place and place not in FORMATS]
     for place in places:
-        kind = kind_of(place, f"task={task}: dataset_path")
-        if kind == "folder":
-            yield from (path for path in place.rglob("*") if path.is_file())
-        elif kind is not None:
-            check_file(place, f"task={task}: dataset_path")
-            yield place
+        yield from _files_at(place, f"task={task}: dataset_path")
     for text in texts_in(kwargs.get("data_files") or []):
         for place in (Path(text), *(folder / text for folder in places)):
-            kind = kind_of(place, f"task={task}: dataset_kwargs.data_files")
-            if kind == "folder":
-                yield from (path for path in place.rglob("*") if path.is_file())
-            elif kind is not None:
-                check_file(place, f"task={task}: dataset_kwargs.data_files")
-                yield place
+            yield from _files_at(place, f"task={task}: dataset_kwargs.data_files")
         yield from matching_files(text, *places)
+
+
+def _files_at(place: Path, key: str) -> Iterator[Path]:
+    """Yield the file at a place, or all files of the folder there; nothing where nothing is."""
+    kind = kind_of(place, key)
+    if kind == "folder":
+        yield from (path for path in place.rglob("*") if path.is_file())
+    elif kind is not None:
+        check_file(place, key)
+        yield place
 
 
 def _function_modules(chain: Sequence[Path]) -> Iterator[Path]:
