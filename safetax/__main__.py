@@ -6,6 +6,7 @@ serves help, ``--cfg``, ``--info`` and completion, and the launchers of other pa
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from argparse import Namespace
@@ -14,9 +15,14 @@ from pathlib import Path
 
 from safetax.errors import UserError, exit_code
 
+COLLECT_EVERY = 50_000
+"""Objects between two runs of the garbage collector. Hardly anything that is made before the work begins is garbage,
+and at Python's 700 the collector takes a tenth of that time."""
+
 
 def main() -> None:
     """Run the command and exit: 0 done, 1 a step or the report failed, 2 a mistake of the user's, 130 interrupted."""
+    gc.set_threshold(COLLECT_EVERY)
     if not sys.flags.safe_path and "" not in sys.path:
         sys.path.insert(0, "")  # where ``python -m`` finds modules of the user's own, the console command does too
     interrupted = "interrupted. Finished steps are kept; run the same command again to go on."

@@ -89,14 +89,13 @@ class Composer:
         forced = []
         for parsed in self._parse([self._choosing(text) for text in overrides]):
             text = str(parsed.input_line)
-            assignment = self._is_assignment(parsed)
             if not self._is_choice(parsed) and (parsed.package is not None or "/" in parsed.key_or_group):
                 group, groups = parsed.key_or_group, [*self.groups, "hydra/launcher"]
                 raise ConfigError(
                     f"{text}: there is no config group {group}.{nearest(group, groups)} "
                     f"Allowed are {', '.join(groups)}."
                 )
-            forced.append(text if not assignment or text.startswith(("+", "~")) else f"++{text}")
+            forced.append(f"++{text}" if self._is_assignment(parsed) and not text.startswith(("+", "~")) else text)
         return [str(parsed.input_line) for parsed in latest(self._parse(forced))]
 
     def _choosing(self, text: str) -> str:
@@ -181,9 +180,11 @@ class Composer:
         """Return the forced overrides that span a sweep: those that a preset declares, then those of the command."""
         from omegaconf import OmegaConf
 
-        config = self._whole(forced)
+        choices, _ = self._split(forced)
+        if not OmegaConf.select(self._choose(choices).settings, "sweeper.params"):
+            return list(forced)
         with composition_errors():
-            parameters = OmegaConf.select(config, "hydra.sweeper.params") or {}
+            parameters = self._whole(forced).hydra.sweeper.params
             declared = [f"{key}={value}" for key, value in parameters.items()]
         return [*self.force(declared), *forced]
 
@@ -191,7 +192,7 @@ class Composer:
         """Return what Hydra composes of all overrides but those with several values, its own settings included."""
         from omegaconf import open_dict
 
-        choices, assignments = self._split([text for text in forced if not self._parse([text])[0].is_sweep_override()])
+        choices, assignments = self._split(forced)
         chosen = self._choose(choices)
         config = chosen.copy()
         with open_dict(config):
@@ -222,8 +223,8 @@ class Composer:
         return build(Config, values, groups, added, lambda path: origin(unresolved(config), path), self._sections)
 
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
-        """Return the overrides that say what is composed, and those that change values of it."""
-        parsed = self._parse(overrides)
+        """Return the overrides of one value: those that say what is composed, and those that change values of it."""
+        parsed = [each for each in self._parse(overrides) if not each.is_sweep_override()]
         choices = tuple(str(each.input_line) for each in parsed if not self._is_assignment(each))
         return choices, [each for each in parsed if self._is_assignment(each)]
 

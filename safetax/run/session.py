@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -18,7 +19,7 @@ from safetax.plan.resolve import Resolver
 from safetax.plan.status import PlanStatus
 from safetax.run.runner import GraphRunner
 from safetax.run.terminal import counted, say, shown
-from safetax.run.view import open_view
+from safetax.run.view import PlainView
 from safetax.store.locks import shared_use
 from safetax.store.slurm import check_slurm, queue
 from safetax.store.status import Store
@@ -154,3 +155,16 @@ def with_offload(config: Config) -> Config:
 
     runtime = dataclasses.replace(config.runtime, offload=resolve_offload(config))
     return dataclasses.replace(config, runtime=runtime)
+
+
+@contextmanager
+def open_view(console: Console) -> Iterator[PlainView]:
+    """Yield the view that fits where the output goes."""
+    if not console.is_terminal:
+        yield PlainView(console)
+        return
+    from safetax.run.live_view import LiveView  # its bars are slow to import, and of no use to a log
+
+    view = LiveView(console)
+    with view.bars:
+        yield view

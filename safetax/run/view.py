@@ -1,13 +1,10 @@
-"""The terminal while a graph runs: a live view for a person, plain lines for a log."""
+"""What a log or a pipe is shown while a graph runs: plain lines; a person sees more (:mod:`safetax.run.live_view`)."""
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from safetax.formatting import clock
 from safetax.run.terminal import say
@@ -77,70 +74,3 @@ class PlainView:
         left = f", {clock(passed / made * (total - done))} left" if made > 0 and passed > 2 else ""
         speed = f", {rate:,.0f} tokens/s" if rate else ""
         return f"{done:.0f} of {total:.0f} {unit}{speed}{left}"
-
-
-class LiveView(PlainView):
-    """A live line of each step at work, with its bar, over lines of what is done."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
-        self.bars = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[detail]}", markup=False, style="dim"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
-        self.whole = self.bars.add_task("steps", total=None, detail="")
-        self.tasks: dict[str, TaskID] = {}
-
-    def begin(self, total: int) -> None:
-        """Take in how many steps there are."""
-        super().begin(total)
-        self._show_whole()
-
-    def reused(self, step: Step) -> None:
-        """Count a step that is reused."""
-        super().reused(step)
-        self._show_whole()
-
-    def started(self, step: Step) -> None:
-        """Give the step a bar."""
-        super().started(step)
-        if step.key not in self.tasks:
-            self.tasks[step.key] = self.bars.add_task(shorten(step.title), total=None, detail="")
-
-    def progress(self, step: Step, done: float, total: float, unit: str, rate: float | None) -> None:
-        """Move the step's bar."""
-        self.started(step)
-        detail = self._describe(step, done, total, unit, rate)
-        self.bars.update(self.tasks[step.key], completed=done, total=total, detail=detail)
-
-    def _end(self, step: Step, text: str) -> None:
-        """Turn the step's bar into a line."""
-        if step.key in self.tasks:
-            self.bars.remove_task(self.tasks.pop(step.key))
-        super()._end(step, text)
-        self._show_whole()
-
-    def _show_whole(self) -> None:
-        detail = f"{self.done} of {self.total}, {self.reused_count} reused"
-        self.bars.update(self.whole, completed=self.done, total=self.total, detail=detail)
-
-
-def shorten(title: str, width: int = 52) -> str:
-    """Return a title that fits beside a bar."""
-    return title if len(title) <= width else title[: width - 1] + "…"
-
-
-@contextlib.contextmanager
-def open_view(console: Console) -> Iterator[PlainView]:
-    """Yield the view that fits where the output goes."""
-    if not console.is_terminal:
-        yield PlainView(console)
-        return
-    view = LiveView(console)
-    with view.bars:
-        yield view

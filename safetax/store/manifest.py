@@ -13,6 +13,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +59,19 @@ RELEASED = "released"
 def write_json(path: Path, values: Any, sort_keys: bool = True) -> None:
     """Write JSON to a file, whole or not at all, and to the disk before this returns.
 
-    The temporary file lies beside the folder: another process may be clearing the folder itself.
+    A file that already holds it is left as it is. The temporary file lies beside the folder: another process may be
+    clearing the folder itself.
 
     Args:
         path: the file; its folder is made.
         values: JSON values.
         sort_keys: whether the keys of objects are sorted.
     """
-    with replacing(path, path.parent.parent) as temporary, temporary.open("w", encoding="utf-8") as file:
-        json.dump(values, file, indent=1, sort_keys=sort_keys, ensure_ascii=False)
-        file.write("\n")
+    content = (json.dumps(values, indent=1, sort_keys=sort_keys, ensure_ascii=False) + "\n").encode()
+    if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
+        return
+    with replacing(path, path.parent.parent) as temporary, temporary.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
@@ -88,8 +92,22 @@ def read_json(path: Path, shape: Any = dict) -> dict[str, Any] | None:
 
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:
-    """Return the manifest in a step's folder, or None where there is none, or it is broken or was changed."""
-    manifest = read_json(directory / MANIFEST, SHAPE)
+    """Return the manifest in a step's folder, or None where there is none, or it is broken or was changed.
+
+    It is not for its readers to change: while the file stays as it is, all of them get the same.
+    """
+    path = directory / MANIFEST
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return _read_manifest(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+
+
+@lru_cache(maxsize=4096)
+def _read_manifest(path: Path, _: tuple[int, ...]) -> dict[str, Any] | None:
+    """Read a manifest once for each state of its file: planning, running and reporting all ask for it."""
+    manifest = read_json(path, SHAPE)
     if manifest is None or manifest.get(SEAL) not in (None, seal_of(manifest)):
         return None
     return manifest

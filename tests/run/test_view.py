@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from safetax.run import view
-from safetax.run.view import LiveView, PlainView
+from safetax.run.live_view import LiveView
+from safetax.run.view import PlainView
 from safetax.store.step import Step
 
 

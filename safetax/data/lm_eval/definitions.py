@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,15 @@ def included(definition: Path, inside: tuple[Path, ...] = ()) -> Iterator[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     """Return what a definition says; tags of lm-eval stand for functions, which are None."""
+    try:
+        return _parse(path, path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise _no_yaml(path, error) from None
+
+
+@lru_cache(maxsize=64)
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    """Parse a definition once: what it includes, its data and its metadata are each asked for."""
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -191,11 +201,15 @@ def _read(path: Path) -> dict[str, Any]:
 
     Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(f"{path} is no YAML ({' '.join(str(error).split())[:300]}); mend it.") from None
+        found = yaml.load(text, Loader)
+    except (yaml.YAMLError, ValueError) as error:
+        raise _no_yaml(path, error) from None
     except RecursionError:
         raise ConfigError(f"{path} is nested too deeply; mend it.") from None
     if not isinstance(found, dict):
         raise ConfigError(f"{path} defines no task: expected keys and values, and it holds {type(found).__name__}.")
     return found
+
+
+def _no_yaml(path: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"{path} is no YAML ({' '.join(str(error).split())[:300]}); mend it.")
