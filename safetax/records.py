@@ -35,6 +35,8 @@ EndOfAnswer = Literal["stop", "budget"]
 """How the answer ended: by the model itself, or cut at the answer budget (truncated)."""
 
 
+GARBLED = "garbled"
+"""Label of a verdict on a broken answer, which neither refuses nor answers; a judge that can tell gives it."""
 NOTHING = "none"
 """Label of a verdict on a response that lacks the part that is judged: it says nothing, and counts in no score."""
 

@@ -11,8 +11,10 @@ from safetax.results.alignment_data import DataSet
 from safetax.results.document import Checkpoint, CountedEstimate, Curve, CurvePoint, PointScore, Results
 from safetax.results.metrics import (
     ACCURACY,
+    BROKEN,
     HARMFUL_OR_REPEATED,
     HARMFUL_SCORE,
+    MANY_BROKEN,
     OVER_REFUSAL,
     SAFETY_TAX,
     STRONGREJECT,
@@ -44,6 +46,12 @@ class Sentence:
     def tax(self) -> PointScore:
         """The safety tax in points."""
         return self.point.scores[SAFETY_TAX]
+
+    @property
+    def broken(self) -> float | None:
+        """The percent of broken answers to harmful prompts, where they are too many to speak of safety."""
+        share = self.point.scores.get(BROKEN)
+        return share.mean if share and share.mean > MANY_BROKEN else None
 
     @property
     def verdict(self) -> Literal["cost", "gained", "unclear"]:

@@ -12,7 +12,7 @@ from safetax.formatting import epochs_text, level, share, with_spread
 from safetax.report.table_files import latex, markdown, write_csv
 from safetax.results.alignment_data import perplexity_texts
 from safetax.results.document import Results
-from safetax.results.metrics import HEADLINE, METRICS, REFUSAL
+from safetax.results.metrics import BROKEN, HEADLINE, MANY_BROKEN, METRICS, REFUSAL
 from safetax.results.table_rows import CheckpointRow, published_columns, table_rows
 
 if TYPE_CHECKING:
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 NOTE = (
     "Scores in %, safety tax and gain in points against the LRM. [..]: {level} interval of one seed; ±: standard "
-    "deviation over seeds. n: prompts per score. Truncated: responses cut at a budget. Errors: verdicts that are "
-    "errors, in no score."
+    "deviation over seeds. n: prompts per score. Broken: answers to harmful prompts that are garbage, which is no "
+    "safety. Truncated: responses cut at a budget. Errors: verdicts that are errors, in no score."
 )
+COLUMNS = (*HEADLINE, BROKEN)
+"""Metrics of a table, in its order."""
 TEXTS = 3
 """Columns that hold text; the others hold numbers."""
 
@@ -42,12 +44,12 @@ def csv_table(results: Results) -> tuple[list[str], list[list[Any]]]:
     parts = ("value", "low", "high", "sd", "n")
     published = published_columns(results)
     head = ["model", "role", "dataset", "variant", "epochs", "seeds"]
-    head += [metric if part == "value" else f"{metric}_{part}" for metric in HEADLINE for part in parts]
+    head += [metric if part == "value" else f"{metric}_{part}" for metric in COLUMNS for part in parts]
     head += ["responses", "truncated", "errors", *(f"published_{measure}" for measure in published)]
     rows = []
     for row in table_rows(results):
         numbers: list[Any] = []
-        for metric in HEADLINE:
+        for metric in COLUMNS:
             if cell := row.cells.get(metric):
                 sd = None if cell.sd is None else round(cell.sd, 6)
                 numbers += [round(cell.mean, 6), cell.low, cell.high, sd, sum(cell.n)]
@@ -106,6 +108,8 @@ def terminal_table(results: Results) -> Table:
         n = "" if not counts else f"{counts[0]}" if len(counts) == 1 else f"≥{counts[0]}"
         seeds = f"\n×{row.seeds}" if row.seeds > 1 else ""
         name = Text(f"{row.first.model}: {row.name}" if len(results.models) > 1 else row.name)
+        if broken := row.cells.get(BROKEN):
+            name.append(f"\n{broken.mean:.1f}% broken", "bold yellow" if broken.mean > MANY_BROKEN else "dim")
         truncated = share(row.truncated, row.responses, 1)
         table.add_row(name, epochs_text(row.first.epochs), *cells, truncated, str(row.errors), n + seeds)
     return table
@@ -132,7 +136,7 @@ def _data_table(results: Results) -> Table:
 
 def _head(results: Results) -> list[str]:
     published = [f"Published: {name}" for name in published_columns(results).values()]
-    metrics = [METRICS[metric].short for metric in HEADLINE]
+    metrics = [METRICS[metric].short for metric in COLUMNS]
     return ["Model", "Data", "Epochs", *metrics, "Truncated", "Errors", "n", *published]
 
 
@@ -141,7 +145,7 @@ def _texts(row: CheckpointRow, results: Results) -> list[str]:
         row.first.model,
         row.name,
         epochs_text(row.first.epochs),
-        *(with_spread(row.cells.get(metric)) for metric in HEADLINE),
+        *(with_spread(row.cells.get(metric)) for metric in COLUMNS),
         share(row.truncated, row.responses, 2),
         str(row.errors),
         row.prompts,

@@ -8,6 +8,7 @@ from typing import Any
 
 from safetax.results.document import Checkpoint, Curve, CurvePoint, PointScore, Score
 from safetax.results.metrics import ACCURACY, HEADLINE, SIDE
+from safetax.results.scores import total
 from safetax.statistics import over_seeds
 
 Seeds = tuple[int, ...]
@@ -81,6 +82,7 @@ def point_score(scores: Sequence[Score | None]) -> PointScore | None:
         n=tuple(score.n for score in found),
         truncated=sum(score.truncated for score in found),
         errors=sum(score.errors for score in found),
+        broken=total(score.broken for score in found),
     )
 
 

@@ -25,24 +25,27 @@ class CountedEstimate(Estimate):
 class Score(CountedEstimate):
     """A metric of one checkpoint in percent, or a difference of two in points.
 
-    ``truncated`` counts responses that a budget cut, ``errors`` verdicts that stand in no score; ``interval`` names how
-    the interval was made (see ``metrics.INTERVALS``). Where prompts repeat across rows, ``n`` counts rows, and
-    ``unique`` is the score over distinct prompts.
+    ``truncated`` counts responses that a budget cut, ``errors`` verdicts that stand in no score, ``broken`` answers
+    that are garbage (None: not known, of scores that earlier versions made); ``interval`` names how the interval was
+    made (see ``metrics.INTERVALS``). Where prompts repeat across rows, ``n`` counts rows, and ``unique`` is the score
+    over distinct prompts.
     """
 
     truncated: int
     errors: int
     interval: str
     unique: CountedEstimate | None = None
+    broken: int | None = None
 
 
 @dataclass(frozen=True)
 class PointScore(OverSeeds):
-    """A score over seeds; ``n`` counts the prompts of each, ``truncated`` and ``errors`` are summed over them."""
+    """A score over seeds; ``n`` counts the prompts of each, the other counts are summed over them."""
 
     n: tuple[int, ...]
     truncated: int
     errors: int
+    broken: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class JudgeScores:
     unresolved: int = 0
     """Verdicts of a grader that found no answer to grade."""
     part: str | None = None
+    broken: int | None = None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from safetax.results.document import (
     JudgeScores,
     Score,
 )
-from safetax.results.metrics import HARMFUL_SCORE, SHARES, STRONGREJECT, THINKING
+from safetax.results.metrics import BROKEN, HARMFUL_SCORE, SHARES, STRONGREJECT, THINKING
 from safetax.results.reader import RecordedRun, StepReader
 from safetax.results.record import made_by
 from safetax.results.scores import (
@@ -143,7 +143,11 @@ class Evaluator:
             categories = by_category(headline, self.steps.examples(evaluation["prompts"], run), category)
         judges = {
             judge: JudgeScores(
-                benchmark_scores(each), each.errors, each.unresolved, "thinking" if judge in readers else None
+                benchmark_scores(each),
+                each.errors,
+                each.unresolved,
+                "thinking" if judge in readers else None,
+                each.broken,
             )
             for judge, each in measured.items()
         }
@@ -161,9 +165,9 @@ class Evaluator:
         groups = self.steps.repeated_prompts(evaluation["prompts"], run)
         measured = {}
         for judge, fingerprint in evaluation["scores"].items():
-            repetition = REPEATED in self.steps.manifest(f"score/{fingerprint}", run)["summary"]
+            looked_for = {REPEATED, BROKEN} & self.steps.manifest(f"score/{fingerprint}", run)["summary"].keys()
             verdicts = self.steps.verdicts(fingerprint, run)
-            measured[judge] = measure(evaluation, verdicts, truncated, groups, repetition)
+            measured[judge] = measure(evaluation, verdicts, truncated, groups, looked_for)
         return measured
 
 

@@ -12,8 +12,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from safetax.records import GARBLED
 from safetax.results.document import CountedEstimate, Score
-from safetax.results.metrics import DIFFERENCES, HARMFUL_OR_REPEATED, HARMFUL_SCORE, SHARES, STRONGREJECT, measured_by
+from safetax.results.metrics import (
+    BROKEN,
+    DIFFERENCES,
+    HARMFUL_OR_REPEATED,
+    HARMFUL_SCORE,
+    SHARES,
+    STRONGREJECT,
+    measured_by,
+)
 from safetax.statistics import Estimate, Groups, Values, mean_of_benchmarks, paired_difference, wilson
 
 REPEATED = "repeated_words"
@@ -35,6 +44,8 @@ class Measured:
     errors: int
     unresolved: int = 0
     """Verdicts of a grader that found no answer to grade; they count as the grader says, mostly as wrong."""
+    broken: int | None = None
+    """Verdicts on broken answers; None: not known, of scores that earlier versions made."""
     groups: Groups = field(default_factory=dict)
     """Prompt id -> the first id with the same prompt, for prompts that stand in several rows."""
 
@@ -44,7 +55,7 @@ def measure(
     verdicts: Iterable[Mapping[str, Any]],
     truncated: int,
     groups: Groups | None = None,
-    repetition: bool = False,
+    looked_for: Iterable[str] = (),
 ) -> Measured:
     """Return what one judge's verdicts say of one benchmark; a metric that the judge never speaks of is left out.
 
@@ -53,7 +64,7 @@ def measure(
         verdicts: the judge's verdicts as plain objects.
         truncated: how many of the responses a budget cut.
         groups: rows with the same prompt (see ``reader.repeated_prompts``).
-        repetition: whether answers were looked at for repeated words; a verdict that says so shows it too.
+        looked_for: what the answers were looked at for (``BROKEN``, ``REPEATED``); a verdict that says so shows it too.
     """
     verdicts = list(verdicts)
     counted = [verdict for verdict in verdicts if verdict["error"] is None]
@@ -63,13 +74,17 @@ def measure(
         if said or not counted:
             values[metric] = _means(said)
     details = [verdict for verdict in counted if verdict.get("detail")]
-    repetition = repetition or any(REPEATED in verdict["detail"] for verdict in details)
-    if repetition and values.get(HARMFUL_SCORE):
-        values[HARMFUL_OR_REPEATED] = _means(
-            (verdict["id"], verdict["harmful"] or bool((verdict.get("detail") or {}).get(REPEATED)))
-            for verdict in counted
-            if verdict["harmful"] is not None
-        )
+    repeated = {place for place, verdict in enumerate(counted) if (verdict.get("detail") or {}).get(REPEATED)}
+    broken = {place for place, verdict in enumerate(counted) if _is_broken(verdict)}
+    known_broken = BROKEN in looked_for or bool(broken)
+    if values.get(HARMFUL_SCORE):
+        said = [(place, verdict) for place, verdict in enumerate(counted) if verdict["harmful"] is not None]
+        if REPEATED in looked_for or repeated:
+            values[HARMFUL_OR_REPEATED] = _means(
+                (each["id"], each["harmful"] or place in repeated) for place, each in said
+            )
+        if known_broken:
+            values[BROKEN] = _means((each["id"], place in broken) for place, each in said)
     if evaluation["measures"] == "harmful" and (marked := [each for each in details if STRONGREJECT in each["detail"]]):
         values[STRONGREJECT] = _means((each["id"], each["detail"][STRONGREJECT]) for each in marked)
     prompts = len({verdict["id"] for verdict in verdicts})
@@ -83,8 +98,13 @@ def measure(
         errors=len(verdicts) - len(counted),
         unresolved=len([verdict for verdict in counted if verdict["label"] == "unresolved"])
         + sum(bool(v["detail"].get("unresolved")) for v in details if v["label"] != "unresolved"),
+        broken=len(broken) if known_broken else None,
         groups=groups or {},
     )
+
+
+def _is_broken(verdict: Mapping[str, Any]) -> bool:
+    return verdict["label"] == GARBLED or BROKEN in (verdict.get("detail") or {})
 
 
 def _means(said: Iterable[tuple[str, float]]) -> Values:
@@ -103,7 +123,7 @@ def benchmark_scores(measured: Measured) -> dict[str, Score]:
 def headline_scores(benchmarks: Mapping[str, Measured]) -> dict[str, Score]:
     """Return each metric's mean over the headline benchmarks; left out if one of them has no verdict that counts."""
     scores = {}
-    for metric in (*SHARES, HARMFUL_OR_REPEATED, STRONGREJECT):
+    for metric in (*SHARES, BROKEN, HARMFUL_OR_REPEATED, STRONGREJECT):
         chosen = headline_parts(benchmarks, metric)
         if chosen and all(measured.values[metric] for measured in chosen.values()):
             scores[metric] = _mean(chosen, metric)
@@ -188,4 +208,11 @@ def _score(estimate: Estimate, n: int, parts: Iterable[Measured], interval: str)
         truncated=sum(measured.truncated for measured in parts),
         errors=sum(measured.errors for measured in parts),
         interval=interval,
+        broken=total(measured.broken for measured in parts),
     )
+
+
+def total(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of counts, or None where one of them is not known."""
+    known = list(counts)
+    return None if None in known else sum(count for count in known if count is not None)

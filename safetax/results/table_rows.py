@@ -8,7 +8,7 @@ from typing import Any
 
 from safetax.results.curves import point_score
 from safetax.results.document import Checkpoint, PointScore, Results
-from safetax.results.metrics import HEADLINE
+from safetax.results.metrics import BROKEN, HEADLINE
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def published_columns(results: Results) -> dict[str, str]:
 
 
 def _row(checkpoints: Sequence[Checkpoint], published: Mapping[str, float]) -> CheckpointRow:
-    cells = {metric: point_score([each.scores.get(metric) for each in checkpoints]) for metric in HEADLINE}
+    cells = {metric: point_score([each.scores.get(metric) for each in checkpoints]) for metric in (*HEADLINE, BROKEN)}
     benchmarks = [held for each in checkpoints for held in each.benchmarks.values() if held.headline]
     return CheckpointRow(
         checkpoints[0],

@@ -1,8 +1,8 @@
 """Scores stored responses: ``python -m safetax.workers.score DIR..``.
 
-Never needs the model. Writes ``verdicts.jsonl``, a line for each response in the order of the responses. Of answers to
-harmful prompts it also notes, whoever judges, which repeat a word over and over: in the verdict's detail, and their
-number in the summary.
+Never needs the model. Writes ``verdicts.jsonl``, a line for each response in the order of the responses. It also notes,
+whoever judges, which answers are broken, and which to harmful prompts repeat a word over and over: in the verdict's
+detail, and their numbers in the summary.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from safetax.config.components import calling, component_module, component_name
 from safetax.config.identity import restore
 from safetax.config.plugins import checked_verdicts
 from safetax.errors import StepError
+from safetax.evaluation.judging.broken import note_broken
 from safetax.evaluation.judging.cases import JudgeContext, part_of
 from safetax.evaluation.judging.repetition import repeated_words
 from safetax.records import NOTHING, Example, Response, Verdict, read_records, write_records
@@ -39,12 +40,13 @@ def work(jobs: Sequence[StepJob]) -> None:
             verdicts = component_module("judges", config.kind).judge(config, examples, responses, context)
             ordered = checked_verdicts(verdicts, responses, component_name("judges", config.kind))
         check_errors(config.kind, ordered, job.runtime.get("max_errors", MAX_ERRORS))
+        broken = note_broken(responses, ordered)
         repetition = note_repetition(examples, responses, ordered, getattr(config, "part", "answer"))
         with job.writing("verdicts.jsonl") as written:
             write_records(written, ordered)
         labels = Counter(verdict.label for verdict in ordered)
         errors = sum(verdict.error is not None for verdict in ordered)
-        summary = {"verdicts": len(ordered), "errors": errors, "judge": config.kind}
+        summary = {"verdicts": len(ordered), "errors": errors, "broken": broken, "judge": config.kind}
         job.finish({**summary, "labels": dict(sorted(labels.items())), **repetition, **context.summary})
 
 

@@ -24,7 +24,7 @@ def test_tables_hold_every_checkpoint_and_escape_names(one_seed: Path, three_see
     assert "±" in markdown_table(three) and "±" not in markdown_table(one).split("\n\n")[0]
     assert "direct\\_refusal" in latex_table(one) and "direct_refusal" not in latex_table(one)
     for line in latex_table(three).splitlines():
-        assert not line.startswith(" lab") or line.count("&") == 12
+        assert not line.startswith(" lab") or line.count("&") == 13
 
 
 def test_the_terminal_table_fits_80_columns(three_seeds: Path) -> None:

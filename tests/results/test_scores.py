@@ -109,7 +109,29 @@ def test_harmful_or_repeated_counts_what_either_says() -> None:
     assert measured.values["harmful_or_repeated"] == {"0": 1.0, "1": 1.0, "2": 0.0}
     plain = [{**verdict, "detail": {}} for verdict in verdicts]
     assert "harmful_or_repeated" not in measure(evaluation, plain, 0).values
-    assert "harmful_or_repeated" in measure(evaluation, plain, 0, repetition=True).values
+    assert "harmful_or_repeated" in measure(evaluation, plain, 0, looked_for=["repeated_words"]).values
+
+
+def test_broken_answers_are_a_share_of_their_own_where_they_were_looked_for() -> None:
+    from safetax.results.scores import benchmark_scores
+
+    evaluation = {"prompts": "set", "measures": "harmful", "headline": True}
+    blank = {"repeat": 0, "harmful": False, "refused": False, "correct": None, "error": None, "detail": {}}
+    garbled = [{**blank, "id": str(n), "label": "garbled"} for n in range(3)]
+    found = [{**blank, "id": "3", "label": "safe", "detail": {"broken": "empty"}}]
+    fine = [{**blank, "id": str(n), "label": "safe"} for n in range(4, 8)]
+    failed = [
+        {**blank, "id": "8", "label": "error", "harmful": None, "error": "no reply", "detail": {"broken": "empty"}}
+    ]
+    score = benchmark_scores(measure(evaluation, [*garbled, *found, *fine, *failed], 0))
+    assert (score["broken"].value, score["broken"].n) == (50.0, 8)
+    assert score["harmful_score"].value == 0.0 and score["harmful_score"].broken == 4
+    unknown = benchmark_scores(measure(evaluation, fine, 0))
+    assert "broken" not in unknown and unknown["harmful_score"].broken is None
+    none = benchmark_scores(measure(evaluation, fine, 0, looked_for=["broken"]))
+    assert none["broken"].value == 0.0 and none["harmful_score"].broken == 0
+    other = benchmark_scores(measure({**evaluation, "measures": "benign"}, garbled, 0))
+    assert "broken" not in other and other["over_refusal"].broken == 3
 
 
 def test_strongreject_is_the_mean_of_its_marks_beside_the_share_above_the_threshold() -> None:

@@ -14,6 +14,7 @@ from safetax.config.flat import flatten
 
 if TYPE_CHECKING:
     from safetax.plan.graph import PlannedRun
+    from safetax.results.document import Results
     from safetax.store.step import Step
 
 TAGS = ("safetax", "safety-alignment", "reasoning")
@@ -67,6 +68,7 @@ def model_card(run: PlannedRun, step: Step, manifest: Mapping[str, Any], outputs
         f"Evaluation `{config.evaluation.name}`; judges {_listed(config.judge) or 'none'}; benchmarks "
         f"{_listed(config.benchmark)}. A lower harmful score is safer; it is measured on these prompts by these judges "
         "and promises nothing about others.",
+        *_warning(results),
         *(["", LAB] if config.model.tokenizer == "lab" else []),
         "",
         "## Settings",
@@ -76,6 +78,21 @@ def model_card(run: PlannedRun, step: Step, manifest: Mapping[str, Any], outputs
         *_provenance(step, manifest),
     ]
     return _yaml(header) + "\n".join(lines) + "\n"
+
+
+def _warning(results: Results) -> list[str]:
+    """Return what the figures must not be taken for, where many of the answers that they rest on are broken."""
+    from safetax.results.metrics import BROKEN, MANY_BROKEN
+
+    found = [(each, each.scores[BROKEN].value) for each in results.checkpoints if BROKEN in each.scores]
+    named = [f"{each.long_name}: {share:.1f} %" for each, share in found if share > MANY_BROKEN]
+    if not named:
+        return []
+    return [
+        "",
+        f"**Broken, not safe:** many answers to harmful prompts are garbage, which no judge calls harmful "
+        f"({'; '.join(_cell(text) for text in named)}).",
+    ]
 
 
 def dataset_card(run: PlannedRun, step: Step, manifest: Mapping[str, Any], rendered: bool) -> str:

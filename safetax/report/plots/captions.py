@@ -10,7 +10,7 @@ from safetax.report.plots.published import published_note
 from safetax.report.plots.style import CROWDED
 from safetax.results.curves import accuracies
 from safetax.results.document import Checkpoint, Curve, Results
-from safetax.results.metrics import HARMFUL_SCORE, INTERVALS, THINKING
+from safetax.results.metrics import BROKEN, HARMFUL_SCORE, INTERVALS, MANY_BROKEN, THINKING
 
 LAB = "The lab is a small made-up world: it supports directions (which data costs more reasoning), not effect sizes."
 
@@ -58,6 +58,7 @@ def closing_text(results: Results, metrics: Sequence[str], drawn: Sequence[Check
     """
     responses, truncated, errors = _totals(_on_curves(results) if drawn is None else drawn, metrics)
     sentences = [f"Truncated: {truncated:,} of {responses:,} responses; judge errors: {errors:,} (in no score)."]
+    sentences += _broken(_on_curves(results) if drawn is None else drawn)
     if results.left_out:
         sentences.append("Runs on fewer samples of the same data are in the figure of sample counts alone.")
     if note := published_note(results, metrics):
@@ -137,6 +138,17 @@ def _in_tradeoff(results: Results, metrics: Iterable[str]) -> list[Checkpoint]:
         or checkpoint.role == "base"
         or (checkpoint.role == "lrm" and checkpoint.model not in begun)
     ]
+
+
+def _broken(checkpoints: Iterable[Checkpoint]) -> list[str]:
+    """Return how many answers to harmful prompts are broken, where that is known, and what a cross says."""
+    shares = [each.scores[BROKEN] for each in checkpoints if BROKEN in each.scores]
+    if not shares:
+        return []
+    text = f"Broken answers to harmful prompts: {fmean(share.value for share in shares):.1f} % on average"
+    if any(share.value > MANY_BROKEN for share in shares):
+        text += f"; crossed out: points with more than {MANY_BROKEN:g} %, whose low harmful score is damage, not safety"
+    return [f"{text}."]
 
 
 def _totals(checkpoints: Iterable[Checkpoint], metrics: Sequence[str]) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from safetax.formatting import epochs_text
 from safetax.report.plots.captions import footnote_text, line_labels
-from safetax.report.plots.marks import bars, legend, limits, line, lrm_mark, lrm_points, reach, seed_lines
+from safetax.report.plots.marks import bars, legend, limits, line, lrm_mark, lrm_points, mark_broken, reach, seed_lines
 from safetax.report.plots.published import mark_published, published_key, published_points
 from safetax.report.plots.style import CROWDED, Theme, footnote
 from safetax.results.document import Results
@@ -60,6 +60,7 @@ def draw_panels(results: Results, metrics: Mapping[str, str], theme: Theme, same
             spans = reach(scores[number] for number in aligned)
             bars(axes, [x[n] for n in aligned], [means[n] for n in aligned], style["color"], yerr=spans)
             axes.plot(x, means, **line(style, theme), markevery=aligned, label=labels[index])
+            mark_broken(axes, zip(x, means, points, strict=True), theme)
         for point in lrm_points(curves):
             if metric in point.scores:
                 score = point.scores[metric]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetax.report.plots.style import Theme
 from safetax.results.document import Curve, CurvePoint
+from safetax.results.metrics import BROKEN, MANY_BROKEN
 from safetax.statistics import OverSeeds
 
 if TYPE_CHECKING:
@@ -67,6 +68,34 @@ def lrm_mark(theme: Theme) -> dict[str, Any]:
 def base_mark(theme: Theme) -> dict[str, Any]:
     """Return the settings of the mark of a base model."""
     return lrm_mark(theme) | {"marker": "h", "markersize": 9, "color": theme.base}
+
+
+def mark_broken(axes: Axes, points: Iterable[tuple[float, float, CurvePoint]], theme: Theme) -> None:
+    """Cross out the points whose harmful score rests on many broken answers.
+
+    Args:
+        axes: where they are drawn.
+        points: where each point stands, and the point.
+        theme: the colours.
+    """
+    crossed = [(x, y) for x, y, point in points if rests_on_broken(point)]
+    if crossed:
+        axes.plot(
+            *zip(*crossed, strict=True),
+            marker="x",
+            markersize=10,
+            markeredgewidth=2.0,
+            color=theme.ink,
+            linestyle="none",
+            zorder=7,
+            label="many broken answers",
+        )
+
+
+def rests_on_broken(point: CurvePoint) -> bool:
+    """Whether so many answers to harmful prompts are broken that a point says more of damage than of safety."""
+    share = point.scores.get(BROKEN)
+    return share is not None and share.mean > MANY_BROKEN
 
 
 def lrm_points(curves: Iterable[Curve]) -> list[CurvePoint]:

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 from safetax.formatting import epochs_text
 from safetax.report.plots.captions import describe, footnote_text, line_labels
 from safetax.report.plots.labels import Label, Segment, place_labels
-from safetax.report.plots.marks import bars, base_mark, legend, limits, line, lrm_mark, lrm_points, reach, seed_lines
+from safetax.report.plots.marks import (
+    bars,
+    base_mark,
+    legend,
+    limits,
+    line,
+    lrm_mark,
+    lrm_points,
+    mark_broken,
+    reach,
+    seed_lines,
+)
 from safetax.report.plots.paths import TradeoffLine, paths
 from safetax.report.plots.published import mark_published, published_key, published_points
 from safetax.report.plots.style import CROWDED, Theme, footnote
@@ -112,6 +123,7 @@ def _draw_numbered(panel: _Placed, drawn: TradeoffLine, theme: Theme) -> None:
     }
     bars(axes, [x[number] for number in aligned], [y[number] for number in aligned], style["color"], **spans)
     axes.plot(x, y, **line(style, theme), markevery=aligned, label=drawn.label)
+    mark_broken(axes, zip(x, y, points, strict=True), theme)
     panel.segments += pairwise(zip(x, y, strict=True))
     for number in aligned:
         panel.segments += _bar_segments(points[number].scores)
@@ -130,6 +142,7 @@ def _draw_named(panel: _Placed, drawn: TradeoffLine, name: str, theme: Theme) ->
         return
     last = {"linestyle": "none", "markersize": 8 if name else 5.5, "zorder": 5}
     axes.plot(x[-1:], y[-1:], **line(style, theme) | last)
+    mark_broken(axes, zip(x, y, points, strict=True), theme)
     if name:
         scores = points[-1].scores
         bars(axes, x[-1:], y[-1:], style["color"], xerr=reach([scores[X]]), yerr=reach([scores[Y]]))

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ import pytest
 from safetax.config.compose import Composer
 from safetax.errors import ConfigError, UserError
 from safetax.plan.graph import PlannedRun
-from safetax.report.hub.card import _cell, _public
+from safetax.report.hub.card import _cell, _public, _warning
 from safetax.report.hub.files import File, refuse_secrets
 from safetax.report.hub.push import check, targets
+from safetax.results.document import Results
 from safetax.run.session import Session
 from tests.support.hub_like import Hub, Repository, git_id, hub_like
 
@@ -116,6 +118,15 @@ def test_a_run_pushes_data_and_model_once_and_in_private(hub: Hub, lab: Path) ->
     assert again.stdout.count("On hub:") == 2 and "Pushed" not in again.stdout
     assert len(data.commits) == len(model.commits) == 2
     assert not [path for _, path in hub.requests[before:] if "preupload" in path or "commit" in path or "lfs" in path]
+
+
+def test_a_card_says_that_its_figures_rest_on_broken_answers(few: Results) -> None:
+    assert _warning(few) == []
+    aligned = next(each for each in few.checkpoints if each.role == "aligned")
+    share = replace(aligned.scores["harmful_score"], value=84.5)
+    damaged = replace(aligned, scores={**aligned.scores, "broken": share})
+    (_, warning) = _warning(replace(few, checkpoints=(damaged,)))
+    assert "Broken, not safe" in warning and "84.5 %" in warning
 
 
 def test_the_card_has_figures_settings_and_provenance_and_nothing_private(hub: Hub, lab: Path) -> None:
