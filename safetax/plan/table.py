@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from safetax.formatting import clock
+from safetax.models.gpus import visible_gpus
 from safetax.plan.estimate import Estimate, Estimates, estimates
 from safetax.plan.estimate.memory import GIB
 from safetax.plan.estimate.training import FEWEST_STEPS
@@ -38,7 +40,7 @@ def rows_of(status: PlanStatus) -> list[Row]:
         if pending is None:
             rows.append(Row(step, True, "", None))
             continue
-        nearest, differences = status.nearest(step) or (None, [])
+        _, differences = status.nearest(step) or (None, [])
         reason = "" if pending.status.state == "absent" else pending.status.reason
         if not pending.again:
             reason = "an input is made again; kept if that comes out the same"
@@ -46,17 +48,17 @@ def rows_of(status: PlanStatus) -> list[Row]:
             reason = "its weights were let go, and are needed"
         elif not reason and not pending.below:
             reason = "; ".join(differences[:MOST_DIFFERENCES])
-        rows.append(Row(step, False, reason, seconds_of(step, nearest)))
+        rows.append(Row(step, False, reason, seconds_of(step, status.timed_like(step))))
     return rows
 
 
-def seconds_of(step: Step, nearest: Mapping[str, Any] | None) -> float | None:
-    """Return the seconds that a step should take, from the manifest of the finished step that is most like it."""
-    if nearest is None:
+def seconds_of(step: Step, like: Mapping[str, Any] | None) -> float | None:
+    """Return the seconds that a step should take, from the manifest of a finished step that did the same work."""
+    if like is None:
         return None
-    seconds = float(nearest["provenance"]["seconds"])
+    seconds = float(like["provenance"]["seconds"])
     if step.kind == "train":
-        before, summary = nearest["identity"]["training"]["epochs"], nearest["summary"]
+        before, summary = like["identity"]["training"]["epochs"], like["summary"]
         times = step.identity["training"]["epochs"] / before if before else 0
         if not before or (times > 1 and summary.get("optimizer_steps", FEWEST_STEPS) < FEWEST_STEPS):
             return None  # the first steps say little of those that follow
@@ -121,11 +123,25 @@ def print_estimates(found: Estimates, console: Console) -> None:
     for name, size in found.downloads.items():
         console.print(f"To be downloaded: {name}, {size / GIB:,.0f} GiB.", highlight=False)
     if found.stages:
+        downloads = sum(found.downloads.values())
+        of_them = f", {downloads / GIB:,.0f} of them downloads" if downloads else ""
         console.print(
-            f"Together at most {hours(found.hours)} and {found.disk / GIB:,.0f} GiB of disk. All of it is estimated, "
-            "except where it says measured.",
+            f"Together at most {hours(found.hours)} and {(found.disk + downloads) / GIB:,.0f} GiB of disk{of_them}. "
+            "All of it is estimated, except where it says measured.",
             highlight=False,
         )
+        if any(stage.gpus for stage in found.stages) and not visible_gpus():
+            console.print(
+                f"This machine has no GPU: it has {os.cpu_count()} cores and {memory_here() / GIB:,.0f} GiB of memory. "
+                "What stands above is for the GPUs that runtime.gpu_memory, runtime.gpu_tflops and runtime.devices "
+                "describe; of this machine's CPU nothing is known before a first step of the model is finished on it.",
+                highlight=False,
+            )
+
+
+def memory_here() -> int:
+    """Return the bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def stage_lines(stage: Estimate) -> list[tuple[str, Text]]:

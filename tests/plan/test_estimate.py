@@ -18,10 +18,12 @@ from safetax.config.compose import Composer
 from safetax.config.runtime import Runtime
 from safetax.config.schema import Config, Shape
 from safetax.config.training import Lora, Training
-from safetax.plan.estimate import Estimates, estimates, resolve_offload
+from safetax.models.gpus import Gpu
+from safetax.plan.estimate import Estimate, Estimates, estimates, resolve_offload
 from safetax.plan.estimate.generation import serving
 from safetax.plan.estimate.memory import (
     GIB,
+    Memory,
     Placement,
     activation_parts,
     checkpoint_bytes,
@@ -471,3 +473,24 @@ def test_memory_that_is_not_set_is_that_of_the_smallest_gpu_here(
     assert gpu_memory(Runtime(gpu_memory=80)) == 80 * GIB
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert gpu_memory(Runtime()) == 143771 * 2**20
+
+
+def test_the_sum_counts_downloads_and_speaks_of_the_machine_that_it_is_told_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from rich.console import Console
+
+    from safetax.plan import table
+
+    def told(gpus: list[Gpu]) -> str:
+        monkeypatch.setattr(table, "visible_gpus", lambda: gpus)
+        console = Console(file=io.StringIO(), width=200)
+        memory = Memory({"weights": 1.0 * GIB})
+        stage = Estimate("a stage", (), "here", memory, 80.0 * GIB, 8, 3.0, "long", disk=10.0 * GIB)
+        table.print_estimates(Estimates([stage], downloads={"a model": 61.0 * GIB}), console)
+        assert isinstance(console.file, io.StringIO)
+        return console.file.getvalue()
+
+    assert "71 GiB of disk, 61 of them downloads" in told([])
+    assert "This machine has no GPU" in told([])
+    assert "This machine has no GPU" not in told([Gpu("0", "a GPU", 80.0 * GIB)])

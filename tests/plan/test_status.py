@@ -14,7 +14,7 @@ from safetax.plan.preflight import problems
 from safetax.plan.status import PlanStatus, status_of
 from safetax.run.session import Session
 from safetax.store.status import Status, Store
-from safetax.store.step import Step
+from safetax.store.step import OUTPUTS, Step
 from tests.support.tiny_steps import put_manifest
 
 
@@ -50,3 +50,26 @@ def test_what_waits_is_what_is_not_done_and_what_comes_after_it(tmp_path: Path) 
     assert first in status.waiting, "it was read already"
     again = status_of(status.plan, tmp_path)
     assert again.waiting == [step for step in status.plan.steps if step is not first]
+
+
+def test_a_step_takes_its_time_from_the_same_model_engine_and_judge_alone(tmp_path: Path) -> None:
+    """All steps of one run are finished: of another run those alone have a time that do the same work."""
+    done = lab(tmp_path)
+    for step in done.plan.steps:
+        for pattern in OUTPUTS[step.kind]:
+            path = done.store.freeze(step) / pattern.replace("*", "weights")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("")
+        put_manifest(done.store, step)
+
+    def timed(*overrides: str) -> dict[str, set[bool]]:
+        status = lab(tmp_path, *overrides)
+        found: dict[str, set[bool]] = {}
+        for step in status.waiting:
+            found.setdefault(step.kind, set()).add(status.timed_like(step) is not None)
+        return found
+
+    assert timed("epochs=3") == {"train": {True}, "generate": {True}, "score": {True}}
+    assert timed("model.architecture.hidden_size=96") == {"train": {False}, "generate": {False}, "score": {False}}
+    assert timed("engine=vllm") == {"generate": {False}, "score": {True}}
+    assert timed("judge=phrases") == {"score": {False}}
