@@ -100,6 +100,7 @@ def checked(
     replaced: list[str] = []
     for parsed in assignments:
         _check_chosen(parsed, assignments, written, is_option)
+        _check_name(parsed, written, is_option)
         parent, _, name = parsed.key_or_group.rpartition(".")
         source = origin(written, parent)
         if source != parent and not any(parsed.key_or_group.startswith(f"{key}.") for key in replaced):
@@ -162,4 +163,20 @@ def _check_chosen(
         raise ConfigError(
             f"{plain(parsed)}: the {group} {path[0]} is not chosen; chosen are {', '.join(chosen)}. Choose it too, "
             f"with {group}=[{','.join([*chosen, path[0]])}], or leave this out."
+        )
+
+
+def _check_name(parsed: Override, written: Mapping[str, Any], is_option: Callable[[str, str], bool]) -> None:
+    """Raise ConfigError where a node is given the name of another option, which results would then be labelled with."""
+    node, _, key = parsed.key_or_group.rpartition(".")
+    group, value = node.split(".")[0], parsed.value()
+    if key != "name" or not isinstance(value, str) or not is_option(group, value):
+        return
+    chosen: Any = written
+    for part in node.split("."):
+        chosen = chosen.get(part) if isinstance(chosen, Mapping) else None
+    if isinstance(chosen, Mapping) and chosen.get("name") != value:
+        raise ConfigError(
+            f"{plain(parsed)}: that is the name of another {group} than the one that is chosen ({chosen.get('name')}), "
+            f"and results would bear it; choose that one with {node}={value}, or give a name of your own."
         )

@@ -114,3 +114,24 @@ def test_the_last_of_a_key_counts_as_in_hydra_so_that_a_script_can_be_added_to()
     assert job.overrides == ("epochs=2", "dataset=benign")
     jobs = Composer().jobs(["epochs=0,1,2", "seed=0,1", "epochs=5"], multirun=True)
     assert [(job.config.epochs, job.config.seed) for job in jobs] == [(5, 0), (5, 1)]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "refused"),
+    [
+        (["dataset.name=safechain"], "dataset=safechain"),
+        (["method=direct_refusal", "dataset.name=safechain"], "dataset=safechain"),
+        (["dataset=dgr", "dataset.source=direct_refusal", "dataset.source.name=safechain"], "dataset.source=safechain"),
+        (["model.name=qwen3-0.6b"], "model=qwen3-0.6b"),
+        (["evaluation.name=paper"], "evaluation=paper"),
+        (["dataset.name=mine"], None),
+        (["dataset.name=direct_refusal"], None),
+        (["dataset=safechain", "dataset.name=safechain"], None),
+    ],
+)
+def test_nothing_bears_the_name_of_an_option_that_is_not_chosen(overrides: list[str], refused: str | None) -> None:
+    if refused is None:
+        assert Composer().jobs(overrides, multirun=False)
+        return
+    with pytest.raises(ConfigError, match=rf"{re.escape(overrides[-1])}: .*choose that one with {re.escape(refused)}"):
+        Composer().jobs(overrides, multirun=False)
