@@ -62,7 +62,9 @@ def explained(error: BaseException, place: Path | None = None) -> str:
         error: the error.
         place: what was being written, where the error does not name a file itself.
     """
-    file = Path(getattr(error, "filename", None) or place or Path.cwd())
+    # What could not be put into its place is told by that.
+    named = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    file = Path(named or place or Path.cwd())
     if is_full(error):
         folder = next(each for each in (file.absolute(), *file.absolute().parents) if each.is_dir())
         free = shutil.disk_usage(folder).free / 1e6

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from safetax.errors import StepError, explained, is_full
+from safetax.errors import StepError, UserError, explained, is_full
 from safetax.plan.graph import Plan
 from safetax.plan.record import write_record, write_sweep
 from safetax.report.hub.push import push
@@ -159,11 +159,15 @@ def _track(
         from safetax.report.mlflow.tracking import track
 
         track(folders, outputs, sweep, results, inputs)
+    except (UserError, OSError) as error:
+        reason = str(error) if isinstance(error, UserError) else explained(error, outputs)
+        say(console, f"Warning: the runs were not tracked in MLflow. {reason} The results are on disk.", "yellow")
     except Exception as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         say(
             console,
-            f"Warning: the runs were not tracked in MLflow ({type(error).__name__}: {error}). The results are on "
-            "disk; run the same command again to track them.",
+            f"Warning: the runs were not tracked in MLflow ({reason}). The results are on disk; run the same command "
+            "again to track them.",
             "yellow",
         )
 
