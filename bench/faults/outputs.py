@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import sqlite3
 from collections import defaultdict
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 DATABASE = "mlflow.db"
+PORT = re.compile(rb"(?<=127\.0\.0\.1):\d+")
 RESULTS = ("results.json", "table.csv", "table.md", "table.tex")
 """Results of a run or a sweep; its page says also when and how long steps were made."""
 OF_THE_TIME = ("report.json", "tracked.json")
@@ -44,7 +46,8 @@ def results(outputs: Path) -> dict[str, bytes]:
 def report(outputs: Path) -> dict[str, bytes]:
     """Return the whole reports of runs and sweeps as files, but for what holds the time that it was drawn at."""
     chosen = [path for path in _reports(outputs) if path.suffix != ".pdf" and path.name not in OF_THE_TIME]
-    return {path.relative_to(outputs).as_posix(): path.read_bytes() for path in chosen}
+    # Each fault has a server of its own, at another port.
+    return {path.relative_to(outputs).as_posix(): PORT.sub(b"", path.read_bytes()) for path in chosen}
 
 
 def _reports(outputs: Path) -> list[Path]:
