@@ -39,12 +39,14 @@ class StepError(Exception):
 AGAIN = "run the same command again: finished steps are kept"
 MISPLACED = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY)
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# torch's writer of checkpoints tells a write that came out short as one at an unexpected position.
 FULL_WORDS = (
     "No space left on device",
     "os error 28",
     "Disk quota exceeded",
     "disk is full",
     "PytorchStreamWriter failed",
+    ". unexpected pos ",
 )
 
 

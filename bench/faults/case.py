@@ -92,7 +92,7 @@ class Case:
             self.tracebacks.append(f"{name}: {(ended.out + ended.err)[-2000:]}")
         if ended.code == 99:
             self.wrong.append(f"{name}: it never ended")
-        elif ended.code > 0 and ended.err.count("Error: ") != 1:
+        elif ended.code > 0 and len(re.findall("^Error: ", ended.err, re.MULTILINE)) != 1:
             self.wrong.append(f"{name}: exit code {ended.code} and no message: {ended.err[-500:]!r}")
         return ended
 
