@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.faults.case import Case
+from bench.faults.case import ORDER, Case
 from bench.faults.corruption import WAYS, corrupt
 from bench.faults.outputs import finished, kinds_of_files
 from bench.faults.processes import descendants, gone, send
@@ -87,6 +87,7 @@ def stopped(case: Case) -> None:
 
 def remains(case: Case) -> None:
     """Kill a command, and damage what it leaves of an unfinished step, or what it keeps of a server's replies."""
+    case.what = "killed"
     dropped = case.begin(keep=0.4)
     case.server.pause = 0.1
     process = case.start("first")
@@ -97,12 +98,9 @@ def remains(case: Case) -> None:
     case.server.pause = 0.0
     sound = finished(case.outputs)
     kinds = kinds_of_files(case.outputs)
-    left = [
-        path
-        for paths in kinds.values()
-        for path in paths
-        if path.is_relative_to(case.outputs / "cache") or _step_of(case, path) not in sound
-    ]
+    of_a_step = [path for paths in kinds.values() for path in paths if path.relative_to(case.outputs).parts[0] in ORDER]
+    left = [path for path in of_a_step if _step_of(case, path) not in sound] + kinds.get("cache", [])
+    left = left or [path for paths in kinds.values() for path in paths]  # it was killed between two steps
     path = case.random.choice(left)
     way = case.random.choice(WAYS)
     case.what += f"; {way} {path.relative_to(case.outputs)}"
