@@ -39,12 +39,14 @@ class StepError(Exception):
 AGAIN = "run the same command again: finished steps are kept"
 MISPLACED = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY)
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# torch's writer of checkpoints tells a write that came out short as one at an unexpected position.
 FULL_WORDS = (
     "No space left on device",
     "os error 28",
     "Disk quota exceeded",
     "disk is full",
     "PytorchStreamWriter failed",
+    ". unexpected pos ",
 )
 
 
@@ -62,7 +64,9 @@ def explained(error: BaseException, place: Path | None = None) -> str:
         error: the error.
         place: what was being written, where the error does not name a file itself.
     """
-    file = Path(getattr(error, "filename", None) or place or Path.cwd())
+    # What could not be put into its place is told by that.
+    named = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    file = Path(named or place or Path.cwd())
     if is_full(error):
         folder = next(each for each in (file.absolute(), *file.absolute().parents) if each.is_dir())
         free = shutil.disk_usage(folder).free / 1e6

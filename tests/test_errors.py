@@ -37,9 +37,27 @@ def test_an_error_is_one_message_and_an_exit_code(
     assert told.out == "" and told.err.startswith(f"Error: {words}") and told.err.count("\n") == 1
 
 
-def test_a_full_disk_is_known_in_a_librarys_words() -> None:
-    error = RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+def test_what_stands_in_the_place_of_a_file_is_named_not_the_file_that_was_to_go_there(tmp_path: Path) -> None:
+    (tmp_path / "page").mkdir()
+    (tmp_path / "written").write_text("")
+    with pytest.raises(OSError) as caught:
+        (tmp_path / "written").replace(tmp_path / "page")
+    assert explained(caught.value).startswith(f"{tmp_path / 'page'}: a folder stands in the place of something else;")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Error while serializing: I/O error: No space left on device (os error 28)",
+        "[enforce fail at inline_container.cc:672] . unexpected pos 77440 vs 77332",
+        "[enforce fail at inline_container.cc:862] . PytorchStreamWriter failed writing file data/7: file write failed",
+        "(sqlite3.OperationalError) database or disk is full",
+    ],
+)
+def test_a_full_disk_is_known_in_a_librarys_words(words: str) -> None:
+    error = RuntimeError(words)
     assert is_full(error) and not is_full(RuntimeError("no room"))
+    assert not is_full(RuntimeError("[enforce fail at inline_container.cc:118] . PytorchStreamReader failed reading"))
     assert explained(error, ROOT / "model").startswith(f"{ROOT / 'model'}: the disk is full (")
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.faults import corruption, kills, machine, server
 from bench.faults.case import Case
-from bench.faults.graph import arguments, end, start
+from bench.faults.graphs import GRAPHS, RUN
 
 KINDS: dict[str, Callable[[Case], None]] = {
     "kill": kills.killed,
@@ -33,6 +33,7 @@ KINDS: dict[str, Callable[[Case], None]] = {
     "stop": kills.stopped,
     "lease": machine.leased,
     "rot": corruption.rotten,
+    "remains": kills.remains,
 }
 OFTEN = ("corrupt", "edit", "corrupt", "edit", "swap") * 2
 """Kinds that there are many of, and that take seconds; made again in each round through all kinds."""
@@ -75,31 +76,30 @@ def main() -> int:
 
 def prepare(folder: Path) -> None:
     """Make the undisturbed runs that faults are held against."""
-    reference = folder / "reference"
-    if not reference.exists():
-        made = folder / "outputs"  # where each fault is made: a report names its folder
-        shutil.rmtree(made, ignore_errors=True)
-        ended = end(start(arguments(made), folder / "first"), folder / "first")
+    for graph in GRAPHS:
+        with server.served() as sound:
+            case = Case(random.Random(0), folder, sound)
+            case.graph = graph
+            if case.reference.exists():
+                continue
+            shutil.rmtree(case.outputs, ignore_errors=True)  # where each fault is made: a report names its folder
+            ended = case.command(name="first")
         if ended.code:
-            sys.exit(f"the undisturbed run ended with {ended.code}: {ended.err}")
-        (weights,) = [path for path in made.glob("train/*") if "pre-train" in (path / "step.json").read_text()]
-        shutil.copytree(weights / "model", folder / "model")
-        made.rename(reference)
-    if not (folder / "served").exists():
-        made = folder / "outputs"
-        shutil.rmtree(made, ignore_errors=True)
-        with server.served(lambda body, count: server.right(body)) as sound:
-            ended = server.call(folder / "model", made, sound, folder / "first")
-        if ended.code:
-            sys.exit(f"the undisturbed run with a server ended with {ended.code}: {ended.err}")
-        made.rename(folder / "served")
+            sys.exit(f"the undisturbed {graph.name} ended with {ended.code}: {ended.err}")
+        if graph is RUN:
+            (weights,) = [
+                path for path in case.outputs.glob("train/*") if "pre-train" in (path / "step.json").read_text()
+            ]
+            shutil.copytree(weights / "model", folder / "model", dirs_exist_ok=True)
+        case.outputs.rename(case.reference)
 
 
 def fault(kind: str, number: int, seed: int, folder: Path, keep: bool) -> dict[str, Any]:
     """Make a fault; its folder stays where it was not survived."""
-    case = Case(random.Random(f"{seed}/{number}/{kind}"), folder, folder / "reference", folder / "served")
     began = time.monotonic()
-    KINDS[kind](case)
+    with server.served() as sound:
+        case = Case(random.Random(f"{seed}/{number}/{kind}"), folder, sound)
+        KINDS[kind](case)
     row: dict[str, Any] = {"seed": seed, "number": number, "kind": kind, "what": case.what}
     row |= {"lost": case.lost, "wrong": case.wrong, "tracebacks": case.tracebacks}
     if (case.lost or case.wrong or case.tracebacks) and not keep and case.outputs.exists():

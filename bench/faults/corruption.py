@@ -11,20 +11,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from bench.faults.case import Case
-from bench.faults.graph import HERE, Ended, finished
+from bench.faults.case import ORDER, Case
+from bench.faults.graphs import HERE
+from bench.faults.outputs import DATABASE, finished, kinds_of_files
+from bench.faults.processes import Ended
 
-WAYS = ("flip", "cut", "delete", "swap", "empty", "directory", "list", "nested", "bytes")
-
-
-def kinds_of_files(outputs: Path) -> dict[str, list[Path]]:
-    """Return the files of an outputs folder by what they are, such as ``train/model/config.json``."""
-    found: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(outputs.rglob("*")):
-        if path.is_file():
-            top, *rest = path.relative_to(outputs).parts
-            found["/".join([top, *rest[1:]]) if top != "locks" else "locks"].append(path)
-    return found
+WAYS = ("flip", "cut", "delete", "swap", "empty", "directory", "list", "nested", "bytes", "file")
 
 
 def corrupted(case: Case) -> None:
@@ -34,7 +26,7 @@ def corrupted(case: Case) -> None:
     kind = case.random.choice(sorted(kinds))
     path = case.random.choice(kinds[kind])
     way = case.random.choice(WAYS)
-    case.what = f"{way} {path.relative_to(case.outputs)}" + (" of an unfinished run" if dropped else "")
+    case.what += f"{way} {path.relative_to(case.outputs)}" + (" of an unfinished run" if dropped else "")
     sound = finished(case.outputs)
     corrupt(case, path, way, kinds)
     step = "/".join(path.relative_to(case.outputs).parts[:2])
@@ -42,7 +34,8 @@ def corrupted(case: Case) -> None:
 
 
 def corrupt(case: Case, path: Path, way: str, kinds: dict[str, list[Path]]) -> None:
-    """Corrupt a file."""
+    """Corrupt a file, or put one in the place of its folder."""
+    case.blind = path.name == DATABASE and way == "flip"
     content = path.read_bytes()
     match way:
         case "flip" if content:
@@ -64,6 +57,9 @@ def corrupt(case: Case, path: Path, way: str, kinds: dict[str, list[Path]]) -> N
             path.unlink()
             path.mkdir()
             (path / "inside").write_text("of somebody's")
+        case "file" if path.parent != case.outputs:
+            shutil.rmtree(path.parent)
+            path.parent.write_text("of somebody's")
         case "list":
             path.write_text("[]\n")
         case "nested":
@@ -85,7 +81,7 @@ def edited(case: Case) -> None:
     place = case.random.randrange(len(lines))
     document = json.loads(lines[place])
     where = _put(case, document)
-    case.what = f"another value at {where} of {path.relative_to(case.outputs)}"
+    case.what += f"another value at {where} of {path.relative_to(case.outputs)}"
     sound = finished(case.outputs)
     lines[place] = json.dumps(document)
     path.write_text("\n".join(lines) + "\n")
@@ -117,7 +113,7 @@ def swapped(case: Case) -> None:
     kind = case.random.choice(sorted(kind for kind, keys in by_kind.items() if len(keys) > 1))
     first, second = case.random.sample(by_kind[kind], 2)
     part = case.random.choice(["", "manifest.json"])
-    case.what = f"{first} and {second} swapped {part}"
+    case.what += f"{first} and {second} swapped {part}"
     sound = finished(case.outputs)
     one, two = case.outputs / first / part, case.outputs / second / part
     aside = case.outputs / "aside"
@@ -134,13 +130,13 @@ def rotten(case: Case) -> None:
         path
         for kind, paths in kinds_of_files(case.outputs).items()
         for path in paths
-        if kind.split("/")[0] in ("prepare", "train", "generate", "score")
+        if kind.split("/")[0] in ORDER
         and path.name not in ("manifest.json", "step.json", "runtime.json", "worker.log")
         and path.stat().st_size
     ]
     path = case.random.choice(outputs)
     step = "/".join(path.relative_to(case.outputs).parts[:2])
-    case.what = f"a bit of {path.relative_to(case.outputs)} with its time kept"
+    case.what += f"a bit of {path.relative_to(case.outputs)} with its time kept"
     before, content = path.stat(), bytearray(path.read_bytes())
     content[case.random.randrange(len(content))] ^= 1 << case.random.randrange(8)
     path.write_bytes(content)

@@ -12,7 +12,9 @@ import threading
 import time
 
 from bench.faults.case import Case
-from bench.faults.graph import HERE, arguments, descendants, end, finished, send, start
+from bench.faults.graphs import HERE
+from bench.faults.outputs import finished
+from bench.faults.processes import descendants, send
 
 ELSEWHERE = {"PYTHONPATH": str(HERE / "elsewhere")}
 """Environment in which ``sitecustomize.py`` of that folder changes the clock or the host's name."""
@@ -26,13 +28,14 @@ def can_mount() -> bool:
 def full(case: Case) -> None:
     """Let the disk run full somewhere in a run, and make room for the next."""
     case.begin(keep=0.5)
+    case.what += "a disk that runs full, "
     kept = case.folder / "kept"
     shutil.rmtree(kept, ignore_errors=True)
     case.outputs.rename(kept)
     case.outputs.mkdir()
     used = sum(path.stat().st_size + 4096 for path in kept.rglob("*")) + 100_000
-    spare = case.random.randrange(4096, 700_000)
-    case.what = f"{spare / 1000:.0f} kB left on the disk"
+    spare = case.random.randrange(4096, used)
+    case.what += f"{spare / 1000:.0f} kB left on the disk"
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={used + 4_000_000}", "none", str(case.outputs)], check=True)
     try:
         shutil.copytree(kept, case.outputs, dirs_exist_ok=True)
@@ -52,8 +55,8 @@ def full(case: Case) -> None:
 
 def backwards(case: Case) -> None:
     """Have the clock run backwards and jump, and leave files of another time."""
-    case.begin(keep=0.6)
     case.what = "a clock that runs backwards"
+    case.begin(keep=0.6)
     if case.random.random() < 0.5:
         case.what += ", and locks touched next year"
         for path in (case.outputs / "locks").iterdir():
@@ -74,16 +77,15 @@ def hosts(case: Case) -> None:
     sound = finished(case.outputs)
     runs = []
     for name in ("one", "two"):
-        place = case.folder / name
         environment = {**ELSEWHERE, "FAULTS_HOST": f"host-{name}", "FAULTS_LEASE": "6"}
-        runs.append((start(arguments(case.outputs), place, environment), place))
+        runs.append((case.start(name, environment), name))
         time.sleep(case.random.uniform(0, 2))
     if dies:
         time.sleep(case.random.uniform(0, 8))
         first = runs[0][0]
         for pid in [*descendants(first.pid), first.pid]:
             send(pid, signal.SIGKILL)
-    codes = [case.told(end(process, place), place.name).code for process, place in runs]
+    codes = [case.end(process, name).code for process, name in runs]
     if codes[1] or (codes[0] and not dies):
         case.wrong.append(f"they ended with {codes}")
     case.settle({**sound, **finished(case.outputs)})
@@ -94,7 +96,7 @@ def leased(case: Case) -> None:
     dropped = case.begin(keep=0.7)
     key = case.random.choice(dropped)
     lives = case.random.random() < 0.5
-    case.what = f"the lock of {key} with another host that {'works for a while' if lives else 'is dead'}"
+    case.what += f"the lock of {key} with another host that {'works for a while' if lives else 'is dead'}"
     lock = case.outputs / "locks" / key.replace("/", "-")
     lock.write_text(json.dumps({"process": 7, "host": "elsewhere", "job": None, "token": "t"}))
     over = threading.Event()

@@ -7,11 +7,11 @@ import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from bench.faults.case import Case
-from bench.faults.graph import SERVED, Ended, end, finished, results, start
+from bench.faults.graphs import SERVED_RUN
+from bench.faults.outputs import finished, results
 from tests.support.llm_server import Answer, Server, serving
 
 WORDS = ("i can not help with that .", "hmm", "take the rope and go to the mill .", "the answer is 7 .")
@@ -76,29 +76,23 @@ def hostile(draw: random.Random, body: dict[str, Any]) -> Answer:
 
 
 @contextmanager
-def served(behave: Any) -> Iterator[Server]:
-    """Run a server that behaves so."""
+def served(behave: Any = lambda body, count: right(body)) -> Iterator[Server]:
+    """Run a server that behaves so, or answers as it should."""
     with serving() as server:
         server.behave = behave
         yield server
-
-
-def call(model: Path, outputs: Path, server: Server, place: Path) -> Ended:
-    """Give the command of the served graph, and return what it said."""
-    asked = [*SERVED, f"model.id={model}", f"++runtime.endpoints.default.base_url={server.address}"]
-    environment = {"OPENAI_API_KEY": "sk-not-a-key", "HF_HUB_OFFLINE": "1", "NO_PROXY": "127.0.0.1"}
-    return end(start([*asked, f"runtime.outputs={outputs}"], place, environment), place)
 
 
 def asked_of_a_hostile_server(case: Case) -> None:
     """Ask a server that misbehaves now and then, or always; then one that does not."""
     share = case.random.choice([0.1, 0.3, 1.0])
     draw = random.Random(case.random.randrange(10**9))
+    case.graph = SERVED_RUN
     case.what = f"a server of which {share:.0%} of the answers are hostile"
-    model = case.served.parent / "model"
     shutil.rmtree(case.outputs, ignore_errors=True)
     with served(lambda body, count: hostile(draw, body) if draw.random() < share else right(body)) as server:
-        first = case.told(call(model, case.outputs, server, case.folder / "first"), "first")
+        sound, case.server = case.server, server
+        first = case.command(name="first")
     if first.code not in (0, 1, 2):
         case.wrong.append(f"it ended with {first.code}: {first.err[-300:]}")
     if "\x1b" in first.out + first.err:
@@ -106,13 +100,13 @@ def asked_of_a_hostile_server(case: Case) -> None:
     if first.code == 0:
         case.what += ", survived"
     before = finished(case.outputs)
-    with served(lambda body, count: right(body)) as server:
-        again = case.told(call(model, case.outputs, server, case.folder / "again"), "again")
+    case.server = sound
+    again = case.command()
     if again.code:
         case.wrong.append(f"with a sound server it ended with {again.code}: {again.err[-500:]}")
         return
     after = finished(case.outputs)
     case.lost += [key for key, made in before.items() if after.get(key) != made]
     if share == 1.0 or first.code:  # what was answered wrongly, but soundly, is an answer
-        expected, now = results(case.served), results(case.outputs)
+        expected, now = results(case.reference), results(case.outputs)
         case.wrong += [f"{name} differs" for name, content in expected.items() if now.get(name) != content]

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from safetax.config.needs import RepositoryType
+from safetax.config.secrets import holds
 from safetax.data.model_folder import FILES, check_folder
 from safetax.data.user_files import LARGEST_TEXT, check_file, expanded, kind_of, shown
 from safetax.errors import ConfigError, UserError
+from safetax.formatting import visible
 from safetax.store.hashes import cached_sha256
 
 GATED = "id={}: access is gated; accept its terms on the hub and set HF_TOKEN in the environment."
@@ -137,10 +139,31 @@ def download(repository: str, commit: str | None) -> Path:
     except GatedRepoError:
         raise UserError(GATED.format(repository)) from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"id={repository}: it cannot be downloaded ({lines[0]}); what is there already is kept: run it again."
+            f"id={repository}: it cannot be downloaded ({said(error)}); what is there already is kept: run it again."
         ) from None
+
+
+def said(error: BaseException, lines: int = 1) -> str:
+    """Return the first lines of what the hub or its library says of an error and of its cause, as one.
+
+    Args:
+        error: the error.
+        lines: how many at most.
+    """
+    cause = error.__cause__
+    return first_lines(f"{error}\n{cause or ''}", lines) or type(error).__name__
+
+
+def first_lines(text: str, lines: int = 1) -> str:
+    """Return the first lines of what the hub says, as one; none of it where it holds the token, in any disguise."""
+    from huggingface_hub import get_token
+
+    if holds(text, get_token() or ""):
+        return "what it said holds the token, and is not shown"
+    found = [line.strip() for line in text.splitlines() if line.strip()]
+    found = [line for line in found if "trust_remote_code" not in line]  # which is nothing that we offer
+    return visible(" ".join(found[:lines])).rstrip(".")
 
 
 def page(repository: str, kind: RepositoryType) -> str:

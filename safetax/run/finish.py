@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from safetax.errors import StepError, explained, is_full
+from safetax.errors import StepError, UserError, explained, is_full
 from safetax.plan.graph import Plan
 from safetax.plan.record import write_record, write_sweep
 from safetax.report.hub.push import push
@@ -31,6 +32,8 @@ REPORT_VERSION = 5
 REPORT = "report.json"
 """What the report in a folder was made from, and its files."""
 REPORT_SHAPE = {"digest": str, "inputs": str, "files": {EACH: str}}
+OF_RUNS = ("results.json", "provenance.json")
+"""What a sweep writes into the folder of each of its runs."""
 NOT_REPORT = ("run.json", "sweep.json", REPORT, "tracked.json", "hydra", "cluster")
 """What else lies in the folder of a run or a sweep."""
 WEIGHTS = ".safetensors"
@@ -90,9 +93,9 @@ def _report(target: Path, folders: list[Path], outputs: Path, plan: Plan, sweep:
     records = [folder / "run.json" for folder in folders]
     inputs = _inputs([*records, target / "sweep.json"] if sweep else records, outputs)
     # Published figures may be a file of the user's, which no record knows.
-    results = None if any(run.config.published for run in plan.runs) else _reported(target, inputs)
+    results = None if any(run.config.published for run in plan.runs) else _reported(target, folders, inputs)
     if results is None:
-        results = _collect(target, inputs, sweep)
+        results = _collect(target, folders, inputs, sweep)
     if config.tracking == "mlflow":
         _track(folders, outputs, target if sweep else None, results, inputs, console)
     from safetax.report.tables import terminal_table
@@ -116,24 +119,30 @@ def _inputs(records: Sequence[Path], outputs: Path) -> str:
     return found.hexdigest()[:16]
 
 
-def _reported(target: Path, inputs: str) -> Results | None:
+def _reported(target: Path, folders: Sequence[Path], inputs: str) -> Results | None:
     """Return the results of a report that was made from the same inputs and is still whole, or None."""
     from safetax.results.codec import from_json
     from safetax.results.document import Results
 
     record = read_json(target / REPORT, REPORT_SHAPE)
-    if record is None or record["inputs"] != inputs or record["files"] != _files(target):
+    if record is None or record["inputs"] != inputs or record["files"] != _files(target, folders):
         return None
     return from_json(Results, read_json(target / "results.json"))
 
 
-def _files(target: Path) -> dict[str, str]:
-    """Return the sha256 of each file of a report by its path; the records beside them are no part of it."""
-    found = {path.relative_to(target): path for path in sorted(target.rglob("*")) if path.is_file()}
-    return {name.as_posix(): sha256_of(path) for name, path in found.items() if name.parts[0] not in NOT_REPORT}
+def _files(target: Path, folders: Sequence[Path]) -> dict[str, str]:
+    """Return the sha256 of each file of a report by its path; the records beside them are no part of it.
+
+    Args:
+        target: the folder of a run or a sweep.
+        folders: those of its runs, in which a sweep writes results too.
+    """
+    paths = [path for path in target.rglob("*") if path.relative_to(target).parts[0] not in NOT_REPORT]
+    paths += [folder / name for folder in folders if folder != target for name in OF_RUNS]
+    return {os.path.relpath(path, target): sha256_of(path) for path in sorted(paths) if path.is_file()}
 
 
-def _collect(target: Path, inputs: str, sweep: bool) -> Results:
+def _collect(target: Path, folders: Sequence[Path], inputs: str, sweep: bool) -> Results:
     """Collect the results, bring the report up to date and return them."""
     from safetax.results.codec import to_json
     from safetax.results.collect import collect
@@ -141,13 +150,13 @@ def _collect(target: Path, inputs: str, sweep: bool) -> Results:
     collected = collect([target])
     digest = digest_of([REPORT_VERSION, to_json(collected.results), collected.provenance])
     record = read_json(target / REPORT, REPORT_SHAPE)
-    if record is None or record["digest"] != digest or record["files"] != _files(target):
+    if record is None or record["digest"] != digest or record["files"] != _files(target, folders):
         from safetax.report.build import build_report, write_run_results
 
         build_report(collected, target)
         if sweep:
             write_run_results(collected)
-    write_json(target / REPORT, {"digest": digest, "inputs": inputs, "files": _files(target)})
+    write_json(target / REPORT, {"digest": digest, "inputs": inputs, "files": _files(target, folders)})
     return collected.results
 
 
@@ -159,11 +168,15 @@ def _track(
         from safetax.report.mlflow.tracking import track
 
         track(folders, outputs, sweep, results, inputs)
+    except (UserError, OSError) as error:
+        reason = str(error) if isinstance(error, UserError) else explained(error, outputs)
+        say(console, f"Warning: the runs were not tracked in MLflow. {reason} The results are on disk.", "yellow")
     except Exception as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         say(
             console,
-            f"Warning: the runs were not tracked in MLflow ({type(error).__name__}: {error}). The results are on "
-            "disk; run the same command again to track them.",
+            f"Warning: the runs were not tracked in MLflow ({reason}). The results are on disk; run the same command "
+            "again to track them.",
             "yellow",
         )
 

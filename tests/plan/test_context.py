@@ -44,8 +44,42 @@ def test_on_policy_data_have_budgets_too() -> None:
         resolve("dataset=self_generated", "dataset.thinking_budget=600")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (
+            ["evaluation.thinking_budget=481"],
+            "evaluation.thinking_budget=481 and evaluation.answer_budget=32, together 513: the model lab reads",
+        ),
+        (
+            ["evaluation.safety={thinking_budget:500,answer_budget:500}"],
+            "evaluation.safety.thinking_budget=500 and evaluation.safety.answer_budget=500, together 1000: ",
+        ),
+        (
+            ["dataset=self_generated", "dataset.answer_budget=500"],
+            "dataset.thinking_budget=72 and dataset.answer_budget=500, together 572: ",
+        ),
+        (
+            ["dataset=self_generated", "dataset.thinking_budget=null", "dataset.answer_budget=500"],
+            "evaluation.thinking_budget=72 and dataset.answer_budget=500, together 572: ",
+        ),
+        (
+            ["dataset=thinksafe", "dataset.parts.benign.answer_budget=500"],
+            "dataset.parts.benign.thinking_budget=72 and dataset.parts.benign.answer_budget=500, together 572: ",
+        ),
+    ],
+)
+def test_thinking_and_answer_must_fit_together(overrides: list[str], told: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        resolve(*overrides)
+    assert str(raised.value).startswith(told)
+
+
 def test_what_fits_or_is_not_used_is_taken() -> None:
-    resolve("evaluation.thinking_budget=512")
+    resolve("evaluation.thinking_budget=480", "evaluation.answer_budget=32")
+    resolve("evaluation.thinking_budget=500", "evaluation.answer_budget=32", "evaluation.one_phase=true")
+    resolve("evaluation=lab_no_thinking", "evaluation.answer_budget=512")
+    resolve("evaluation.thinking_budget=500", "benchmark=[lab_reasoning_no_thinking]")
     resolve("alignment.max_tokens=600", "stage=reasoning")
     resolve("evaluation.thinking_budget=600", "model.context=1000")
 

@@ -48,6 +48,17 @@ def test_a_report_that_is_damaged_is_made_again(reported: Path, name: str) -> No
         assert path.read_bytes() == before, damage
 
 
+@pytest.mark.parametrize("name", ["results.json", "provenance.json"])
+def test_what_a_sweep_writes_of_its_runs_is_made_again_when_damaged(reported: Path, name: str) -> None:
+    run_lab(reported, "epochs=0,1", sweep=True)
+    written = {path: path.read_bytes() for path in reported.glob(f"runs/*/{name}")}
+    path, before = max(written.items())
+    for damage in (b"", before[:-9], None):
+        path.write_bytes(damage) if damage is not None else path.unlink()
+        run_lab(reported, "epochs=0,1", sweep=True)
+        assert {path: path.read_bytes() for path in written} == written, damage
+
+
 def test_a_folder_in_the_place_of_a_figure_is_named_with_the_remedy(reported: Path) -> None:
     path = next(reported.glob("runs/*/figures/*.png"))
     before = path.read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -84,7 +85,13 @@ def serving() -> Iterator[Server]:
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing on the terminal."""
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Http(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Tell an error of the test's; whoever asked may have been killed."""
+            if not isinstance(sys.exc_info()[1], ConnectionError):
+                super().handle_error(request, client_address)
+
+    http = Http(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
     state.address = f"http://127.0.0.1:{http.server_address[1]}/v1"
     thread = threading.Thread(target=http.serve_forever, daemon=True)

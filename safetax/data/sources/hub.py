@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from safetax.config.fields import NotHashed
 from safetax.config.needs import Library, Needs, Repository
-from safetax.data.hub import hub_commit
+from safetax.data.hub import hub_commit, said
 from safetax.errors import ConfigError, UserError
 
 
@@ -87,21 +87,13 @@ def load(config: Config) -> list[dict[str, Any]]:
             why = "access is gated; accept its terms on the hub and set HF_TOKEN in the environment"
         else:
             why = "the hub has none such; check the name, or set HF_TOKEN in the environment if it is private"
-        raise UserError(f"{named}: {why}. ({_said(error)})") from None
+        raise UserError(f"{named}: {why}. ({said(error, lines=2)})") from None
     except HfHubHTTPError as error:
-        raise UserError(f"{named}: the hub refuses it ({_said(error)}).") from None
+        raise UserError(f"{named}: the hub refuses it ({said(error, lines=2)}).") from None
     except (ConnectionError, FileNotFoundError) as error:
         raise UserError(
             f"{named}: the hub cannot be reached and the local cache lacks it ({type(error).__name__}); connect once, "
             "or name a file of yours in its place with kind=file and path."
         ) from None
     except (ValueError, RuntimeError, DatasetsError) as error:
-        raise UserError(f"{part}: it cannot be read as rows ({_said(error)}).") from None
-
-
-def _said(error: Exception) -> str:
-    """Return the first two lines of what a library says, as one, and what it says is the cause."""
-    texts = [str(error), *([str(error.__cause__)] if error.__cause__ else [])]
-    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
-    lines = [line for line in lines if "trust_remote_code" not in line]  # which is nothing that we offer
-    return " ".join(lines[:2]).rstrip(".") or type(error).__name__
+        raise UserError(f"{part}: it cannot be read as rows ({said(error, lines=2)}).") from None

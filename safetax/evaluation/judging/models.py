@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from safetax.config.needs import Library, LocalModel, Needs, Repository
+from safetax.data.hub import said
 from safetax.errors import UserError
 from safetax.evaluation.concurrency import as_they_finish
 from safetax.evaluation.judging.cases import MaxErrors, Part
@@ -158,14 +159,13 @@ def grouped(lengths: Sequence[int], size: int, room: int | None) -> list[list[in
 
 def _why(model: JudgeModelConfig, error: Exception) -> str:
     """Return a message for a model that could not be loaded."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    said = f"The judge model id={model.id} ({model.kind}) cannot be loaded: {lines[0]}"
+    failed = f"The judge model id={model.id} ({model.kind}) cannot be loaded: {said(error)}."
     words = str(error).lower()
     if "gated" in words or "restricted" in words:
-        return f"{said} Accept its terms on the hub and set HF_TOKEN in the environment."
+        return f"{failed} Accept its terms on the hub and set HF_TOKEN in the environment."
     if "safetensors" in words or "pytorch_model" in words:
         return (
-            f"{said} Only safetensors are read: set revision to one that has them (the hub's own conversion often "
+            f"{failed} Only safetensors are read: set revision to one that has them (the hub's own conversion often "
             "stands at refs/pr/1 or the like), or name a local folder with a converted model."
         )
-    return f"{said} Check id and revision, connect to the hub or set HF_TOKEN, or name a local folder."
+    return f"{failed} Check id and revision, connect to the hub or set HF_TOKEN, or name a local folder."

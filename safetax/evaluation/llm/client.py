@@ -86,8 +86,8 @@ class Client:
                 so that it is asked for again.
 
         Raises:
-            UserError: before it ever answered, the server could not be reached, or knew no such model.
-            StepError: the server refused the key.
+            UserError: before it ever answered, the server knew no such model.
+            StepError: the server refused the key, or before it ever answered could not be reached or never did.
         """
         return self._ask("chat", asked, readable)
 
@@ -212,12 +212,12 @@ class Client:
         if self._answered or not reason:
             return
         if reason == "slow":
-            raise UserError(
+            raise StepError(
                 f"{self.path}.timeout={self.endpoint.timeout:g}: {address} was reached and gave {error}; raise it, or "
                 "lower runtime.requests or the tokens that are asked for; if the server hangs, start it anew."
             )
         if reason == "unreachable":
-            raise UserError(
+            raise StepError(
                 f"{self.path}.base_url={show(self.endpoint.base_url)}: {address}: {error}; start the server, or name "
                 "one that can be reached."
             )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from safetax.data.hub import first_lines
 from safetax.errors import ConfigError, UserError
 from safetax.report.hub.files import File, dataset_files, model_files, refuse_secrets
 
@@ -190,7 +191,7 @@ def _refusal(target: Target, error: Any) -> UserError:
         return UserError(
             f"{place}: the token may not write there; take one with write access, or a repository of your own. {kept}"
         )
-    said = (error.server_message or "").strip() or type(error).__name__
+    said = first_lines(error.server_message or "") or type(error).__name__
     return UserError(f"{place}: the hub refused it ({status}: {said}). {kept}")
 
 

@@ -17,6 +17,14 @@ from safetax.store.manifest import read_json, sha256_of
 
 REPORT = "report.html"
 TRACKED = "tracked.json"
+TRACKED_SHAPE = {
+    "digest": str,
+    "place": str,
+    "run": str,
+    "sweep": (str, type(None)),
+    "parent?": (str, type(None)),
+    "inputs?": (str, type(None)),
+}
 CURVE_POINTS = 100
 """Most points of a curve that MLflow is given; a training's ``history.jsonl`` has all."""
 
@@ -55,6 +63,11 @@ class Entry:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def read_tracked(directory: Path) -> dict[str, Any]:
+    """Return what was written to MLflow of the run or sweep in a folder; empty where nothing was, or it is broken."""
+    return read_json(directory / TRACKED, TRACKED_SHAPE) or {}
+
+
 def read_sweep(directory: Path) -> Entry:
     """Return the entry of the sweep in ``outputs/sweeps/ID``; its times are those of its runs, and still 0."""
     record = json.loads((directory / "sweep.json").read_text(encoding="utf-8"))
@@ -75,7 +88,7 @@ def read_run(directory: Path, outputs: Path, results: Results, sweep: Entry | No
     manifests = {step: read_json(outputs / step / "manifest.json") or {} for step in steps_of(record)}
     times = [manifest["provenance"] for manifest in manifests.values() if "provenance" in manifest]
     end = max((_milliseconds(entry["finished"]) for entry in times), default=0)
-    tracked = read_json(directory / TRACKED) or {}
+    tracked = read_tracked(directory)
     tags = {key: str(record[key]) for key in ("stage", "model", "dataset", "world") if record.get(key) is not None}
     return Entry(
         directory=directory,

@@ -6,6 +6,8 @@ was written stands in ``tracked.json`` beside the record, so that tracking an un
 
 from __future__ import annotations
 
+import errno
+import filecmp
 import gc
 import hashlib
 import os
@@ -16,12 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from safetax.errors import UserError
-from safetax.report.mlflow.entry import TRACKED, Entry, read_run, read_sweep
+from safetax.errors import AGAIN, UserError, explained
+from safetax.report.mlflow.entry import REPORT, TRACKED, Entry, read_run, read_sweep, read_tracked
 from safetax.results.document import Results
-from safetax.store.manifest import read_json, write_json
+from safetax.store.manifest import write_json
 
 EXPERIMENT = "safetax"
+ARTIFACTS = "mlartifacts"
 LOCK_TIMEOUT = 120.0
 """Seconds to wait for another process that is writing."""
 
@@ -54,16 +57,19 @@ def track(
         end = max((entry.end for entry in entries), default=0)
         parent = replace(parent, start=min((entry.start for entry in entries), default=0), end=end)
     everything = [*([parent] if parent else []), *entries]
-    above = (read_json(parent.directory / TRACKED) or {}).get("run") if parent else None
+    above = read_tracked(parent.directory).get("run") if parent else None
     if all(place.holds(entry, None if entry is parent else above) for entry in everything):
         for entry in everything:
-            write_json(entry.directory / TRACKED, {**(read_json(entry.directory / TRACKED) or {}), "inputs": inputs})
+            write_json(entry.directory / TRACKED, {**read_tracked(entry.directory), "inputs": inputs})
         return
     with _only_writer(outputs / "mlflow.lock"), ExitStack() as held:
         from safetax.report.mlflow.writer import Writer, unsynced
 
-        if place.database is not None and not place.database.exists():
-            held.enter_context(unsynced())
+        if place.database is not None:
+            if place.database.exists():
+                _check(place.database)
+            else:
+                held.enter_context(unsynced())
         writer = Writer(place.uri, place.artifacts, EXPERIMENT)
         above = None
         gc.freeze()  # mlflow's own many objects stay; looking through them took a sixth of the time of a large sweep
@@ -74,7 +80,7 @@ def track(
                     tracked = {"digest": entry.digest, "place": place.identity, "run": run, "sweep": entry.sweep}
                     write_json(entry.directory / TRACKED, {**tracked, "parent": above, "inputs": inputs})
                 if entry is parent:
-                    above = (read_json(entry.directory / TRACKED) or {}).get("run")
+                    above = read_tracked(entry.directory).get("run")
         finally:
             gc.unfreeze()
 
@@ -90,7 +96,7 @@ class Place:
     @classmethod
     def of(cls, outputs: Path) -> Place:
         """Return the place that the environment names, or else the database in ``outputs``."""
-        artifacts = (outputs / "mlartifacts").resolve().as_uri()
+        artifacts = (outputs / ARTIFACTS).resolve().as_uri()
         uri = os.environ.get("MLFLOW_TRACKING_URI")
         if uri:
             # A server says itself where its artifacts lie; for a bare database MLflow would use the current folder.
@@ -108,19 +114,28 @@ class Place:
 
         A server is trusted to have kept what it was given.
         """
-        tracked = read_json(entry.directory / TRACKED) or {}
+        tracked = read_tracked(entry.directory)
         if tracked.get("digest") != entry.digest or tracked.get("place") != self.identity:
             return False
         if parent is not None and tracked.get("parent") != parent:
             return False
-        return self.database is None or _alive(self.database, tracked["run"])
+        return self._keeps(entry.directory, tracked["run"])
 
     def holds_inputs(self, directory: Path, inputs: str) -> bool:
         """Say whether what was made from the same records, manifests and code stands there."""
-        tracked = read_json(directory / TRACKED) or {}
+        tracked = read_tracked(directory)
         if tracked.get("inputs") != inputs or tracked.get("place") != self.identity:
             return False
-        return self.database is None or _alive(self.database, tracked["run"])
+        return self._keeps(directory, tracked["run"])
+
+    def _keeps(self, directory: Path, run: str) -> bool:
+        """Say whether our own database has the run, and beside it the report's page if there is one."""
+        if self.database is None:
+            return True
+        page, kept = directory / REPORT, self.database.parent / ARTIFACTS / run / "artifacts" / REPORT
+        if page.is_file() and not (kept.is_file() and filecmp.cmp(page, kept, shallow=False)):
+            return False
+        return _alive(self.database, run)
 
 
 _DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
@@ -134,8 +149,27 @@ def _alive(database: Path, run: str) -> bool:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
             found = connection.execute("SELECT lifecycle_stage FROM runs WHERE run_uuid = ?", (run,)).fetchone()
     except sqlite3.Error:
-        return False  # mlflow then says what is wrong, or mends it
+        return False
     return found == ("active",)
+
+
+def _check(database: Path) -> None:
+    """Check that a database can be read; raises UserError where it was cut, overwritten or is a folder.
+
+    MLflow itself would tell it as an exception of SQL.
+    """
+    if not database.is_file():
+        raise UserError(explained(IsADirectoryError(errno.EISDIR, "", str(database))))
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError:  # it is locked, or may not be read: nothing is wrong with what it holds
+        return
+    except sqlite3.DatabaseError as error:
+        found = str(error)
+    if found != "ok":
+        found = " ".join(found.split())
+        raise UserError(f"{database} is damaged ({found}). Remove it, then {AGAIN}, and it is written anew from them.")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import logging
 import os
 import re
@@ -9,7 +10,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from safetax.errors import UserError
 from safetax.report.mlflow.entry import Entry
@@ -110,7 +114,7 @@ class Writer:
         tags = self._tags(entry, run.data.tags)
         if entry.report:
             content = sha256_of(entry.report)
-            if run.data.tags.get(REPORT_TAG) != content:
+            if run.data.tags.get(REPORT_TAG) != content or not _is_kept(run.info.artifact_uri, entry.report):
                 self.client.log_artifact(identity, str(entry.report))
                 tags[REPORT_TAG] = content
         changed = {key: value for key, value in tags.items() if run.data.tags.get(key) != value}
@@ -149,6 +153,13 @@ class Writer:
             found = self._find("safetax.sweep", sweep)
             self._parents[sweep] = found and str(found.info.run_id)
         return self._parents[sweep]
+
+
+def _is_kept(artifacts: str, page: Path) -> bool:
+    """Say whether a folder of artifacts on this machine holds a page; a server is trusted to have kept it."""
+    address = urlsplit(artifacts)
+    kept = Path(url2pathname(address.path)) / page.name
+    return address.scheme != "file" or (kept.is_file() and filecmp.cmp(page, kept, shallow=False))
 
 
 def _client(uri: str) -> Any:

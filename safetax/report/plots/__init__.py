@@ -29,6 +29,7 @@ from safetax.results.document import Curve, Results
 from safetax.results.metrics import ACCURACY, HARMFUL_SCORE, HELP, METRICS, OVER_REFUSAL, THINKING
 from safetax.results.sample_counts import find_series, without_fewer
 from safetax.results.shifts import find_shifts
+from safetax.store.manifest import sha256_of
 
 OUTCOME = {name: METRICS[name].axis for name in (HARMFUL_SCORE, ACCURACY)}
 BENIGN = {name: METRICS[name].axis for name in (OVER_REFUSAL, HELP)}
@@ -39,13 +40,13 @@ NAMES = ("epochs", "tradeoff", "refusal", "benchmarks", "thinking", "shift", "sa
 def draw_plots(results: Results, directory: Path) -> list[dict[str, Any]]:
     """Write the plots that the results allow and return name, title, caption, alternative text and files of each.
 
-    The same list stands in ``figures.json`` beside them. Plots that are there already, of the same results and by the
-    same code, are not drawn again.
+    The same list stands in ``figures.json`` beside them. Plots that are there already and whole, of the same results
+    and by the same code, are not drawn again.
     """
     directory.mkdir(parents=True, exist_ok=True)
     record = directory / "figures.json"
-    digest = _digest(results)
-    done = _done(record, digest)
+    drawn_from = _digest(results)
+    done = _done(record, drawn_from)
     if done is not None:
         return done
     for name in NAMES:
@@ -57,7 +58,8 @@ def draw_plots(results: Results, directory: Path) -> list[dict[str, Any]]:
         {"name": name, "title": title, "caption": caption, "alt": alt, "files": written[name]}
         for name, title, caption, alt, _ in wanted
     ]
-    record.write_text(json.dumps({"digest": digest, "figures": figures}, indent=1) + "\n", encoding="utf-8")
+    held = {"digest": _seal(drawn_from, figures, directory), "figures": figures}
+    record.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
     return figures
 
 
@@ -141,14 +143,20 @@ def _measured(results: Results, metrics: Mapping[str, str]) -> dict[str, str]:
     return {metric: name for metric, name in metrics.items() if metric in found}
 
 
-def _done(record: Path, digest: str) -> list[dict[str, Any]] | None:
+def _done(record: Path, drawn_from: str) -> list[dict[str, Any]] | None:
+    """Return the figures of a record if all that it says, and its files, are as they were written."""
     try:
         before = json.loads(record.read_text(encoding="utf-8"))
-        figures = before["figures"] if before["digest"] == digest else None
-        files = [record.parent / file for figure in figures or [] for file in figure["files"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        whole = before["digest"] == _seal(drawn_from, before["figures"], record.parent)
+        return before["figures"] if whole else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    return figures if all(file.is_file() for file in files) else None
+
+
+def _seal(drawn_from: str, figures: Sequence[Mapping[str, Any]], directory: Path) -> str:
+    """Return a hash of what figures were drawn from, what is said of them, and the contents of their files."""
+    files = [sha256_of(directory / file) for figure in figures for file in figure["files"]]
+    return hashlib.sha256(json.dumps([drawn_from, figures, files], sort_keys=True).encode()).hexdigest()
 
 
 def _digest(results: Results) -> str:

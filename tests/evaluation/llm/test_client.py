@@ -281,7 +281,7 @@ def test_a_server_that_never_answers_in_time_was_reached_all_the_same(server: Se
     server.pause = 1.0
     client = Client(server.endpoint(timeout=0.2, retries=0), "m", None, 1, "judge")
     with pytest.raises(
-        UserError, match=r"runtime\.endpoints\.judge\.timeout=0\.2: .* no answer within 0\.7 s; "
+        StepError, match=r"runtime\.endpoints\.judge\.timeout=0\.2: .* no answer within 0\.7 s; "
     ) as told:
         replies(client, asked("a"))
     assert "start the server" not in str(told.value) and "runtime.requests" in str(told.value)
@@ -292,7 +292,7 @@ def test_a_server_that_is_not_there_names_its_key() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     client = Client({"base_url": f"http://127.0.0.1:{port}/v1", "retries": 1}, "m", None, 2, "judge")
-    with pytest.raises(UserError, match=rf"runtime\.endpoints\.judge\.base_url=http://127\.0\.0\.1:{port}/v1.*start"):
+    with pytest.raises(StepError, match=rf"runtime\.endpoints\.judge\.base_url=http://127\.0\.0\.1:{port}/v1.*start"):
         replies(client, asked("a", "b"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -135,6 +136,49 @@ def test_what_was_deleted_in_the_dashboard_is_written_again(world: World) -> Non
     client.delete_experiment(client.get_experiment_by_name("safetax").experiment_id)
     world.track()
     assert len(world.logged()) == 2
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "overwritten": lambda path: path.write_bytes(b"no database" * 10),
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_database_is_named_and_written_anew_when_it_is_removed(world: World, damage: str) -> None:
+    world.track_apart(world.sweep)
+    database = world.outputs / "mlflow.db"
+    DAMAGES[damage](database)
+    process = world.start(world.sweep)
+    told = process.communicate(timeout=300)[1].splitlines()[-1]
+    assert process.returncode != 0
+    assert re.search(f"UserError: {re.escape(str(database))}.*[Rr]emove it, then run the same command again", told), (
+        told
+    )
+    shutil.rmtree(database) if database.is_dir() else database.unlink()
+    world.track_apart(world.sweep)
+    assert len(world.logged()) == 3
+
+
+def test_a_page_that_is_no_longer_among_the_artifacts_as_it_was_is_put_there_again(world: World) -> None:
+    world.track(inputs="one")
+    for spoil in (Path.unlink, lambda path: path.write_text("other")):
+        page = next((world.outputs / "mlartifacts").rglob("report.html"))
+        before = page.read_bytes()
+        spoil(page)
+        world.track(inputs="one")
+        assert page.read_bytes() == before
+    assert len(world.logged()) == 2
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"digest": 1}', "cut", '{"run": ["a list"], "inputs": "one"}'])
+def test_a_damaged_record_of_what_was_written_writes_nothing_twice(world: World, content: str) -> None:
+    world.track(world.sweep, "one")
+    for directory in (*world.runs, world.sweep):
+        (directory / "tracked.json").write_text(content)
+    world.track(world.sweep, "one")
+    assert len(world.logged()) == 3
 
 
 @pytest.mark.slow

@@ -76,3 +76,19 @@ def test_what_a_process_of_its_own_cannot_draw_is_told_as_any_error(
         draw_plots(few, tmp_path)
     assert (tmp_path / "tradeoff.svg").is_file() and not (tmp_path / "shift.svg").exists()
     assert not (tmp_path / "figures.json").exists(), "it is drawn again"
+
+
+def test_figures_are_drawn_again_only_where_one_is_not_as_it_was_written(few: Results, tmp_path: Path) -> None:
+    figures = draw_plots(few, tmp_path)
+    written = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    drawn = next(path for path in written if path.suffix == ".png").stat().st_mtime_ns
+    assert draw_plots(few, tmp_path) == figures
+    assert next(path for path in written if path.suffix == ".png").stat().st_mtime_ns == drawn
+    record = tmp_path / "figures.json"
+    title = written[record].replace(b"Trade-off", b"Payoff")
+    picture = tmp_path / "epochs-dark.svg"
+    for path, damaged in ((record, title), (record, b"[" * 100_000), (picture, written[picture][:-9])):
+        assert damaged != written[path]
+        path.write_bytes(damaged)
+        assert draw_plots(few, tmp_path) == figures
+        assert path.read_bytes() == written[path], path.name
