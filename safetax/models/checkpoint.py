@@ -35,9 +35,12 @@ def load_tokenizer(identity: Mapping[str, Any], inputs: Mapping[str, Path]) -> A
 
         return build_tokenizer()
     from transformers import AutoTokenizer
+    from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
     source, revision = source_of(identity, inputs)
     tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
+    if get_tokenizer_config(source, revision=revision).get("add_bos_token"):
+        tokenizer.init_kwargs["add_bos_token"] = True  # some classes drop it, and would not save it either
     pad = identity.get("model", {}).get("pad_token")
     if pad in tokenizer.get_vocab():
         tokenizer.pad_token = pad
