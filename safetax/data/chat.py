@@ -57,10 +57,12 @@ class ChatRenderer:
         is one, however many the template writes.
         """
         tokens = self.encode(self.prompt_text(messages, assistant_header))
-        bos = self.tokenizer.bos_token_id
-        while bos is not None and tokens[:2] == [bos, bos]:
+        bos: Any = self.tokenizer.bos_token_id
+        if bos is None:
+            return tokens
+        while tokens[:2] == [bos, bos]:
             del tokens[0]
-        if self.markup.template == "chatml" and self.template.begins_with_bos and tokens[:1] != [bos]:
+        if self.template.chatml and self.template.begins_with_bos and tokens[:1] != [bos]:
             tokens.insert(0, bos)
         return tokens
 
@@ -70,7 +72,7 @@ class ChatRenderer:
         A thinking that the template itself opens is left out: opening it is the format's part.
         """
         text = self.template.text(messages, assistant_header)
-        marker = "" if self.markup.template == "chatml" else self.markup.open_thinking.strip()
+        marker = "" if self.template.chatml else self.markup.open_thinking.strip()
         if marker and text.rstrip().endswith(marker):
             text = text.rstrip().removesuffix(marker)
         return text

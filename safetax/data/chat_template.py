@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -109,8 +110,9 @@ class ChatTemplate:
     @cached_property
     def ends(self) -> list[list[int]]:
         """What ends a response when it is generated: the end of the turn, which may be several tokens, and EOS."""
-        eos = self.tokenizer.eos_token_id
-        turn = self._encode(self._turn_end.strip()) if self._stop is None else [self._stop]
+        eos, turn = self.tokenizer.eos_token_id, []
+        with suppress(ValueError):  # a template that writes no turn of the assistant can still ask
+            turn = self._encode(self._turn_end.strip()) if self._stop is None else [self._stop]
         return [end for end in ([turn] if turn == [eos] or eos is None else [turn, [eos]]) if end]
 
     @property

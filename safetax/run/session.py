@@ -119,7 +119,7 @@ class Session:
         with shared_use(outputs):
             with open_view(self.console) as view:
                 outcome = GraphRunner(Store(outputs, runtime.retry_errors), view, runtime).run(
-                    plan.steps, len(plan.runs) == 1
+                    plan.steps, runs=[{step.key for step in run.steps} for run in plan.runs]
                 )
             say(self.console, f"{len(outcome.executed)} steps executed, {len(outcome.reused)} reused.")
             finish(plan, sweep, outputs, outcome, self.console)

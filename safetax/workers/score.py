@@ -15,8 +15,8 @@ from typing import Any
 
 from safetax.config.components import calling, component_module, component_name
 from safetax.config.identity import restore
-from safetax.config.training import exact
 from safetax.config.plugins import checked_verdicts
+from safetax.config.training import exact
 from safetax.errors import StepError
 from safetax.evaluation.judging.broken import note_broken
 from safetax.evaluation.judging.cases import JudgeContext, part_of
