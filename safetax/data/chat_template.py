@@ -11,6 +11,8 @@ from safetax.config.schema import Format
 from safetax.errors import UserError
 from safetax.records import Message
 
+RULE = 2
+"""Raised when texts of a model's own tokenizer begin or end otherwise, so that no earlier step of it is reused."""
 CHATML_END = "<|im_end|>\n"
 SHOWN: tuple[Message, Message] = (
     {"role": "user", "content": "what it is asked"},

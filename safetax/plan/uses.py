@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from safetax.store.step import Step
@@ -26,6 +27,11 @@ def note_use(data: Step, what: str, model: Mapping[str, Any], values: Mapping[st
     if "sampling" in use:
         use["sampling"] = {**use["sampling"], "seed": 0}  # which no check depends on
     use["model"] = {key: model[key] for key in MODEL if key in model}
-    uses = data.runtime.get("uses", [])
+    uses: list[dict[str, Any]] = data.runtime.get("uses", [])
     if all({**each, "what": what} != {**use, "what": what} for each in uses):
         uses.append({**use, "what": what})
+
+
+def without_uses(step: Step) -> Step:
+    """Return a step that prepares data alone; whoever runs what reads them checks them then."""
+    return replace(step, runtime={key: value for key, value in step.runtime.items() if key != "uses"})
