@@ -21,10 +21,11 @@ from safetax.data.building import build_examples
 from safetax.data.chat import ChatRenderer
 from safetax.data.datasets import DatasetContext
 from safetax.data.lab.tokenizer import check_words
+from safetax.data.model_folder import vocabulary_of
 from safetax.data.sources import check_unchanged
 from safetax.errors import UserError
 from safetax.evaluation.prompting import check_prompts
-from safetax.models.checkpoint import load_tokenizer
+from safetax.models.checkpoint import load_tokenizer, starting_config
 from safetax.records import Example, read_records, write_records
 from safetax.store.job import StepJob
 from safetax.store.step import canonical_json
@@ -81,11 +82,29 @@ def check_uses(examples: Sequence[Example], uses: Sequence[Mapping[str, Any]]) -
 
 
 def _tokenizer_of(model: Mapping[str, Any]) -> Any:
+    """Return the tokenizer of a starting model.
+
+    Raises:
+        UserError: it cannot be loaded, has tokens that the model has no embeddings of, or none that ends a text.
+    """
     try:
-        return load_tokenizer({"model": model}, {})
+        tokenizer = load_tokenizer({"model": model}, {})
+        settings = starting_config(model, tokenizer).to_dict()
     except (OSError, ValueError, ImportError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"model.id={model['id']}: its tokenizer cannot be loaded ({first}).") from None
+    vocabulary = vocabulary_of(settings)
+    if vocabulary is not None and len(tokenizer) > vocabulary:
+        raise UserError(
+            f"model.id={model['id']}: its tokenizer has {len(tokenizer)} tokens, and the model embeddings of "
+            f"{vocabulary}; name a model that was saved with its own tokenizer."
+        )
+    if tokenizer.eos_token_id is None:
+        raise UserError(
+            f"model.id={model['id']}: its tokenizer has no end-of-text token, so that nothing could teach it to stop; "
+            "set eos_token in its tokenizer_config.json."
+        )
+    return tokenizer
 
 
 def check_made() -> int:
