@@ -124,9 +124,15 @@ class ChatRenderer:
         for part in ("thinking", "answer"):
             text = getattr(example, part) or ""
             found = [mark for mark in marks if mark.lower() in text.lower()]
-            found += [token for token in self.tokenizer.all_special_tokens if token in text]
+            found += [token for token in self._special if token in text]
             if found:
                 raise ValueError(f"its {part} holds {found[0]}, with which the format or the model marks its parts")
+
+    @cached_property
+    def _special(self) -> list[str]:
+        """The texts that the tokenizer takes for special tokens wherever they stand."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        return sorted({*self.tokenizer.all_special_tokens, *(token.content for token in added if token.special)})
 
     def _written(self, example: Example) -> str:
         """Return what the assistant writes of a training row, without the end of its turn."""

@@ -59,14 +59,14 @@ class ChatTemplate:
 
     @cached_property
     def begins_with_bos(self) -> bool:
-        """Whether the model's texts begin with BOS: by its tokenizer, the tokenizer's settings or its own template.
+        """Whether the model's texts begin with BOS: by its tokenizer or its own template.
 
-        transformers takes some published tokenizers for a class that adds no BOS and drops the setting that says so.
+        transformers takes some published tokenizers for a class that adds none.
         """
         bos, token = self.tokenizer.bos_token_id, self.tokenizer.bos_token
         if bos is None:
             return False
-        if self.tokenizer.init_kwargs.get("add_bos_token") or self.tokenizer("").input_ids[:1] == [bos]:
+        if self.tokenizer("").input_ids[:1] == [bos]:
             return True
         return bool(getattr(self.tokenizer, "chat_template", None)) and self._own_text(SHOWN[:1]).startswith(token)
 

@@ -39,8 +39,8 @@ def load_tokenizer(identity: Mapping[str, Any], inputs: Mapping[str, Path]) -> A
 
     source, revision = source_of(identity, inputs)
     tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
-    if get_tokenizer_config(source, revision=revision).get("add_bos_token"):
-        tokenizer.init_kwargs["add_bos_token"] = True  # some classes drop it, and would not save it either
+    if get_tokenizer_config(source, revision=revision).get("add_bos_token") and tokenizer.bos_token_id is not None:
+        tokenizer.add_bos_token = True  # the class that transformers takes it for may drop this
     pad = identity.get("model", {}).get("pad_token")
     if pad in tokenizer.get_vocab():
         tokenizer.pad_token = pad
