@@ -70,7 +70,7 @@ def test_templates_of_common_families_stay_as_they_are(make: Any, end: str | Non
 
 
 def test_a_template_without_any_end_is_a_bad_row() -> None:
-    tokenizer = ending("''")
+    tokenizer: Any = ending("''")
     tokenizer.eos_token = None
     with pytest.raises(ValueError, match="at which no model stops, and the tokenizer has no eos_token"):
         ChatRenderer(tokenizer, markup("plain")).row(ROW)
@@ -146,7 +146,7 @@ def test_published_layout_of_deepseek_has_one_bos(published: Path, tmp_path: Pat
 
 
 def test_a_template_that_doubles_bos_gives_one() -> None:
-    tokenizer = deepseek_like()
+    tokenizer: Any = deepseek_like()
     tokenizer.chat_template = "{{ bos_token }}" + tokenizer.chat_template
     here = ChatRenderer(tokenizer, markup("think_tags"))
     assert here.row(ROW).tokens.count(tokenizer.bos_token_id) == here.prompt(ASKED).count(tokenizer.bos_token_id) == 1
