@@ -11,13 +11,14 @@ import copy
 import pickle
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetax.config.build import build
 from safetax.config.hydra import DATASET, PART, Loader, composition_errors, split_sweep, write_record
+from safetax.config.lab_defaults import lab_defaults
 from safetax.config.messages import nearest, show
 from safetax.config.overrides import (
     advice,
@@ -49,6 +50,8 @@ class Job:
 
     overrides: tuple[str, ...]
     config: Config
+    lab_defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Values that are defaults of the lab, which nobody chose, by their key paths."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Composer:
         """The option of hydra/launcher that is chosen; empty: nothing is composed yet."""
         self._parsed: dict[str, Override] = {}
         self._chosen: dict[tuple[str, ...], _Chosen] = {}
-        self._configs: dict[tuple[str, ...], Config] = {}
+        self._configs: dict[tuple[str, ...], tuple[Config, Mapping[str, Any]]] = {}
         self._sections: dict[tuple[str, str], Any] = {}
 
     def force(self, overrides: Sequence[str]) -> list[str]:
@@ -99,10 +102,7 @@ class Composer:
         return [str(parsed.input_line) for parsed in latest(self._parse(forced))]
 
     def _choosing(self, text: str) -> str:
-        """Return an override that names the data sets which another one is made of as the choice that it means.
-
-        ``dataset.source=safechain`` is ``dataset@dataset.source=safechain``.
-        """
+        """Return ``dataset.source=safechain`` as the choice that it means, ``dataset@dataset.source=safechain``."""
         key, assigned, value = text.partition("=")
         names = [name.strip() for name in value.split(",")]
         if not (assigned and PART.fullmatch(key) and all(_NAME.fullmatch(name) for name in names)):
@@ -142,7 +142,7 @@ class Composer:
         key = tuple(overrides)
         if key not in self._configs:
             self._configs[key] = self._compose(overrides)
-        return Job(tuple(text.removeprefix("++") for text in overrides), self._configs[key])
+        return Job(tuple(text.removeprefix("++") for text in overrides), *self._configs[key])
 
     def check_package(self, overrides: Sequence[str], package: str, shown: str) -> None:
         """Raise ConfigError unless what ``--cfg`` shows (job, hydra or all) has a node by the name of ``--package``."""
@@ -211,8 +211,8 @@ class Composer:
             check_values(parsed)
         return split_sweep(swept)
 
-    def _compose(self, overrides: Sequence[str]) -> Config:
-        """Compose one job. Jobs of a sweep that choose the same options share what Hydra composes of YAML."""
+    def _compose(self, overrides: Sequence[str]) -> tuple[Config, Mapping[str, Any]]:
+        """Compose one job, with its defaults of the lab; jobs that choose the same options share most of the work."""
         choices, assignments = self._split(overrides)
         chosen = self._choose(choices)
         config = chosen.copy()
@@ -220,7 +220,9 @@ class Composer:
         forced = [first_missing(chosen.written, parsed.key_or_group) for parsed in assignments if parsed.is_force_add()]
         added = {path for path in forced if path is not None}
         values, groups = resolved(config), self.groups
-        return build(Config, values, groups, added, lambda path: origin(unresolved(config), path), self._sections)
+        built = build(Config, values, groups, added, lambda path: origin(unresolved(config), path), self._sections)
+        named = {parsed.key_or_group for parsed in self._parse(choices)}
+        return built, {} if built.model.world == "lab" else lab_defaults(unresolved(config), values, named)
 
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
         """Return the overrides of one value: those that say what is composed, and those that change values of it."""
@@ -272,14 +274,12 @@ class Composer:
                 continue
             parsed = self.loader.parse(text)
             if parsed is None:
-                raise ConfigError(f"{text or repr(text)}: this is no override. {advice(text, self._readable)}")
+                told = advice(text, lambda each: self.loader.parse(each) is not None)
+                raise ConfigError(f"{text or repr(text)}: this is no override. {told}")
             if not parsed.key_or_group:
                 raise ConfigError(f"{text}: this is no override. {advice('')}")
             self._parsed[text] = parsed
         return [self._parsed[text] for text in overrides]
-
-    def _readable(self, text: str) -> bool:
-        return self.loader.parse(text) is not None
 
     def _check_choices(self, overrides: Sequence[str]) -> None:
         """Check that every chosen option of a group exists."""

@@ -121,6 +121,12 @@ class Slurm:
                     )
 
 
+def is_address(text: str) -> bool:
+    """Whether a text is ``host:port``, where the host is a name, an IPv4 address, or an IPv6 address in brackets."""
+    found = re.fullmatch(r"(?:\w(?:[\w.-]*\w)?|\[[0-9A-Fa-f:.]+(?:%\w+)?\]):(\d{1,5})", text, re.ASCII)
+    return found is not None and 1 <= int(found[1]) <= 65535
+
+
 def check_workers(values: Mapping[str, object], key: str) -> None:
     """Raise ConfigError unless all keys of a mapping are kinds of steps."""
     workers = ("prepare", "train", "merge", "perplexity", "generate", "score")
@@ -200,6 +206,11 @@ class Runtime:
         if self.devices % self.nodes:
             raise ConfigError(
                 f"devices={self.devices} is not divisible by nodes={self.nodes}; allowed are multiples of {self.nodes}."
+            )
+        if self.rendezvous is not None and not is_address(self.rendezvous):
+            raise ConfigError(
+                f"rendezvous={show(self.rendezvous)} is no address that nodes can meet at; allowed is host:port of the "
+                "first node, such as node1:29500 or [fd00::1]:29500."
             )
         needed = {"optimizer": (1, 2, 3), "all": (3,)}.get(self.offload)
         if needed is not None and self.zero not in needed:

@@ -48,6 +48,8 @@ class Model:
     architecture: dict[str, Any] = field(default_factory=dict)
     """For a random start: a transformers config, ``model_type`` included."""
     tokenizer: Literal["own", "lab"] = "own"
+    world: Annotated[Literal["lab", "real"], NotHashed()] = "real"
+    """``lab``: hyper-parameters and budgets of the lab fit it; ``real``: it takes none of them unless chosen."""
     pad_token: Annotated[str | None, HashedUnless(None)] = None
     """Used where the tokenizer knows it, else the tokenizer's own."""
     pretraining: TrainingStage | None = None
@@ -215,6 +217,8 @@ class Config:
     judge: dict[str, Annotated[JudgeConfig, Kind("judges")]] = field(default_factory=dict)
     world: dict[str, Annotated[RowsConfig, Kind("rows")]] = field(default_factory=dict)
     """Where the raw rows of each data set come from; data sets refer to it."""
+    lab: Annotated[dict[str, Any], NotHashed()] = field(default_factory=dict)
+    """What fits the lab alone, which defaults refer to (:mod:`safetax.config.lab_defaults`)."""
     recipes: Annotated[dict[str, Any], NotHashed()] = field(default_factory=dict)
     """What data sets that the model writes, or that are mixed, are made of; they refer to it."""
     method: Annotated[str | None, Label()] = None

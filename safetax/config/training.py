@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from safetax.config.components import DatasetConfig, ObjectiveConfig
@@ -19,6 +20,11 @@ Seed = Annotated[int, Between(0, 2**31 - 1)]
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The linear layers of a decoder block in the models of the presets."""
+
+
+def exact(value: float) -> Fraction:
+    """Return the number that a setting was written as: 1.1 epochs of 50 steps are 55, and 1.1 * 50 is above it."""
+    return Fraction(str(value))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from safetax.config.schema import Format
+from safetax.data.chat_template import ChatTemplate
 from safetax.errors import UserError
 from safetax.records import Example, Message
 
@@ -35,11 +36,7 @@ class ChatRenderer:
     def __init__(self, tokenizer: Any, markup: Format) -> None:
         self.tokenizer = tokenizer
         self.markup = markup
-        if markup.template == "own" and not getattr(tokenizer, "chat_template", None):
-            raise UserError(
-                "The model's tokenizer has no chat template, which every prompt is rendered with; choose a format with "
-                "template=chatml, such as format=s1."
-            )
+        self.template = ChatTemplate(tokenizer, markup)
 
     def prompt(self, messages: Sequence[Message], thinking: bool = True, assistant_header: bool = True) -> list[int]:
         """Return the token ids of a prompt, up to where the model goes on.
@@ -56,27 +53,26 @@ class ChatRenderer:
     def header(self, messages: Sequence[Message], assistant_header: bool = True) -> list[int]:
         """Return the token ids of ``prompt_text``.
 
-        A tokenizer that begins every text with BOS begins ``chatml`` with it too; an own template writes it itself.
+        Where texts of the model begin with BOS, ``chatml`` begins with it too; an own template writes it itself. There
+        is one, however many the template writes.
         """
         tokens = self.encode(self.prompt_text(messages, assistant_header))
-        return self._bos + tokens if self.markup.template == "chatml" else tokens
-
-    @cached_property
-    def _bos(self) -> list[int]:
-        bos = self.tokenizer.bos_token_id
-        return [bos] if bos is not None and self.tokenizer("").input_ids[:1] == [bos] else []
+        bos: Any = self.tokenizer.bos_token_id
+        if bos is None:
+            return tokens
+        while tokens[:2] == [bos, bos]:
+            del tokens[0]
+        if self.template.chatml and self.template.begins_with_bos and tokens[:1] != [bos]:
+            tokens.insert(0, bos)
+        return tokens
 
     def prompt_text(self, messages: Sequence[Message], assistant_header: bool = True) -> str:
         """Return the chat template's text of a conversation, with the header of the assistant's turn.
 
         A thinking that the template itself opens is left out: opening it is the format's part.
         """
-        if self.markup.template == "chatml":
-            return chatml(messages, self.markup.system, assistant_header)
-        text: str = self.tokenizer.apply_chat_template(
-            list(messages), add_generation_prompt=assistant_header, tokenize=False
-        )
-        marker = self.markup.open_thinking.strip()
+        text = self.template.text(messages, assistant_header)
+        marker = "" if self.template.chatml else self.markup.open_thinking.strip()
         if marker and text.rstrip().endswith(marker):
             text = text.rstrip().removesuffix(marker)
         return text
@@ -113,11 +109,30 @@ class ChatRenderer:
             raise ValueError("its answer is None, so there is no turn to learn; give it one")
         elif not thinks and not answers:
             raise ValueError("its answer is empty, so no token of it would carry loss")
+        self._check_marks(example)
         header = self.header(example.messages)
         completion = [token for piece in self._pieces(self._written(example)) for token in self.encode(piece)]
         # The prompt opens the thinking, so where only its start is learnt the opening has no loss.
         loss_from = len(header) + (len(self._opening) if starts else 0)
         return TrainingRow(header + completion + ([] if starts else self._end), loss_from)
+
+    def _check_marks(self, example: Example) -> None:
+        """Raise ValueError where thinking or answer hold what the format, or the end of a turn, is marked with."""
+        markup = self.markup
+        named = (markup.open_thinking, markup.close_thinking, markup.stop_thinking)
+        marks = [mark.strip() for mark in named if mark.strip()]
+        for part in ("thinking", "answer"):
+            text = getattr(example, part) or ""
+            found = [mark for mark in marks if mark.lower() in text.lower()]
+            found += [token for token in self._special if token in text]
+            if found:
+                raise ValueError(f"its {part} holds {found[0]}, with which the format or the model marks its parts")
+
+    @cached_property
+    def _special(self) -> list[str]:
+        """The texts that the tokenizer takes for special tokens wherever they stand."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        return sorted({*self.tokenizer.all_special_tokens, *(token.content for token in added if token.special)})
 
     def _written(self, example: Example) -> str:
         """Return what the assistant writes of a training row, without the end of its turn."""
@@ -181,16 +196,6 @@ class ChatRenderer:
         return text if self.markup.keep_whitespace else text.strip()
 
     @cached_property
-    def end_text(self) -> str:
-        """The text that the chat template puts behind the assistant's turn."""
-        if self.markup.template == "chatml":
-            return "<|im_end|>\n"
-        written = "what the assistant writes"
-        messages = [{"role": "user", "content": "what it is asked"}, {"role": "assistant", "content": written}]
-        text: str = self.tokenizer.apply_chat_template(messages, tokenize=False)
-        return text.rpartition(written)[2] or self.tokenizer.eos_token
-
-    @cached_property
     def _opening(self) -> list[int]:
         return self.encode(self.markup.open_thinking)
 
@@ -198,15 +203,15 @@ class ChatRenderer:
     def _end(self) -> list[int]:
         return self.encode(self.end_text)
 
-    @cached_property
+    @property
+    def end_text(self) -> str:
+        """The text that ends the assistant's turn in a training row."""
+        return self.template.end_text
+
+    @property
     def ends(self) -> list[list[int]]:
-        """What ends a response when it is generated: the end of the turn, which may be several tokens, and eos."""
-        turn = self._end
-        special = {*self.tokenizer.all_special_ids, *self.tokenizer.get_added_vocab().values()}
-        single = next(([token] for token in turn if token in special), None)
-        eos = self.tokenizer.eos_token_id
-        ends = [single or self.encode(self.end_text.strip())]
-        return ends if eos is None or [eos] in ends else [*ends, [eos]]
+        """What ends a response when it is generated: the end of the turn, which may be several tokens, and EOS."""
+        return self.template.ends
 
     def encode(self, text: str) -> list[int]:
         """Return the token ids of rendered text; special tokens stand in the text itself.
@@ -222,18 +227,3 @@ class ChatRenderer:
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of generated tokens; special tokens are kept."""
         return self.tokenizer.decode(list(tokens), skip_special_tokens=False)
-
-
-def chatml(messages: Sequence[Message], system: str | None, assistant_header: bool) -> str:
-    """Return a conversation in the chat template of the Qwen2.5 family (without tools).
-
-    Args:
-        messages: the conversation.
-        system: system message of a conversation that has none; None: it stays without.
-        assistant_header: end with the header of the assistant's turn.
-    """
-    turns = list(messages)
-    if system is not None and not (turns and turns[0]["role"] == "system"):
-        turns.insert(0, {"role": "system", "content": system})
-    text = "".join(f"<|im_start|>{turn['role']}\n{turn['content']}<|im_end|>\n" for turn in turns)
-    return text + "<|im_start|>assistant\n" * assistant_header

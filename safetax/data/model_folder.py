@@ -17,6 +17,12 @@ from safetax.errors import ConfigError
 
 FILES = (".safetensors", ".json", ".jinja", ".txt", ".model")
 """What of a model's folder decides what it does: weights, configuration, tokenizer."""
+ADAPTER = "adapter_config.json"
+POINTER = b"version https://git-lfs.github.com/"
+EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight")
+"""How the tensor ends that has a row for each token."""
+GENERIC = (None, "PreTrainedTokenizerFast", "TokenizersBackend")
+"""Classes of tokenizers that have no end-of-text token of their own."""
 INDEX = "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json")
@@ -35,11 +41,20 @@ def check_folder(folder: Path, name: str) -> None:
     Raises:
         ConfigError: something is missing, damaged or no file; names the model, the file and the remedy.
     """
+    if (folder / ADAPTER).exists():
+        what = f"the folder holds an adapter ({ADAPTER}), which would be put on another model while this one is loaded"
+        _refuse(
+            name, what, "merge it into its model (merge_and_unload of peft) and name the folder of that, or remove it"
+        )
     if not (folder / "config.json").exists():
         _refuse(name, "the folder has no config.json", "name a folder with a saved model")
     for path in sorted(folder.iterdir()):
         if path.suffix in FILES and not path.is_file():
             _refuse(name, f"{path.name} is no file (or a link to none)", AGAIN)
+        if path.suffix in (*FILES, *PICKLES) and path.is_file() and _begins(path, POINTER):
+            _refuse(
+                name, f"{path.name} is a pointer of Git LFS, and not the file itself", "fetch it with: git lfs pull"
+            )
     config = _json(folder / "config.json", name)
     for key in SIZES:
         if key in config and (type(config[key]) is not int or config[key] < 1):
@@ -75,9 +90,27 @@ def _tensors(path: Path, name: str) -> set[str]:
 
     try:
         with safe_open(path, framework="np") as tensors:
-            return set(tensors.keys())
+            names = set(tensors.keys())
+            for tensor in (each for each in names if each.endswith(EMBEDDINGS)):
+                _check_embeddings(path.parent, name, tensor, tensors.get_slice(tensor).get_shape())
+            return names
     except (SafetensorError, OSError) as error:
         _refuse(name, f"{path.name} is damaged or cut ({error})", AGAIN)
+
+
+def _check_embeddings(folder: Path, name: str, tensor: str, shape: list[int]) -> None:
+    """Check that the tensor with a row for each token has as many as the configuration says."""
+    vocabulary = vocabulary_of(_json(folder / "config.json", name))
+    if vocabulary is not None and shape and shape[0] != vocabulary:
+        what = f"{tensor} has {shape[0]} rows, and config.json vocab_size={vocabulary}"
+        _refuse(name, what, "save model and configuration together")
+
+
+def vocabulary_of(config: Mapping[str, Any]) -> int | None:
+    """Return how many tokens a model has embeddings of, by its configuration; None where that does not say it."""
+    inner = config.get("text_config")
+    found = config.get("vocab_size", inner.get("vocab_size") if isinstance(inner, Mapping) else None)
+    return found if type(found) is int else None
 
 
 def check_start(folder: Path, name: str, tokenizer: bool, template: bool) -> None:
@@ -94,7 +127,7 @@ def check_start(folder: Path, name: str, tokenizer: bool, template: bool) -> Non
     """
     config = _json(folder / "config.json", name)
     kind, known = config.get("model_type"), _writers()
-    if known and kind not in known:
+    if not isinstance(kind, str) or (known and kind not in known):
         own = "; code of its own (auto_map) is never run" if "auto_map" in config else ""
         what = f"config.json has model_type={show(kind)}, which transformers cannot write text with{own}"
         _refuse(name, what, "name a model of a type that it knows", nearest(str(kind), known))
@@ -105,13 +138,40 @@ def check_start(folder: Path, name: str, tokenizer: bool, template: bool) -> Non
         from tokenizers import Tokenizer
 
         try:
-            Tokenizer.from_file(str(folder / "tokenizer.json"))
+            tokens = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab(with_added_tokens=True)
         except Exception as error:  # tokenizers raises no other class
-            _refuse(name, f"tokenizer.json cannot be read ({str(error).splitlines()[0]})", AGAIN)
+            _refuse(name, f"tokenizer.json cannot be read ({(str(error).splitlines() or ['empty'])[0]})", AGAIN)
+        _check_tokens(folder, name, tokens, settings)
     elif not any((folder / file).exists() for file in TOKENIZERS):
         _refuse(name, "the folder has no tokenizer (tokenizer.json)", "save the tokenizer beside the model")
     if template:
         _check_template(folder, name, settings)
+
+
+def _check_tokens(folder: Path, name: str, tokens: Mapping[str, int], settings: Mapping[str, Any]) -> None:
+    """Check that the model has an embedding of each token of its tokenizer, and that one of them ends a text."""
+    added = settings.get("added_tokens_decoder")
+    ids = [int(key) for key in added if str(key).isdecimal()] if isinstance(added, dict) else []
+    last, vocabulary = max([*tokens.values(), *ids], default=0), vocabulary_of(_json(folder / "config.json", name))
+    if vocabulary is not None and last >= vocabulary:
+        what = f"its tokenizer has {last + 1} tokens, and the model embeddings of {vocabulary} (vocab_size)"
+        _refuse(name, what, "save the tokenizer that the model was trained with beside it")
+    path = folder / "special_tokens_map.json"
+    named = {**(_json(path, name) if path.exists() else {}), **settings}
+    end = named.get("eos_token")
+    end = end.get("content") if isinstance(end, dict) else end
+    if end is None and ("eos_token" in named or settings.get("tokenizer_class") in GENERIC):
+        what = "its tokenizer has no end-of-text token (eos_token), so that nothing could teach it to stop"
+        _refuse(name, what, "set eos_token in tokenizer_config.json")
+    if end is not None and end not in tokens and tokens:
+        _refuse(
+            name, f"its end-of-text token {show(end)} is none of the tokenizer's", "set eos_token to one that it has"
+        )
+
+
+def _begins(path: Path, mark: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(mark)) == mark
 
 
 def _check_template(folder: Path, name: str, settings: Mapping[str, Any]) -> None:

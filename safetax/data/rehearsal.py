@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from safetax.config.components import component_module
-from safetax.config.identity import restore
+from safetax.data.building import build_examples
 from safetax.data.datasets import DatasetContext
-from safetax.data.lab.tokenizer import check_words
 
 
 def is_local(dataset: Mapping[str, Any]) -> bool:
@@ -27,8 +25,4 @@ def rehearse(dataset: Mapping[str, Any], vocabulary: str | None) -> None:
     Raises:
         UserError: its rows cannot be read or used.
     """
-    config = restore("datasets", dataset)
-    context = DatasetContext({}, dataset.get("resolved", {}))
-    examples = component_module("datasets", config.kind).build(config, context)
-    if vocabulary == "lab":
-        check_words(examples, config.name)
+    build_examples(dataset, DatasetContext({}, dataset.get("resolved", {})), vocabulary=vocabulary)

@@ -12,6 +12,7 @@ from safetax.config.schema import Format
 from safetax.data.chat import ChatRenderer
 from safetax.errors import UserError
 from safetax.evaluation.engines import Generated, Markers, Prompt
+from safetax.evaluation.engines._two_phase import longest
 from safetax.records import Example
 
 
@@ -75,3 +76,18 @@ def split(generated: Generated, markup: Format) -> Generated:
     if not found:
         return replace(generated, end_of_thinking="unclosed")
     return replace(generated, thinking=thinking, transition=found, answer=answer, end_of_thinking="closed")
+
+
+def check_prompts(examples: Sequence[Example], renderer: ChatRenderer, use: Mapping[str, Any]) -> None:
+    """Check that a model can be asked all prompts of a set, and has room for their answers.
+
+    Args:
+        examples: the prompts.
+        renderer: of the model's tokenizer and the format.
+        use: ``sampling`` as in the identity of the step that asks, and ``context``: tokens that the model can read.
+
+    Raises:
+        UserError: a prompt cannot be tokenised, or is too long with its budgets.
+    """
+    prompts = [make_prompt(use, renderer, example, 0) for example in examples]
+    longest(prompts, markers_of(renderer), renderer.tokenizer, use["context"])

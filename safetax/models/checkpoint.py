@@ -35,9 +35,12 @@ def load_tokenizer(identity: Mapping[str, Any], inputs: Mapping[str, Path]) -> A
 
         return build_tokenizer()
     from transformers import AutoTokenizer
+    from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
     source, revision = source_of(identity, inputs)
     tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
+    if get_tokenizer_config(source, revision=revision).get("add_bos_token") and tokenizer.bos_token_id is not None:
+        tokenizer.add_bos_token = True  # the class that transformers takes it for may drop this
     pad = identity.get("model", {}).get("pad_token")
     if pad in tokenizer.get_vocab():
         tokenizer.pad_token = pad
@@ -70,13 +73,7 @@ def load_model(
 
     transformers.set_seed(seed)
     if "model" not in inputs and identity["model"]["start"] == "random":
-        config = configuration(
-            identity["model"]["architecture"],
-            vocab_size=len(tokenizer),
-            pad_token_id=tokenizer.pad_token_id,
-            bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-        )
+        config = starting_config(identity["model"], tokenizer)
         return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
     source, revision = source_of(identity, inputs)
     return AutoModelForCausalLM.from_pretrained(
@@ -87,6 +84,27 @@ def load_model(
         use_safetensors=True,
         device_map="auto" if on_gpus and torch.cuda.is_available() else None,
     )
+
+
+def starting_config(model: Mapping[str, Any], tokenizer: Any) -> Any:
+    """Return transformers' configuration of a starting model.
+
+    Args:
+        model: its identity.
+        tokenizer: its tokenizer, which a random start takes its vocabulary from.
+    """
+    if model["start"] == "random":
+        return configuration(
+            model["architecture"],
+            vocab_size=len(tokenizer),
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    from transformers import AutoConfig
+
+    source, revision = source_of({"model": model}, {})
+    return AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
 
 
 def save_model(

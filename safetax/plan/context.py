@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from safetax.config.needs import component_datasets, is_sampled
 from safetax.config.schema import Config, Model, Sampling
 from safetax.errors import ConfigError
-from safetax.store.manifest import read_json
 
 
 def context_of(model: Model) -> int | None:
@@ -17,10 +17,19 @@ def context_of(model: Model) -> int | None:
         return model.context
     values: dict[str, Any] = model.architecture
     if model.start == "pretrained":
-        values = read_json(Path(str(model.id)).expanduser() / "config.json") or {}
+        values = _settings(Path(str(model.id)).expanduser() / "config.json")
     longest = values.get("max_position_embeddings")
     scaled = values.get("rope_scaling") is not None  # which may stretch it
     return longest if type(longest) is int and longest > 0 and not scaled else None
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """Return a model's configuration, empty where there is none to be read: that is told elsewhere."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def check_context(config: Config, unused: list[str]) -> None:

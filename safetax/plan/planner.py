@@ -16,15 +16,13 @@ from safetax.config.needs import component_datasets, is_sampled, on_policy
 from safetax.config.schema import Benchmark, Format, Sampling
 from safetax.config.training import Training
 from safetax.errors import ConfigError
+from safetax.plan.context import context_of
 from safetax.plan.graph import Evaluated, Plan, PlannedCheckpoint, PlannedRun, Resolved, Role, skips_bad_rows
+from safetax.plan.uses import note_use
 from safetax.store.step import Step, StepKind
 
 PLAIN = Format(name="plain")
-TRAININGS = {
-    "pretraining": "model.pretraining.training",
-    "reasoning": "reasoning.training",
-    "alignment": "alignment",
-}
+TRAININGS = {"pretraining": "model.pretraining.training", "reasoning": "reasoning.training", "alignment": "alignment"}
 """Where the training of a stage stands in the configuration."""
 ALONE = {"devices": 1, "zero": 0, "nodes": 1, "offload": "none"}
 """Runtime settings of a training that is not distributed."""
@@ -134,6 +132,7 @@ class _Planner:
             "dtype": "float32" if training.dtype == "float32" else "bfloat16",
             **({"on_bad_row": "skip"} if skips_bad_rows(data) else {}),
         }
+        note_use(data, "shift", self.model(), {**values, "parts": True})
         title = f"perplexity of {data.title} under {lrm.title if lrm else self.config.model.name}"
         return self.step("perplexity", title, values, {"data": data, "model": lrm}, self.settings("judge_batch"))
 
@@ -151,7 +150,7 @@ class _Planner:
         }
         if is_sampled(dataset):
             inputs |= self.sampled(dataset, path, lrm, inputs)
-        settings: dict[str, Any] = {"trained_on": True} if trained_on else {}
+        settings: dict[str, Any] = {"trained_on": True, "uses": []} if trained_on else {"uses": []}
         skips = getattr(dataset, "on_bad_row", None) == "skip" or any(map(skips_bad_rows, inputs.values()))
         trains = trained_on and self.config.stage.name != "prepare"
         if trains and self.config.model.tokenizer == "lab" and not skips:
@@ -212,6 +211,7 @@ class _Planner:
             # A row that turns out too long when it is tokenised is as bad as one that cannot be read.
             **({"on_bad_row": "skip"} if skips_bad_rows(data) else {}),
         }
+        note_use(data, TRAININGS[stage], self.model(), {**values["training"], **values})
         alone = {} if stage in self.config.runtime.distributed else ALONE
         settings = {**self.settings(*TRAINING_SETTINGS), **alone}
         return self.step("train", title, values, {"data": data, "model": start}, settings)
@@ -227,7 +227,7 @@ class _Planner:
         for name, benchmark in self.config.benchmark.items():
             path = f"benchmark.{name}"
             values = {"dataset": identity(benchmark.prompts, self.facts, f"{path}.prompts")}
-            prompts = self.step("prepare", f"prompts {name}", values)
+            prompts = self.step("prepare", f"prompts {name}", values, settings={"uses": []})
             sampling = self.sampling(benchmark, markup, seed)
             responses = self.generate(f"answer {name}", merge or train, markup, prompts, sampling)
             if benchmark.grader is not None:
@@ -265,6 +265,7 @@ class _Planner:
             "format": identity(markup),
             "engine": identity(self.config.engine, self.facts, "engine"),
         }
+        note_use(prompts, title, self.model(), {**values, "context": context_of(self.config.model)})
         of = checkpoint.title if checkpoint else self.config.model.name
         inputs = {"prompts": prompts, "model": checkpoint}
         return self.step("generate", f"{title}: {of}", values, inputs, self.settings(*GENERATION_SETTINGS))

@@ -21,16 +21,13 @@ from safetax.config.messages import nearest, show
 from safetax.config.runtime import Endpoint
 from safetax.config.schema import Config
 from safetax.data.hub import is_cached, page, refuses
-from safetax.data.lab.tokenizer import check_words
-from safetax.data.rehearsal import is_local, rehearse
-from safetax.errors import PACKAGES, UserError
+from safetax.errors import PACKAGES
 from safetax.models.gpus import visible_gpus
+from safetax.plan.data_checks import data_problems
 from safetax.plan.estimate import Estimates, estimates
 from safetax.plan.estimate.memory import GIB
 from safetax.plan.requirements import Repository, libraries, needs_of_step, repositories, servers
 from safetax.plan.status import PlanStatus
-from safetax.records import Example, read_records
-from safetax.store.status import Store
 from safetax.store.step import Step
 
 CONNECT_TIMEOUT = 3.0
@@ -57,32 +54,12 @@ def problems(status: PlanStatus, environment: Mapping[str, str] = os.environ, he
     pairs = [(step, status.config_of[step.key]) for step in waiting]
     found = estimates(status, waiting)
     needed = list({each.id: each for step, config in pairs for each in repositories(step, config)}.values())
-    lines = [*_data(waiting, status.store), *_tokens(needed, environment), *_keys(pairs, environment)]
+    lines = [*data_problems(waiting, status.store), *_tokens(needed, environment), *_keys(pairs, environment)]
     if here:
         lines += [*_meeting(pairs), *_interpreters(pairs), *_libraries(pairs), *_gpus(pairs, found)]
         lines += _unreachable(pairs, needed, environment)
     lines += _disk(found, status.store.root)
     return list(dict.fromkeys(lines))
-
-
-def _data(waiting: Sequence[Step], store: Store) -> list[str]:
-    """Make the data sets whose rows lie in files, so that a row that cannot be used is told before anything runs.
-
-    Those that are made already are looked at once more for the words of a model that is to be trained on them.
-    """
-    lines = []
-    for step in waiting:
-        data = step.inputs.get("data", step)
-        try:
-            if step.kind == "prepare" and is_local(step.identity["dataset"]):
-                rehearse(step.identity["dataset"], step.runtime.get("vocabulary"))
-            elif step.kind == "train" and data not in waiting and data.runtime.get("vocabulary") == "lab":
-                check_words(
-                    read_records(store.directory(data) / "examples.jsonl", Example), data.title.removeprefix("data ")
-                )
-        except UserError as error:
-            lines.append(str(error))
-    return lines
 
 
 def _meeting(pairs: Iterable[tuple[Step, Config]]) -> list[str]:

@@ -14,9 +14,10 @@ from safetax.config.annotations import component_nodes
 from safetax.config.components import calling, component_module, component_name
 from safetax.config.identity import check_restorable
 from safetax.config.messages import join
-from safetax.config.needs import on_policy
 from safetax.config.plugins import checked_facts
 from safetax.config.schema import Config
+from safetax.config.sections import unused_sections
+from safetax.data.chat_template import RULE as TEMPLATE_RULE
 from safetax.data.hub import UNKNOWN, UnreachableError, model_facts
 from safetax.data.model_folder import check_start
 from safetax.data.references import module_facts
@@ -71,7 +72,8 @@ class Resolver:
             try:
                 if package == "model":
                     made_here = node.start == "random" or node.id is None
-                    self._known[key] = None if made_here else model_facts(str(node.id), node.revision)
+                    facts = {} if made_here else model_facts(str(node.id), node.revision)
+                    self._known[key] = {**facts, "rule": TEMPLATE_RULE} if facts else None
                 else:
                     module = component_module(package, node.kind)
                     check_restorable(package, node)
@@ -90,16 +92,3 @@ class Resolver:
                 self.unknown.append(told)
                 self._known[key] = {"commit": UNKNOWN}
         return self._known[key]
-
-
-def unused_sections(config: Config) -> list[str]:
-    """Return the parts of a configuration, as key paths, that no step of the run depends on."""
-    stage = config.stage.name
-    parts = [] if not config.model.reasoning and stage != "original" else ["reasoning"]
-    if not (stage == "prepare" or config.stage.whole) or (config.epochs == 0 and config.stage.whole):
-        parts.append("dataset")
-    if stage == "prepare":
-        parts += ["benchmark"] if on_policy(config.dataset) or config.shift else ["benchmark", "model"]
-    if all(benchmark.measures == "accuracy" for benchmark in config.benchmark.values()) or stage == "prepare":
-        parts.append("judge")
-    return parts

@@ -5,13 +5,14 @@ from __future__ import annotations
 import queue
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from safetax.config.runtime import Runtime
 from safetax.errors import UserError, explained
+from safetax.run.order import early, has_model, together, trainings_behind
 from safetax.run.outcome import RunOutcome
 from safetax.run.view import PlainView
 from safetax.run.worker_process import WorkerProcess
@@ -19,6 +20,8 @@ from safetax.store.manifest import LOG
 from safetax.store.status import Status, Store, wanted
 from safetax.store.step import Step
 from safetax.store.threads import usable_cores
+
+__all__ = ["GraphRunner", "trainings_behind"]
 
 PRIORITY = {"prepare": 0, "generate": 1, "score": 2, "perplexity": 3, "merge": 4, "train": 5}
 """What is done first of the steps that are ready: results come early, and the prompts of a checkpoint together.
@@ -65,16 +68,22 @@ class GraphRunner:
         self.complete: set[str] = set()
         self.trainings_behind: Mapping[str, int] = {}
         self.outcome = RunOutcome()
-        self.one_run = False
+        self.runs: Sequence[Collection[str]] = ()
+        self.early: set[str] = set()
+        """Steps that prepare data of no model's making: they go before all others, so that a mistake is told first."""
 
-    def run(self, steps: Sequence[Step], one_run: bool = False) -> RunOutcome:
+    def run(
+        self, steps: Sequence[Step], one_run: bool = False, runs: Sequence[Collection[str]] | None = None
+    ) -> RunOutcome:
         """Bring all steps to completion, as far as that can be.
 
         Args:
             steps: the graph, inputs before what uses them.
-            one_run: they are those of one run: where data of it cannot be made, nothing is trained for it either.
+            one_run: they are those of one run.
+            runs: the keys of each run's steps: where data of a run cannot be made, nothing else is done for it either.
         """
-        self.one_run = one_run
+        self.runs = runs if runs is not None else [{step.key for step in steps}] if one_run else ()
+        self.early = early(steps)
         self.view.begin(len(steps))
         self.waiting = {step.key: step for step in steps}
         self.wanted = wanted(steps, self.store.statuses(steps))
@@ -146,19 +155,20 @@ class GraphRunner:
         """Return ready steps that one request takes: of one checkpoint, or of one component."""
         ready = [step for step in self.waiting.values() if self._is_ready(step)]
         busy = any(slot.batch for slot in self.slots)
+        preparing = self.early & {*self.waiting, *(step.key for slot in self.slots for step in slot.batch)}
         for first in sorted(ready, key=self._urgency):
+            if preparing and first.kind != "prepare":
+                return []
             if first.kind in ("train", "merge"):
                 return [first]
-            together = [
-                step
-                for step in self.waiting.values()
-                if step.kind == first.kind and _together(step) == _together(first)
+            alike = [
+                step for step in self.waiting.values() if step.kind == first.kind and together(step) == together(first)
             ]
-            batch = [step for step in together if step in ready]
+            batch = [step for step in alike if step in ready]
             if (
                 first.kind == "generate"
                 and busy
-                and len(batch) < len([step for step in together if _has_model(step, self.complete)])
+                and len(batch) < len([step for step in alike if has_model(step, self.complete)])
             ):
                 continue  # the rest of this checkpoint's prompts are being made; one start of the engine serves all
             return batch
@@ -211,6 +221,8 @@ class GraphRunner:
                 self.view.started(step)
             case "waiting":
                 self.view.note(f"waiting for {step.title}: {event['owner']} is at it")
+            case "note":
+                self.view.note(f"{step.title}: {event['text']}")
             case "progress":
                 self.view.progress(step, event["done"], event["total"], event["unit"], event["rate"])
             case "finished":
@@ -253,34 +265,13 @@ class GraphRunner:
         for step in list(self.waiting.values()):  # inputs stand before what uses them
             doomed = self.outcome.failed.keys() | self.outcome.skipped.keys()
             behind = any(source.key in doomed for source in step.inputs.values())
-            if behind or (step.kind == "train" and self.one_run and user and steps[0].kind == "prepare"):
+            if behind or (user and steps[0].kind == "prepare" and step.kind != "prepare" and self._in_vain(step)):
                 self.outcome.skipped[step.key] = self.waiting.pop(step.key)
                 self.view.note(f"not done, since {'an input' if behind else 'data of the run'} failed: {step.title}")
 
-
-def trainings_behind(steps: Sequence[Step]) -> dict[str, int]:
-    """Return for each step how many trainings need it, directly or through others.
-
-    Args:
-        steps: a graph, inputs before what uses them.
-    """
-    behind: dict[str, set[str]] = {step.key: set() for step in steps}
-    for step in reversed(steps):
-        through = behind[step.key] | ({step.key} if step.kind == "train" else set())
-        for source in step.inputs.values():
-            behind[source.key] |= through
-    return {key: len(found) for key, found in behind.items()}
-
-
-def _has_model(step: Step, complete: set[str]) -> bool:
-    model = step.inputs.get("model")
-    return model is None or model.key in complete
-
-
-def _together(step: Step) -> str:
-    """Return what steps of one request have in common."""
-    if step.kind in ("generate", "perplexity"):
-        model = step.inputs.get("model")
-        return model.key if model else str(step.identity.get("model"))
-    component = step.identity["dataset" if step.kind == "prepare" else "judge"]
-    return str(component["kind"])
+    def _in_vain(self, step: Step) -> bool:
+        """Whether each run that a step is of has data that could not be made."""
+        of = [run for run in self.runs if step.key in run]
+        return bool(of) and all(
+            any(key.startswith("prepare/") and key in run for key in self.outcome.failed) for run in of
+        )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 
 from safetax.config.compose import Job
+from safetax.config.lab_defaults import check_lab_defaults
 from safetax.config.schema import Config
 from safetax.errors import ConfigError, UserError
 from safetax.plan.graph import Plan
@@ -17,6 +18,7 @@ from safetax.plan.planner import plan
 from safetax.plan.record import outputs_folder
 from safetax.plan.resolve import Resolver
 from safetax.plan.status import PlanStatus
+from safetax.plan.uses import without_uses
 from safetax.run.runner import GraphRunner
 from safetax.run.terminal import counted, say, shown
 from safetax.run.view import PlainView
@@ -51,7 +53,10 @@ class Session:
                     "a sweep is one graph in one folder; give all its jobs the same, or start several sweeps."
                 )
         shown = counted(jobs, "jobs planned")
-        return plan((self.resolver.resolve(with_offload(job.config)), job.overrides) for job in shown)
+        made = plan((self.resolver.resolve(with_offload(job.config)), job.overrides) for job in shown)
+        for job in jobs:
+            check_lab_defaults(job.config, job.lab_defaults)
+        return made
 
     def show(self, status: PlanStatus, launcher: str) -> None:
         """Print what would run, and the jobs that it would be submitted as."""
@@ -119,7 +124,7 @@ class Session:
         with shared_use(outputs):
             with open_view(self.console) as view:
                 outcome = GraphRunner(Store(outputs, runtime.retry_errors), view, runtime).run(
-                    plan.steps, len(plan.runs) == 1
+                    plan.steps, runs=[{step.key for step in run.steps} for run in plan.runs]
                 )
             say(self.console, f"{len(outcome.executed)} steps executed, {len(outcome.reused)} reused.")
             finish(plan, sweep, outputs, outcome, self.console)
@@ -136,7 +141,7 @@ class Session:
 
         outputs = outputs_folder(plan)
         with shared_use(outputs), open_view(self.console) as view:
-            data = [step for step in plan.steps if step.kind == "prepare" and not step.inputs]
+            data = [without_uses(step) for step in plan.steps if step.kind == "prepare" and not step.inputs]
             outcome = GraphRunner(Store(outputs), view, plan.runs[0].config.runtime).run(data)
         wanted = {each.id: each for run in plan.runs for step in run.steps for each in repositories(step, run.config)}
         for each in wanted.values():

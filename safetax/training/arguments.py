@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from safetax.config.training import Training
+from safetax.config.training import Training, exact
 from safetax.training.deepspeed_settings import deepspeed_config
 
 
@@ -40,7 +40,7 @@ def training_arguments(
         learning_rate=training.learning_rate,
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(training.schedule, training.schedule),
         bf16=training.dtype == "bfloat16_mixed" or (training.dtype == "bfloat16" and bool(runtime["zero"])),
-        warmup_steps=math.ceil(training.warmup_ratio * steps),
+        warmup_steps=math.ceil(exact(training.warmup_ratio) * steps),
         max_grad_norm=training.max_grad_norm or 0.0,
         logging_steps=1,  # between two entries the Trainer holds a sum that no checkpoint keeps
         save_strategy="no",
@@ -58,4 +58,4 @@ def training_arguments(
 
 def optimizer_steps(training: Training, rows: int) -> int:
     """Return the optimiser steps of a training on so many rows; a fraction of an epoch is rounded up to a step."""
-    return max(1, math.ceil(training.epochs * math.ceil(rows / training.global_batch)))
+    return max(1, math.ceil(exact(training.epochs) * -(-rows // training.global_batch)))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+from safetax.config.components import ObjectiveConfig
+from safetax.config.identity import identity, restore
+from safetax.config.messages import show
 from safetax.data.chat import ChatRenderer, TrainingRow
 from safetax.errors import UserError
 from safetax.records import Example
+from safetax.training.objectives import is_in_objective, objective_of
 
 NAMED = 20
 """Skipped rows that a summary names; it counts all."""
@@ -22,9 +28,9 @@ class BadRows:
     messages: list[str] = field(default_factory=list)
 
     @staticmethod
-    def of(identity: Mapping[str, Any]) -> BadRows:
+    def of(settings: Mapping[str, Any]) -> BadRows:
         """Return what a step's identity wants to be done with bad rows."""
-        return BadRows(identity.get("on_bad_row") == "skip")
+        return BadRows(settings.get("on_bad_row") == "skip")
 
     def add(self, message: str, remedy: str = "") -> None:
         """Skip a row.
@@ -88,8 +94,9 @@ def usable_rows(
     for index, example in enumerate(examples):
         try:
             row = renderer.row(example)
-            if len(row.tokens) > max_tokens:
-                raise ValueError(f"it has {len(row.tokens)} tokens, more than max_tokens={max_tokens}; raise that")
+            if (length := len(row.tokens)) > max_tokens:
+                others = "" if bad_rows.skip else _others(examples[index:], renderer, max_tokens)
+                raise ValueError(f"it has {length} tokens, more than max_tokens={max_tokens}{others}; raise that")
         except ValueError as error:
             remedy = "; mend it, leave the row out, or set the data set's on_bad_row=skip"
             bad_rows.add(f"Row {index} ({example.id}) of the data cannot be used: {error}", remedy)
@@ -100,3 +107,65 @@ def usable_rows(
         skipped = bad_rows.messages
         why = f" All {len(skipped)} were skipped; the first: {skipped[0]}." if skipped else ""
         raise UserError(f"The data has no rows that can be used.{why}")
+
+
+def _others(examples: Sequence[Example], renderer: ChatRenderer, max_tokens: int) -> str:
+    """Return in words how many rows are too long, the first one among them, and how long the longest is."""
+    lengths = []
+    for example in examples:
+        with suppress(ValueError):
+            lengths.append(len(renderer.row(example).tokens))
+    count = sum(length > max_tokens for length in lengths)
+    return f" ({count} rows have more; the longest has {max(lengths)})" if count > 1 else ""
+
+
+def training_rows(
+    examples: Sequence[Example],
+    renderer: ChatRenderer,
+    max_tokens: int,
+    objective: ObjectiveConfig | None,
+    bad_rows: BadRows,
+) -> list[TrainingRow]:
+    """Return the training rows of a data set, marked where the training's objective has a term of them.
+
+    Args:
+        examples: the data set.
+        renderer: renders and tokenises them.
+        max_tokens: longest row.
+        objective: configuration of the objective; None: there is none.
+        bad_rows: takes the rows that cannot be trained on.
+
+    Raises:
+        UserError: a row cannot be trained on, none is left, or none is in the objective.
+    """
+    if objective is None:
+        return tokenise(examples, renderer, max_tokens, bad_rows)
+    rows = tokenise(examples, renderer, max_tokens, bad_rows, partial(is_in_objective, objective_of(objective)))
+    if not any(row.in_objective for row in rows):
+        parts = sorted({str(example.meta["mixture"]) for example in examples if "mixture" in example.meta})
+        raise UserError(
+            f"objective={show(identity(objective))}: it concerns none of the {len(rows)} training rows, so it would do "
+            f"nothing; the rows are of {'the parts ' + ', '.join(parts) if parts else 'no mixture'}. Choose rows that "
+            "are there, or set objective=null."
+        )
+    return rows
+
+
+def check_rows(examples: Sequence[Example], renderer: ChatRenderer, use: Mapping[str, Any]) -> None:
+    """Check the rows of a data set for a training, or a measurement of perplexity, that is planned on them.
+
+    Args:
+        examples: the data set.
+        renderer: of the training's tokenizer and format.
+        use: ``max_tokens``, ``objective`` and ``on_bad_row`` as in the step's identity; ``parts``: whether the tokens
+            of thinking and answer are told apart.
+
+    Raises:
+        UserError: as of ``training_rows``.
+    """
+    chosen = use.get("objective")
+    objective = None if chosen is None else restore("objectives", chosen)
+    training_rows(examples, renderer, use["max_tokens"], objective, BadRows.of(use))
+    if use.get("parts"):
+        with suppress(ValueError):  # a row that is skipped
+            renderer.parts(examples[0], renderer.row(examples[0]))

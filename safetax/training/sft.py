@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from safetax.config.identity import identity, restore_node
-from safetax.config.messages import show
+from safetax.config.identity import restore_node
 from safetax.config.schema import Format
 from safetax.config.training import Training
-from safetax.data.chat import ChatRenderer, TrainingRow
-from safetax.errors import UserError
+from safetax.data.chat import ChatRenderer
 from safetax.models.checkpoint import MODEL, load_tokenizer, save_model
 from safetax.records import Example, read_records
 from safetax.store.job import StepJob
 from safetax.training.arguments import training_arguments
 from safetax.training.batches import Collator
-from safetax.training.objectives import Objective, is_in_objective, objective_of
+from safetax.training.objectives import objective_of
 from safetax.training.progress import ProgressCallback, over_ranks, peak_memory
 from safetax.training.resume import Layout, last_checkpoint
-from safetax.training.rows import BadRows, tokenise
+from safetax.training.rows import BadRows, training_rows
 from safetax.training.summary import cost_summary, loss_summary, model_summary, training_flops, write_history
 from safetax.training.trained_model import gather_weights, load_reference_copy, load_trained_model, saved_dtype
 from safetax.training.trainer import SupervisedTrainer
@@ -46,7 +43,8 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
     renderer = ChatRenderer(tokenizer, restore_node(Format, job.identity["format"]))
     objective = None if training.objective is None else objective_of(training.objective)
     bad_rows = BadRows.of(job.identity)
-    rows = training_rows(job, training, renderer, objective, bad_rows)
+    examples = read_records(job.inputs["data"] / "examples.jsonl", Example)
+    rows = training_rows(examples, renderer, training.max_tokens, training.objective, bad_rows)
 
     reference = load_reference_copy(job, training, tokenizer)
     arguments = training_arguments(training, job.runtime, job.identity["seed"], len(rows), job.scratch)
@@ -88,24 +86,3 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
         save_model(job.directory / MODEL, saved, tokenizer, weights, saved_dtype(training), ends)
     trainer.accelerator.wait_for_everyone()  # no launcher may end the rank that saves
     return summary
-
-
-def training_rows(
-    job: StepJob, training: Training, renderer: ChatRenderer, objective: Objective | None, bad_rows: BadRows
-) -> list[TrainingRow]:
-    """Return the tokenised rows of a step's data.
-
-    Raises:
-        UserError: a row cannot be trained on, none is left, or none is in the objective.
-    """
-    examples = read_records(job.inputs["data"] / "examples.jsonl", Example)
-    in_objective = None if objective is None else partial(is_in_objective, objective)
-    rows = tokenise(examples, renderer, training.max_tokens, bad_rows, in_objective)
-    if objective is not None and not any(row.in_objective for row in rows):
-        parts = sorted({str(example.meta["mixture"]) for example in examples if "mixture" in example.meta})
-        raise UserError(
-            f"objective={show(identity(training.objective))}: it concerns none of the {len(rows)} training rows, so it "
-            f"would do nothing; the rows are of {'the parts ' + ', '.join(parts) if parts else 'no mixture'}. Choose "
-            "rows that are there, or set objective=null."
-        )
-    return rows

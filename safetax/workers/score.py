@@ -16,6 +16,7 @@ from typing import Any
 from safetax.config.components import calling, component_module, component_name
 from safetax.config.identity import restore
 from safetax.config.plugins import checked_verdicts
+from safetax.config.training import exact
 from safetax.errors import StepError
 from safetax.evaluation.judging.broken import note_broken
 from safetax.evaluation.judging.cases import JudgeContext, part_of
@@ -61,7 +62,7 @@ def check_errors(judge: str, verdicts: Sequence[Verdict], most: float) -> None:
     judged = [verdict for verdict in verdicts if verdict.label != NOTHING]
     reasons = Counter(verdict.error for verdict in judged if verdict.error is not None)
     errors = reasons.total()
-    if errors and (errors == len(judged) or errors > most * len(judged)):
+    if errors and (errors == len(judged) or errors > exact(most) * len(judged)):
         (reason, _), *_ = reasons.most_common(1)
         raise StepError(
             f"{judge} failed on {errors} of {len(judged)} responses, and max_errors={most:g} of the judge or grader "

@@ -18,6 +18,7 @@ from safetax.plan.resolve import Resolver
 from tests.support.tiny_models import save_tiny
 
 WEIGHTS = "model.safetensors"
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,14 @@ def edit(name: str, **values: object) -> Callable[[Path], None]:
         path = folder / name
         found = json.loads(path.read_text()) | values if path.exists() else dict(values)
         path.write_text(json.dumps({key: value for key, value in found.items() if value is not None}))
+
+    return change
+
+
+def edit_to_null(name: str, key: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        found = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**found, key: None}))
 
     return change
 
@@ -131,6 +140,31 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "no tokenizer": (delete("tokenizer.json"), ["no tokenizer"]),
     "a broken tokenizer": (write("tokenizer.json", "{}"), ["tokenizer.json cannot be read"]),
     "broken settings of the tokenizer": (write("tokenizer_config.json", "[]"), ["tokenizer_config.json holds []"]),
+    "a Git LFS pointer for weights": (write(WEIGHTS, POINTER), [f"{WEIGHTS} is a pointer of Git LFS", "git lfs pull"]),
+    "a Git LFS pointer for a tokenizer": (write("tokenizer.json", POINTER), ["tokenizer.json is a pointer of Git LFS"]),
+    "a pointer for a pickle": (
+        both(delete(WEIGHTS), write("pytorch_model.bin", POINTER)),
+        ["pytorch_model.bin is a pointer of Git LFS"],
+    ),
+    "an adapter beside a model": (write("adapter_config.json", "{}"), ["an adapter", "merge it"]),
+    "an adapter alone": (
+        both(delete("config.json", WEIGHTS), write("adapter_config.json", "{}")),
+        ["an adapter", "merge it"],
+    ),
+    "a type that is a list": (edit("config.json", model_type=["qwen3"]), ["model_type="]),
+    "fewer embeddings than the configuration says": (
+        edit("config.json", vocab_size=100_000),
+        ["has", "vocab_size=100000"],
+    ),
+    "a tokenizer larger than the embeddings": (
+        edit("tokenizer_config.json", added_tokens_decoder={"100000": {"content": "<|new|>"}}),
+        ["tokenizer has 100001 tokens", "vocab_size"],
+    ),
+    "no end of text": (edit_to_null("tokenizer_config.json", "eos_token"), ["no end-of-text token", "eos_token"]),
+    "an end of text that is no token": (
+        edit("tokenizer_config.json", eos_token="</never>"),
+        ["end-of-text token </never> is none of the tokenizer's"],
+    ),
     "no template": (NO_TEMPLATE, ["no chat template", "template=chatml"]),
     "a template that does not parse": (
         both(NO_TEMPLATE, write("chat_template.jinja", "{% for x in %}")),

@@ -106,7 +106,10 @@ def examples_of(
         none = f"none of {total} rows can be used" if total else f"there are no rows{_place(config)}"
         raise UserError(f"dataset {config.name}: {none}.{named}")
     if bad:
-        context.summary.update(skipped=skipped, first_skipped=bad[:SHOWN])
+        before = context.summary.get("skipped", {})
+        counts = {reason: before.get(reason, 0) + skipped.get(reason, 0) for reason in [*before, *skipped]}
+        first = [*context.summary.get("first_skipped", []), *bad][:SHOWN]
+        context.summary.update(skipped=counts, first_skipped=first)
     return examples
 
 
@@ -144,6 +147,7 @@ def text_in(row: Row, column: str) -> str:
         raise BadRowError(f"its column {column} holds no text", f"but {shortened(value)}")
     if not value.strip():
         raise BadRowError(f"its column {column} is empty")
+    check_kept(value)
     return value
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from safetax.config.components import DatasetConfig
 from safetax.config.fields import Kind, Label, MoreThan
 from safetax.config.messages import nearest, show
+from safetax.config.training import exact
 from safetax.data.datasets import DatasetContext
 from safetax.data.datasets._derived import rows_of_input
 from safetax.errors import ConfigError, UserError
@@ -56,7 +57,7 @@ def build(config: Config, context: DatasetContext) -> list[Example]:
     mixed = []
     for name, rows in parts.items():
         if name in config.ratios:
-            rows = _drawn(config, name, rows, round(config.ratios[name] * whole))
+            rows = _drawn(config, name, rows, round(exact(config.ratios[name]) * whole))
         context.summary.setdefault("parts", {})[name] = len(rows)
         mixed += [
             replace(row, id=f"{name}-{row.id}", meta={**row.meta, **config.meta.get(name, {}), "mixture": name})

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from safetax.config.fields import Between, NotHashed
 from safetax.config.plugins import check_verdict
-from safetax.records import NOTHING, Example, Message, Response, Verdict
+from safetax.records import NOTHING, Example, Message, Response, Verdict, to_json
 from safetax.store.append_log import AppendLog, read_log
 
 Part = Literal["answer", "thinking"]
@@ -170,6 +170,12 @@ def _verdicts(cases: Sequence[Case], start: Callable[[], Reader[Any, Any]]) -> I
 
 
 def _checked(reader: Reader[Any, Any], verdict: Verdict) -> Verdict:
-    """Return a reader's verdict, which is kept for later attempts."""
+    """Return a reader's verdict, which is kept for later attempts; an error where no file can keep what it says."""
+    try:
+        to_json(verdict).encode()
+    except UnicodeEncodeError:
+        return Verdict(verdict.id, verdict.repeat, "error", error="what the judge said holds half of a surrogate pair")
+    except (TypeError, ValueError):
+        pass  # no plain values, which the check names
     check_verdict(verdict, f"judge {type(reader).__module__}")
     return verdict

@@ -47,7 +47,7 @@ def training_rows(train: Step, store: Store, done: Sequence[Mapping[str, Any]]) 
     manifest = store.manifest(data)
     path = store.directory(data) / "examples.jsonl"
     if manifest is not None and path.is_file():
-        lengths = [_characters(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lengths = [_characters(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         if lengths:
             return TokenCount(
                 len(lengths), TEMPLATE + sum(lengths) / len(lengths) / CHARACTERS, "from the length of the texts"

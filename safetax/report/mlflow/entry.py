@@ -146,7 +146,7 @@ def _curves(
         history = outputs / step / "history.jsonl"
         if checkpoint.get("train") is None or not history.is_file():
             continue
-        rows = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines() if line.strip()]
+        rows = [json.loads(line) for line in history.read_text(encoding="utf-8").split("\n") if line.strip()]
         provenance = manifests[step].get("provenance", {"finished": "1970-01-01T00:00:00+00:00", "seconds": 0.0})
         # The history has no clock. Times spread evenly over the step's own are the same whenever they are written.
         start = _milliseconds(provenance["finished"]) - 1000 * provenance["seconds"]

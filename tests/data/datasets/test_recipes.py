@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,9 @@ REAL = {
 
 @pytest.mark.parametrize("name", REAL)
 def test_real_rows_are_tokenised_as_their_whole_text_is(name: str, tmp_path: Path) -> None:
-    path = public_data(name)
+    text = public_data(name).read_text(encoding="utf-8")
+    path = tmp_path / name
+    path.write_text(re.sub(r"</?think>", "", text), encoding="utf-8")  # marks of another format make bad rows
     examples, summary = prepared(tmp_path, *PAPER, "dataset=limo", "dataset.limit=200", from_file(path, REAL[name]))
     assert summary["examples"] == len(examples) > 0
     renderer = ChatRenderer(qwen_like(), markup("s1"))
