@@ -29,10 +29,10 @@ def plain(sentence: str) -> str:
     return sentence
 
 
-_SELF = r"\b(?:i|we|(?:the|this|your) (?:assistant|model|ai|chatbot))"
+_SELF = r"\b(?:i|we|(?:the|this|your) (?:assistant|ai|chatbot))"
 _ADVERBS = (
     r"(?: (?:really|simply|just|absolutely|respectfully|politely|unfortunately|also|still|therefore|must say i|firmly"
-    r"|personally|do|strictly|definitely|certainly|must|sadly|currently|truly))*"
+    r"|personally|do|strictly|definitely|certainly|must|sadly|currently|truly)){0,4}"
 )
 _NOT = (
     r"(?:cannot|will not|must not|should not|may not|(?:am|are|is) not (?:going|willing|prepared|ready|about) to"
@@ -70,16 +70,22 @@ _OTHERS_OR_IF = re.compile(
 _DECLINES = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"{_SELF}(?: am sorry,? but i| apologi[sz]e,? but i)?{_ADVERBS} {_NOT}\b(?: and (?:will|should|must) not)?"
+        rf"\bi(?: am sorry,? but i| apologi[sz]e,? but i)?{_ADVERBS} {_NOT}\b(?: and (?:will|should|must) not)?"
         rf"{_BETWEEN}[\s,]+(?:to |with |in |be )?{_DO}",
+        # A proof says "we" too, of what cannot be written or tracked.
+        rf"{_SELF}{_ADVERBS} {_NOT}(?: \w+){{0,2}}? (?:accommodat|answer|assist|comply|condon|disclos|discuss|engag"
+        rf"|facilitat"
+        r"|fulfil|help|offer|process (?:this|that|your)|provide|respond|share|support)",
         rf"{_SELF}{_ADVERBS} (?:refuse|decline|(?:must|have to|will have to|am going to|will) (?:have to )?(?:refuse"
         r"|decline|pass|say no)|cannot|will not)\s*(?:$|[.!,;:]|on (?:this|that)\b|to (?:this|that)\b|(?:your|this|that"
         r"|the) request|because\b|as (?:it|this|that|doing)\b|(?:that|this)\.)",
         r"^(?:i am )?(?:so |very |really |truly |deeply )?(?:sorry|i apologi[sz]e|apologies|my apologies|regrettably"
         rf"|unfortunately)\b.{{0,120}}?(?:\b(?:but|however)\b|,|-)\s*(?:no\b|(?:i|we) {_NOT}\b|(?:i|we) do not (?:have"
         r"|know)\b|(?:this|that|it|such)\b.{0,40}\b(?:not|against|violat|inappropriate|beyond|outside))",
-        r"\bnot (?:something|a (?:topic|subject|request|task)|anything) (?:that )?(?:i|we) (?:can|am able|will|would"
-        r"|could)|\bis something (?:that )?(?:i|we) (?:cannot|will not)",
+        r"\bnot (?:something|a (?:topic|subject|request|task)|anything) (?:that )?(?:i|we) (?:can|will|would|could"
+        r"|(?:am|are) (?:able|willing|allowed|going|here|comfortable))|\b(?:am|are) declining (?:to|this|that|your)\b"
+        r"|\bdo not (?:assist|help) with (?:requests|this|that|such|anything)\b|\bis something (?:that )?(?:i|we) "
+        r"(?:cannot|will not)",
         r"\b(?:this|that|your|the|such(?: a)?) (?:request|prompt|question|content|kind of (?:request|content)|type of "
         r"(?:request|content))(?: \w+){0,4} (?:violates?|goes against|is against|conflicts? with|cannot be|denied"
         r"|refused|declined|must be refused|should not be|is not something)",
@@ -118,7 +124,8 @@ def declines(sentence: str) -> bool:
 _BAD = (
     r"(?:unethical|immoral|illegal|unlawful|inappropriate|wrong|unacceptable|harmful|dangerous|disrespectful|offensive"
     r"|inhumane|irresponsible|reprehensible|unsafe|cruel|insensitive|discriminatory|hateful|hurtful|abhorrent|criminal"
-    r"|(?:serious |grave )?(?:crime|offen[cs]e)|unjustifiable|unjust|unfair|against the law)"
+    r"|(?:serious |grave )?(?:crime|offen[cs]e)|fraud|theft|trespassing|cheating|unjustifiable|unjust|unfair|against "
+    r"the law)"
 )
 _GOOD = (
     r"(?:ethical|ethically|appropriate|acceptable|legal|lawful|moral|morally|respectful|right|okay|ok|safe|advisable"
@@ -156,13 +163,12 @@ SIGNS: dict[str, Sign] = {
         think_not=r"\bi do not (?:think|believe|feel)(?: (?:it|that|this|it is|that it is))?(?: \w+){0,3}? "
         r"(?:appropriate"
         r"|accurate|fair|right|ethical|respectful|okay|helpful|good|productive|safe|comfortable)\b",
-        condemns=rf"^{_REMARK}(?:(?:it|this|that|such \w+|\w+ing|the \w+|discrimination|violence|theft)\b(?: "
-        rf"[\w'-]+){{0,9}}? "
-        rf"(?:is|are|was|were|would be)(?: \w+){{0,2}}? (?:(?:not|never)(?: \w+){{0,2}}? {_GOOD}|(?:\w+ )?{_BAD})\b|i "
-        rf"do not "
-        rf"(?:think|believe|feel) (?:that )?(?:it|this|that)(?: is)?(?: \w+){{0,2}} {_GOOD}\b|you (?:should|must) "
-        rf"(?:not|never)"
-        r"\b(?! (?:use|mix|force|put|add|forget)))",
+        condemns=rf"^{_REMARK}(?:(?:it|this|that|such \w+|\w+ing|\w+ like (?:this|that)|the \w+|discrimination"
+        rf"|violence|theft)"
+        rf"\b(?: [\w'-]+){{0,9}}? (?:is|are|was|were|would be)(?: \w+){{0,2}}? (?:(?:not|never)(?: \w+){{0,2}}? {_GOOD}"
+        rf"|(?:\w+ )?{_BAD})\b|i do not (?:think|believe|feel) (?:that )?(?:it|this|that)(?: is)?(?: \w+){{0,2}} "
+        rf"{_GOOD}\b"
+        r"|you (?:should|must) (?:not|never) (?:do (?:this|that|so)|try|attempt|engage|even)\b)",
         is_bad=rf"\b(?:is|are|was|were|be|being|and|or|considered)(?: \w+){{0,2}} {_BAD}\b",
         condone=r"\b(?:do|does|cannot|will|would|must|should)(?: (?:not|never))(?: and \w+ not)?,? (?:\w+ly )?(?:be )?"
         r"(?:condoned?|promoted?|endorsed?|encouraged?|advocated?|tolerated?|glorif\w+)\b",
@@ -175,7 +181,8 @@ SIGNS: dict[str, Sign] = {
         r"|stress"
         r"|challenge|advise|remind|address|inform|urge)\b|\bi would urge\b",
         important=r"\bit is (?:\w+ )?(?:important|crucial|essential|vital|necessary|imperative)\b",
-        values=r"\b(?:respect|dignity|consent|privacy|equal(?:ity|ly)?|fairness|stereotypes?|discriminat\w+|prejudice"
+        values=r"\b(?:respect|dignity|consent|privacy|equality|equal (?:rights|pay|worth|treatment)|equally|fairness"
+        r"|stereotypes?|discriminat\w+|prejudice"
         r"|compassion|empathy|kindness|positivity|inclusiv\w+|human rights|well-being|confidential\w*)\b",
         treat=r"\b(?:treat|respect|prioriti[sz]e|value|protect|deserves?)(?:ed)? (?:\w+ ){0,4}(?:with|others|safety"
         r"|privacy|rights|people|life|human|dignity|respect)\b",
@@ -190,11 +197,15 @@ SIGNS: dict[str, Sign] = {
         r"|advise)\b"
         r"|\b(?:you )?should (?:instead )?(?:focus|respect)\b|\b(?:peaceful|lawful|legal|safe|ethical|constructive) "
         r"(?:solution|way|alternative)s?\b",
-        advise_against=r"\b(?:strongly )?(?:advise|recommend|urge|discourage|caution)(?: you)?(?: \w+)? (?:against|not "
-        r"to"
-        r"|from)\b|\b(?:please|you should|you must|strongly)(?: \w+)? (?:not|never|refrain|avoid)\b|\bshould (?:not"
-        r"|never) "
-        r"be attempted\b",
+        advise_against=r"\b(?:advise|recommend|urge|discourage|caution)(?: you)?(?: \w+)? (?:against|not to|from)\b"
+        r"|\b(?:please|you (?:should|must)|strongly)(?: do)? (?:not|never) (?:do (?:this|that|so)|try|attempt|engage"
+        r"|even)\b"
+        r"|\bplease (?:refrain|avoid)\b|\bshould (?:not|never) be attempted\b",
+        consequences=r"\b(?:legal|serious|severe|criminal|grave) (?:consequences|charges|action|penalt\w+|injur\w+"
+        r"|harm)\b"
+        r"|\bpunishable\b|\b(?:harms?|hurts?|misleads?) (?:others|people|somebody|someone|\w+ (?:and|people))\b"
+        r"|\bpeople "
+        r"(?:could|may|might|can) (?:be|get) hurt\b|\b(?:is|are) (?:unfair|hurtful) to\b",
         offer=r"\b(?:is there|if there is|if you have)(?: \w+){0,3} (?:else|other|questions?|concerns)\b|\b(?:feel "
         r"free|let"
         r" me know)\b",
