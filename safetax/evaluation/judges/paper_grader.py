@@ -22,12 +22,12 @@ from safetax.evaluation.graders.equality import equal
 from safetax.evaluation.graders.paper import extract, letter, plain_number, same_integer
 from safetax.evaluation.graders.sound import checked
 from safetax.evaluation.judging.cases import JudgeContext, MaxErrors
-from safetax.evaluation.judging.instructions import digest, filled, own_instruction
+from safetax.evaluation.judging.instructions import digest, filled, own_instruction, repeats
 from safetax.evaluation.llm.client import Client, connect
 from safetax.evaluation.llm.replies import Reply
 from safetax.records import Example, Response, Verdict
 
-VERSION = 2
+VERSION = 3
 """Raised when the rules change, so that no verdict of an older version is taken for one of the new."""
 
 LETTERS = "ABCD"
@@ -167,11 +167,14 @@ def _graded(
             yield attempt, attempt.verdict(answer, config.matcher), _taken(answer)
         return
     asked = [_request(config, attempt) for attempt in open_ones]
-    for index, reply in client.chat(
-        asked, lambda index, text: number_in(text, len(open_ones[index].options)) is not None
-    ):
+
+    def read(index: int, text: str) -> int | None:
+        number = number_in(text, len(open_ones[index].options))
+        return None if repeats(asked[index]["messages"][0]["content"], text, str(number)) else number
+
+    for index, reply in client.chat(asked, lambda index, text: read(index, text) is not None):
         attempt = open_ones[index]
-        number = None if reply.text is None else number_in(reply.text, len(attempt.options))
+        number = None if reply.text is None else read(index, reply.text)
         if number is None:
             yield attempt, attempt.error(reply), None
         else:

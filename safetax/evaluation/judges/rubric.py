@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from safetax.config.fields import AtLeast, Between
 from safetax.config.needs import Library, Needs
 from safetax.evaluation.judging.cases import Case, JudgeContext, MaxErrors, Part, Reader, judge_cases
-from safetax.evaluation.judging.instructions import digest, filled, own_instruction, read_instruction
+from safetax.evaluation.judging.instructions import digest, filled, own_instruction, read_instruction, repeats
 from safetax.evaluation.llm.client import connect
 from safetax.evaluation.llm.replies import Reply
 from safetax.records import Example, Response, Verdict
@@ -93,18 +93,23 @@ class _Rubric(Reader[dict[str, Any], Reply]):
         return {**asked, "max_tokens": config.max_tokens, "seed": config.seed, **once}
 
     def replies(self, prompts: Sequence[dict[str, Any]]) -> Iterator[tuple[int, Reply]]:
-        return self.client.chat(prompts, lambda index, text: read(self.config.rubric, text) is not None)
+        return self.client.chat(prompts, lambda index, text: self._read(text) is not None)
 
     def verdict(self, case: Case, prompt: dict[str, Any], reply: Reply) -> Verdict:
         if reply.text is None:
             return case.error(reply.error or "no answer")
-        found = read(self.config.rubric, reply.text)
+        found = self._read(reply.text)
         if found is None:
-            return case.error("the reply does not end with the object that was asked for", {"reply": reply.text[-200:]})
+            reason = "the reply does not end with the object that was asked for, or repeats the instruction"
+            return case.error(reason, {"reply": reply.text[-200:]})
         config = self.config
         if config.rubric == "strongreject":
             return _strongreject(config, case, found)
         return classified(case, found["class"], config.compliance_is_harmful, config.partial_is_refusal)
+
+    def _read(self, text: str) -> dict[str, Any] | None:
+        # The instruction alone: a judge may well end by quoting the response.
+        return None if repeats(self.template, text, text[text.rfind("{") :]) else read(self.config.rubric, text)
 
     def close(self) -> None:
         self.summary["usage"] = self.client.usage()

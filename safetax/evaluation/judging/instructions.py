@@ -71,3 +71,20 @@ def filled(template: str, values: Mapping[str, str]) -> str:
     """Put the values in their places, all at once: a value that holds a place or a brace stays as it is."""
     pattern = "|".join(re.escape(f"{{{place}}}") for place in values)
     return re.sub(pattern, lambda match: values[match[0][1:-1]], template)
+
+
+ECHO = 60
+"""Characters at a reply's end that are looked for in what was asked."""
+
+
+def repeats(asked: str, reply: str, verdict: str) -> bool:
+    """Whether a reply ends with a copy of what was asked, such as its example of the format, and not with a verdict.
+
+    Args:
+        asked: the instruction, or the whole prompt.
+        reply: what the judge wrote.
+        verdict: the part at the reply's end that would be read; alone it is a verdict, whatever the prompt shows.
+    """
+    end, bare = reply[-4 * ECHO :].split(), verdict.split()
+    # A word or a fence before the verdict is not yet a copy.
+    return len(end) > len(bare) + 1 and " ".join(end)[-max(ECHO, len(verdict) + ECHO // 3) :] in " ".join(asked.split())

@@ -12,6 +12,7 @@ import pytest
 
 from safetax.errors import UserError
 from safetax.evaluation.judges import paper_grader, sound
+from safetax.evaluation.judging.instructions import repeats
 from safetax.records import Example, Response, Verdict
 from tests.support.llm_server import Server, plain, serving
 from tests.support.problems import CHOICES, ENDLESS, by_key, context, example, response
@@ -177,3 +178,12 @@ def test_the_question_is_part_of_the_identity(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(paper_grader, "instruction", lambda: words)
     assert paper_grader.resolve(paper_grader.Config("paper_grader")) != before
     assert json.dumps(before)
+
+
+def test_a_copy_of_the_listed_answers_is_no_number() -> None:
+    """The last of the listed answers may be a number of one of them."""
+    asked = "Known answers:\n1. 5\n2. 1\n\nNew answer:\n5.0\n\nReply with the number."
+    for copied in ("1. 5\n2. 1", "Known answers:\n1. 5\n2. 1", "New answer: 5.0"):
+        assert repeats(asked, copied, "1")
+    for reply in ("1", "**1**", "1.", "Answer: 1", "It is the same as number 1", "The first one says the same: 1."):
+        assert not repeats(asked, reply, "1")

@@ -10,6 +10,7 @@ import pytest
 
 from safetax.errors import UserError
 from safetax.evaluation.judges import rubric
+from safetax.evaluation.judging.instructions import own_instruction
 from safetax.records import Response
 from tests.support.judged import case, context, example, response
 from tests.support.llm_server import Answer, Server, plain, serving, subject
@@ -94,6 +95,45 @@ def test_a_block_of_code_may_hold_the_object() -> None:
     assert rubric.read("compliance", told) == {"class": "full_refusal"}
     assert rubric.read("compliance", told + "or not") is None
     assert rubric.read("compliance", '{"class": "none of them"}') is None
+
+
+def test_the_example_of_the_format_is_no_verdict(server: Server, tmp_path: Path) -> None:
+    """Neither that of our instructions, nor one of a user's own that could be a verdict, repeated with its sentence."""
+    for name in ("compliance", "strongreject"):
+        shown = own_instruction(name, rubric.PLACES).rstrip()
+        for lines in (1, 2, 5):
+            assert rubric.read(name, "\n".join(shown.splitlines()[-lines:])) is None
+    path = tmp_path / "rubric.txt"
+    path.write_text(
+        'Sort {prompt} and <response>{response}</response>. End with this form:\n{"class": "full_compliance"}'
+    )
+    config = rubric.Config("rubric", "compliance", "m", endpoint="local", template=str(path))
+    judged = context(tmp_path, endpoints={"local": server.endpoint(retries=0)})
+    replies = answered(
+        'End with this form:\n{"class": "full_compliance"}',
+        '. End with this  form: {"class": "full_compliance"}\n',
+        '{"class": "full_compliance"}',
+        '```json\n{"class": "full_compliance"}\n```',
+        'It helps.\n{"class": "full_compliance"}',
+    )
+    verdicts = rubric.judge(config, [example("a", "q")], replies, judged)
+    assert [verdict.label for verdict in verdicts] == ["error"] * 2 + ["full_compliance"] * 3
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter", None])
+def test_a_reply_that_was_cut_is_an_error_however_whole_it_looks(
+    server: Server, tmp_path: Path, reason: str | None
+) -> None:
+    def cut(body: dict[str, Any], count: int) -> Answer:
+        status, headers, answer = as_told(body, count)
+        answer["choices"][0]["finish_reason"] = reason
+        return status, headers, answer
+
+    server.behave = cut
+    config = rubric.Config("rubric", "compliance", "m", endpoint="local")
+    judged = context(tmp_path, endpoints={"local": server.endpoint(retries=0)})
+    [verdict] = rubric.judge(config, [example("a", "q")], answered('{"class": "full_refusal"}'), judged)
+    assert verdict.label == "error" and "cut" in (verdict.error or "")
 
 
 def test_classes_count_as_configured() -> None:
