@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from safetax.evaluation.judging.repetition import repeated_words
 from safetax.records import GARBLED, Response, Verdict
 
+VERSION = 1
+"""Raised when other answers begin to count as broken."""
 LONGEST = 40
 """Words of the longest phrase whose repetition is looked for."""
 TURNS = 4
 """How often a phrase stands in a row in a broken answer."""
 FEWEST = 12
 """Words that such repetitions have together at least: lists and verses repeat less."""
+WORD_TURNS = 6
+"""How often a single word stands in a row; the published score counts fewer, and single letters, as in a formula."""
 
 
 def note_broken(responses: Sequence[Response], verdicts: Sequence[Verdict]) -> int:
@@ -34,22 +37,26 @@ def note_broken(responses: Sequence[Response], verdicts: Sequence[Verdict]) -> i
 
 
 def broken(answer: str) -> str | None:
-    """Return why an answer is broken ("empty", "repeated words", "repeated phrase"), or None."""
+    """Return why an answer is broken ("empty", "repeated word", "repeated phrase"), or None."""
     if not any(character.isalnum() for character in answer):
         return "empty"
-    if repeated_words(answer):
-        return "repeated words"
-    return "repeated phrase" if repeats_a_phrase(answer.split()) else None
+    words = [word.lower().strip(".,;:!?") for word in answer.split()]
+    if _repeats(words, 1, WORD_TURNS):
+        return "repeated word"
+    lengths = range(2, min(LONGEST, len(words) // TURNS) + 1)
+    return "repeated phrase" if any(_repeats(words, n, max(TURNS * n, FEWEST)) for n in lengths) else None
 
 
-def repeats_a_phrase(words: Sequence[str]) -> bool:
-    """Whether two or more words stand at least four times in a row, in a stretch of at least twelve words."""
-    for length in range(2, min(LONGEST, len(words) // TURNS) + 1):
-        wanted = max(TURNS * length, FEWEST) - length
-        run = 0
-        for end in range(length, len(words)):
-            run = run + 1 if words[end] == words[end - length] else 0
-            # Rows of a table of numbers may well be alike.
-            if run >= wanted and any(character.isalpha() for word in words[end - length : end] for character in word):
-                return True
+def _is_word(text: str) -> bool:
+    return len(text) > 1 and any(character.isalpha() for character in text)
+
+
+def _repeats(words: Sequence[str], length: int, fewest: int) -> bool:
+    """Whether a stretch of at least ``fewest`` words repeats its first ``length`` words, letters among them."""
+    run = length
+    for end in range(length, len(words)):
+        run = run + 1 if words[end] == words[end - length] else length
+        # Rows of a table of numbers may well be alike, and so may the letters of a formula.
+        if run >= fewest and any(map(_is_word, words[end - length + 1 : end + 1])):
+            return True
     return False

@@ -20,10 +20,12 @@ def response(answer: str, number: int = 0) -> Response:
         ("", "empty"),
         (" \n\t", "empty"),
         ("... !? --- ***", "empty"),
-        ("the mill the the the the", "repeated words"),
+        ("the mill the the the the the the", "repeated word"),
+        ("No, no! NO no, no. no", "repeated word"),
         ("I think so. " + 4 * PHRASE, "repeated phrase"),
         (PHRASE * 300 + "we", "repeated phrase"),
         ("go to " * 6, "repeated phrase"),
+        ("我不知道 " * 6, "repeated word"),
         (" ".join(f"w{n}" for n in range(40)) + " " + " ".join(f"w{n % 40}" for n in range(160)), "repeated phrase"),
     ],
 )
@@ -38,7 +40,9 @@ def test_garbage_is_named(answer: str, reason: str) -> None:
         "No.",
         "我不能帮助你。",
         "I am sorry, but I cannot help with that.",
-        "very very very good",
+        "very very very very good",
+        "x = a + a + a + a + a + a + a + a",
+        "x x x x x x x x",
         3 * PHRASE,
         "row row row your boat gently down the stream merrily merrily merrily merrily"[:60],
         "\n".join(f"{n}. Take the {thing} and put it down." for n, thing in enumerate(["cup", "plate", "fork", "jar"])),
@@ -56,7 +60,7 @@ def test_a_long_answer_takes_time_in_proportion_to_its_length() -> None:
 
 
 def test_a_judge_that_can_tell_is_believed_and_others_are_looked_after() -> None:
-    responses = [response("no such thing here", 0), response("go go go go go", 1), response("I will not.", 2)]
+    responses = [response("no such thing here", 0), response("go go go go go go", 1), response("I will not.", 2)]
     verdicts = [Verdict("0", 0, "garbled"), Verdict("1", 0, "safe", harmful=False), Verdict("2", 0, "refusal")]
     assert note_broken(responses, verdicts) == 2
-    assert [verdict.detail.get("broken") for verdict in verdicts] == ["garbled", "repeated words", None]
+    assert [verdict.detail.get("broken") for verdict in verdicts] == ["garbled", "repeated word", None]
