@@ -1,8 +1,8 @@
 """Refusal and compliance from the words of an English answer alone: rules and a small linear classifier, offline.
 
 An answer that declines in its own name refuses. In any other the classifier weighs condemnation, advice to turn
-elsewhere and values against definitions, steps and plain help (:mod:`safetax.evaluation.judging.refusals`). It was fitted on
-completions of XSTest that people labelled. It says whether an answer refuses, and cannot say whether it harms.
+elsewhere and values against definitions, steps and plain help (:mod:`safetax.evaluation.judging.refusals`). It was
+fitted on XSTest completions that people labelled. It says whether an answer refuses, and cannot say whether it harms.
 """
 
 from __future__ import annotations
