@@ -2,7 +2,7 @@
 
 An answer that declines in its own name refuses. In any other the classifier weighs condemnation, advice to turn
 elsewhere and values against definitions, steps and plain help (:mod:`safetax.evaluation.judging.refusals`). It was
-fitted on completions of XSTest that people labelled. It says whether an answer refuses, never whether it harms.
+fitted on XSTest completions that people labelled. It says whether an answer refuses, and cannot say whether it harms.
 """
 
 from __future__ import annotations
