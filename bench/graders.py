@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from safetax.evaluation.graders.algebra import Algebra
-from safetax.evaluation.graders.equality import cleaned
+from safetax.evaluation.graders.notation import cleaned
 from safetax.evaluation.graders.sound import Grade, grade
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -15,8 +15,8 @@ from safetax.formatting import visible
 
 PACKAGES = {
     "deepspeed": "safetax[deepspeed]",
+    "latex2sympy2_extended": "latex2sympy2-extended[antlr4-9-3]",
     "lm_eval": "lm-eval",
-    "math_verify": "math-verify[antlr4-9-3]",
     "openai": "openai>=3",
     "submitit": "safetax[slurm]",
     "vllm": "safetax[vllm]",

@@ -16,6 +16,7 @@ from safetax.config.needs import component_datasets, is_sampled, on_policy
 from safetax.config.schema import Benchmark, Format, Sampling
 from safetax.config.training import Training
 from safetax.errors import ConfigError
+from safetax.evaluation.judging.repetition import VERSION as REPETITION
 from safetax.plan.context import context_of
 from safetax.plan.graph import Evaluated, Plan, PlannedCheckpoint, PlannedRun, Resolved, Role, skips_bad_rows
 from safetax.plan.uses import note_use
@@ -234,8 +235,9 @@ class _Planner:
                 grader = self.score(f"grade {name}", benchmark.grader, f"{path}.grader", prompts, responses)
                 scores = {benchmark.grader.kind: grader}
             else:
+                looks = {"repetition": REPETITION} if benchmark.measures == "harmful" else {}
                 scores = {
-                    judge: self.score(f"judge {name} by {judge}", node, f"judge.{judge}", prompts, responses)
+                    judge: self.score(f"judge {name} by {judge}", node, f"judge.{judge}", prompts, responses, **looks)
                     for judge, node in self.config.judge.items()
                 }
             key = (name, id(benchmark), *(step.key for step in scores.values()))
@@ -270,13 +272,12 @@ class _Planner:
         inputs = {"prompts": prompts, "model": checkpoint}
         return self.step("generate", f"{title}: {of}", values, inputs, self.settings(*GENERATION_SETTINGS))
 
-    def score(self, title: str, judge: Any, path: str, prompts: Step, responses: Step) -> Step:
+    def score(self, title: str, judge: Any, path: str, prompts: Step, responses: Step, **looks: int) -> Step:
         of = responses.title.split(": ", 1)[-1]
         inputs = {"prompts": prompts, "responses": responses}
-        settings = self.settings(*JUDGING_SETTINGS)
-        if hasattr(judge, "max_errors"):
-            settings["max_errors"] = judge.max_errors
-        values = {"judge": identity(judge, self.facts, path)}
+        limit = {"max_errors": judge.max_errors} if hasattr(judge, "max_errors") else {}
+        settings = {**self.settings(*JUDGING_SETTINGS), **limit}
+        values = {"judge": identity(judge, self.facts, path), **looks}
         return self.step("score", f"{title}: {of}", values, inputs, settings)
 
     def model(self) -> dict[str, Any]:

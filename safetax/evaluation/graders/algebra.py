@@ -36,27 +36,33 @@ class Algebra:
 
     def __init__(self, seconds: float = 10.0) -> None:
         self.seconds = seconds
-        self._known: dict[tuple[str, str], Equality] = {}
+        self._known: dict[tuple[str, str, int | None], Equality] = {}
         self._guard = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._end: weakref.finalize | None = None
         self._warm = False
 
-    def equal(self, gold: str, attempt: str) -> Equality:
-        """Return whether two LaTeX expressions are equal. Raises UserError where math-verify is not installed."""
-        return self.compare(gold, attempt, self.seconds)[0]
+    def equal(self, gold: str, attempt: str, places: int | None = None) -> Equality:
+        """Return whether two LaTeX expressions are equal. Raises UserError where the algebra is not installed.
+
+        Args:
+            gold: the right answer.
+            attempt: the other one.
+            places: decimal places to which the right one may be rounded to be the other; None: to none.
+        """
+        return self.compare(gold, attempt, self.seconds, places)[0]
 
     def for_one_answer(self) -> AnswerAlgebra:
         """Return the same for an answer of several parts, which share the computing time of one comparison."""
         return AnswerAlgebra(self)
 
-    def compare(self, gold: str, attempt: str, seconds: float) -> tuple[Equality, float]:
+    def compare(self, gold: str, attempt: str, seconds: float, places: int | None = None) -> tuple[Equality, float]:
         """Return whether two LaTeX expressions are equal, and the seconds of computing that it took to find out."""
-        key = (gold, attempt)
+        key = (gold, attempt, places)
         with self._guard:
             if key in self._known:
                 return self._known[key], 0.0
-            answer, used = self._ask(gold, attempt, seconds)
+            answer, used = self._ask(gold, attempt, seconds, places)
             if answer != "too long" or seconds >= self.seconds:
                 if len(self._known) >= KNOWN:
                     self._known.clear()
@@ -68,13 +74,13 @@ class Algebra:
         with self._guard:
             self._stop()
 
-    def _ask(self, gold: str, attempt: str, seconds: float) -> tuple[Equality, float]:
+    def _ask(self, gold: str, attempt: str, seconds: float, places: int | None) -> tuple[Equality, float]:
         process = self._process or self._start()
         assert process.stdin is not None and process.stdout is not None
         try:
-            process.stdin.write(json.dumps([gold, attempt, seconds]) + "\n")
+            process.stdin.write(json.dumps([gold, attempt, seconds, places]) + "\n")
             process.stdin.flush()
-            # The process keeps its own time; some of the arithmetic below Python hears no signal, though.
+            # The process keeps its own time, of computing; on a machine that does other things too, that takes longer.
             wait = 4 * seconds + (ANSWER_SLACK if self._warm else START_TIMEOUT)
             ready, _, _ = select.select([process.stdout], [], [], wait)
             line = process.stdout.readline() if ready else ""
@@ -88,8 +94,8 @@ class Algebra:
         return cast(Equality, answer), used
 
     def _start(self) -> subprocess.Popen[str]:
-        if importlib.util.find_spec("math_verify") is None:
-            raise require("math_verify")
+        if importlib.util.find_spec("latex2sympy2_extended") is None:
+            raise require("latex2sympy2_extended")
         command = [sys.executable, "-m", "safetax.evaluation.graders.algebra_process"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
@@ -110,11 +116,11 @@ class AnswerAlgebra:
         self._algebra = algebra
         self._left = algebra.seconds
 
-    def equal(self, gold: str, attempt: str) -> Equality:
+    def equal(self, gold: str, attempt: str, places: int | None = None) -> Equality:
         """Return whether two LaTeX expressions are equal; ``too long`` when the time is used up."""
         if self._left <= 0:
             return "too long"
-        answer, used = self._algebra.compare(gold, attempt, self._left)
+        answer, used = self._algebra.compare(gold, attempt, self._left, places)
         self._left -= used
         return answer
 

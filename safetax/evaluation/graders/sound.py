@@ -9,10 +9,13 @@ from typing import Any, Literal
 
 from safetax.errors import UserError
 from safetax.evaluation.graders.algebra import Algebra
+from safetax.evaluation.graders.choices import choice
 from safetax.evaluation.graders.equality import equal
-from safetax.evaluation.graders.extraction import How, choice, final_answer
+from safetax.evaluation.graders.extraction import How, final_answer
 
 KINDS = ("integer", "math", "choice")
+VERSION = 4
+"""Raised when the rule changes, so that no verdict of an older one is taken for one of the new."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def grade(document: Mapping[str, Any], answer: str, algebra: Algebra) -> Grade:
     found = final_answer(answer)
     if found is None:
         return Grade("unresolved", reason="no answer")
-    equality = equal(gold, found.text, algebra)
+    equality = equal(gold, found.text, algebra, str(document.get("problem") or ""))
     if equality in ("unreadable", "too long"):
         return Grade("unresolved", found.text, found.how, equality)
     return Grade("correct" if equality == "equal" else "wrong", found.text, found.how)

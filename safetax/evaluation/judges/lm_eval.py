@@ -10,6 +10,9 @@ from safetax.config.needs import Library, Needs
 from safetax.evaluation.judging.cases import JudgeContext
 from safetax.records import Example, Response, Verdict
 
+RULE = "rule"
+"""Where the facts say which version of the sound rule a task's metrics are."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -29,10 +32,14 @@ def needs(config: Config) -> Needs:
 
 
 def resolve(config: Config) -> dict[str, Any]:
-    """Return the content hashes of the task's definition, and what its data are right now."""
-    from safetax.data.lm_eval.definitions import task_facts
+    """Return the content hashes of the task's definition, what its data are right now, and the rule of its metrics."""
+    from safetax.data.lm_eval.definitions import find_definition, included, task_facts
+    from safetax.evaluation.graders import sound
 
-    return task_facts(config.task, config.folder, config.metadata)
+    facts = task_facts(config.task, config.folder, config.metadata)
+    texts = [path.read_text(encoding="utf-8") for path in included(find_definition(config.task, config.folder))]
+    # The code of a task of the user's own is hashed; this package's has a version.
+    return {**facts, RULE: sound.VERSION} if any(f"{sound.__name__}." in text for text in texts) else facts
 
 
 def judge(
@@ -41,4 +48,5 @@ def judge(
     """Say of each response whether it is correct."""
     from safetax.data.lm_eval.tasks import grade
 
-    return grade(config.task, config.folder, config.metadata, config.metric, examples, responses, context.facts)
+    facts = {name: value for name, value in context.facts.items() if name != RULE}
+    return grade(config.task, config.folder, config.metadata, config.metric, examples, responses, facts)

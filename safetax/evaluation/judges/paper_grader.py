@@ -18,6 +18,7 @@ from safetax.config.needs import Library, Needs
 from safetax.errors import UserError
 from safetax.evaluation.graders import LONGEST_NUMBER
 from safetax.evaluation.graders.algebra import Algebra
+from safetax.evaluation.graders.equality import VERSION as EQUALITY
 from safetax.evaluation.graders.equality import equal
 from safetax.evaluation.graders.paper import extract, letter, plain_number, same_integer
 from safetax.evaluation.graders.sound import checked
@@ -44,7 +45,7 @@ class Config:
     kind: str
     matcher: Literal["llm", "strings", "math_verify"] = "llm"
     """``llm``: as published; ``strings``: equal texts, which the published code refuses for kind ``math``;
-    ``math_verify``: computer algebra, a rule of our own for who has no server."""
+    ``math_verify``: the sound grader's computer algebra, a rule of our own for who has no server."""
     model: str = "gpt-4o-mini"
     endpoint: str = "default"
     """Name of the server among ``runtime.endpoints``."""
@@ -58,6 +59,7 @@ class _Attempt:
     """One response on its way to a verdict; ``options`` is what the matcher chooses from."""
 
     response: Response
+    problem: str
     kind: str
     gold: str
     extracted: str
@@ -93,14 +95,14 @@ class _Attempt:
 def needs(config: Config) -> Needs:
     """Return the library of its algebra, and the server that matches answers where one does."""
     if config.matcher == "llm":
-        return Needs(libraries=(Library("math_verify"), Library("openai")), server=config.endpoint)
-    return Needs(libraries=(Library("math_verify"),))
+        return Needs(libraries=(Library("latex2sympy2_extended"), Library("openai")), server=config.endpoint)
+    return Needs(libraries=(Library("latex2sympy2_extended"),))
 
 
 def resolve(config: Config) -> dict[str, Any]:
-    """Return the version of the rules, and the hash of the question that a model is asked."""
-    asked = {"question": digest(instruction())[:12]} if config.matcher == "llm" else {}
-    return {"rule": VERSION, **asked}
+    """Return the version of the rules, and of what matches answers: the hash of the question that a model is asked."""
+    matched = {"llm": {"question": digest(instruction())[:12]}, "math_verify": {"equality": EQUALITY}}
+    return {"rule": VERSION, **matched.get(config.matcher, {})}
 
 
 def judge(
@@ -147,7 +149,7 @@ def _attempt(response: Response, document: Mapping[str, Any], earlier: Sequence[
     kind, gold, choices = checked(document)
     gold = gold if kind == "choice" else plain_number(gold)
     options = choices if kind == "choice" else list(dict.fromkeys([gold, *earlier]))
-    return _Attempt(response, kind, gold, extract(response.text), options)
+    return _Attempt(response, str(document.get("problem") or ""), kind, gold, extract(response.text), options)
 
 
 def _graded(
@@ -186,7 +188,10 @@ def _matched(attempt: _Attempt, algebra: Algebra) -> int:
     """Return the number of the option that an attempt equals by computer algebra, or -1."""
     options = attempt.options if len(attempt.extracted) <= LONGEST else ()
     one = algebra.for_one_answer()
-    return next((n for n, option in enumerate(options, 1) if equal(option, attempt.extracted, one) == "equal"), -1)
+    same = (
+        n for n, option in enumerate(options, 1) if equal(option, attempt.extracted, one, attempt.problem) == "equal"
+    )
+    return next(same, -1)
 
 
 def _request(config: Config, attempt: _Attempt) -> dict[str, Any]:

@@ -14,12 +14,9 @@ from typing import Annotated, Any
 from safetax.config.fields import MoreThan
 from safetax.config.needs import Library, Needs
 from safetax.evaluation.graders.algebra import Algebra
-from safetax.evaluation.graders.sound import grade
+from safetax.evaluation.graders.sound import VERSION, grade
 from safetax.evaluation.judging.cases import JudgeContext
 from safetax.records import Example, Response, Verdict
-
-VERSION = 3
-"""Raised when the rule changes, so that no verdict of an older one is taken for one of the new."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Config:
 
 def needs(config: Config) -> Needs:
     """Return the library of its algebra."""
-    return Needs(libraries=(Library("math_verify"),))
+    return Needs(libraries=(Library("latex2sympy2_extended"),))
 
 
 def resolve(config: Config) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from safetax.evaluation.graders.extraction import choice, final_answer, formulas
+from safetax.evaluation.graders.choices import choice
+from safetax.evaluation.graders.extraction import final_answer
+from safetax.evaluation.graders.spans import formulas
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+r"""Which value a sentence states.
+
+The one that it begins with, up to its first word of prose (``70, which equals 35*2``, ``70 (since 35 + 35 = 70)``);
+else the one behind its last *is*, *get* or the like; else the last one in it. A formula counts as one sign of the text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from safetax.evaluation.graders import LONGEST_ANSWER
+from safetax.evaluation.graders.spans import formulas
+
+_FIRST = 0xF0000
+_FORMULA = f"[{chr(_FIRST)}-{chr(0xFFFFD)}]"
+"""Signs of no script, which stand in a text for its formulas."""
+_MATHS = (
+    r"sqrt|pi|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|exp|mod|and|or|inf|infty|infinity|cm|mm|km|kg|mg|ft|mph|base"
+    r"|square|units?|inch|inches|feet|meters?|centimeters?|miles?|degrees?|percent|cents?|dollars?|hours?|minutes?|seconds?|days?"
+)
+_PROSE = re.compile(
+    rf"(?<![\\A-Za-z{{])(?!(?:{_MATHS})(?![A-Za-z]))[A-Za-z][A-Za-z'’]+(?![A-Za-z(])"
+    r"|\b[IAa]\b(?=\s+[A-Za-z]{2,})|[^\W\d_a-zA-Zα-ωΑ-Ω\u2100-\u214f]"
+)
+"""A word, or a letter of a script that mathematics does not use."""
+_FILLERS = re.compile(
+    r"(?:\W*?\b(?:therefore|thus|hence|so|then|now|finally|simply|just|exactly|indeed|clearly|approximately|about|roughly"
+    r"|equals?(?:\s+to)?|we|you|they|he|she|it|that|this|there|the|an?|must|be|is|are|get|gets|have|has|obtain|find|conclude"
+    r"|value|values|number|answer|total|result|only|given\s+by|final)\b[\s,:*]*)+",
+    re.IGNORECASE,
+)
+_STATES = re.compile(
+    r"(?:\b(?:is|are|be|was|were|equals?|get|gets|have|has|obtain|gives?|yields?|makes?|find|becomes?|leaves?|needs?|costs?"
+    r"|totals?|earns?|spends?|pays?)\b(?:\s+(?:to|of|that|then|thus|therefore|exactly|only|a|the|total|about|simply))*[\s:*]*"
+    r"|[=→⇒∴:]\s*)(?=[-−+($€£\\.]{0,3}(?:\d|" + _FORMULA + r"|\\[a-z]|[a-z]\s*=))",
+    re.IGNORECASE,
+)
+_REASON = re.compile(r"[\s,(]+(?:because|since|given\s+that|due\s+to)\b", re.IGNORECASE)
+_END = re.compile(r"(?<!\b[A-Z])(?:[.?](?=\s|$|[^\x00-\x7f])|(?<!\\)!+(?=\s*$|\s+[A-Z]))")
+_TERM = _FORMULA + r"|[-−+]?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*\\?%)?|[-−+]?\.\d+"
+_RUN = re.compile(
+    rf"(?<![A-Za-z0-9_\\^{{.])(?:{_TERM})(?:\s*(?:[-−+*/^×÷·=,]|and\b|or\b)\s*(?:{_TERM}))*(?![A-Za-z0-9}}])"
+)
+_MOST_WORDS = 8
+"""Words that an answer may have that is no value."""
+_MOST_LINES = 50
+"""Lines that are looked at from the last one back."""
+_LONGEST_TEXT = 100_000
+"""Characters of a text, from the last one back, in which a sentence is looked for."""
+
+
+def stated(text: str) -> str | None:
+    """Return what the first sentence of a text states: a value or, where it has none, the few words that it is."""
+    masked, contents = _masked(text[: 4 * LONGEST_ANSWER].strip().lstrip("*: ").lstrip())
+    first = next(iter(_sentences(masked.partition("\n")[0])), "")
+    if value := _value(first):
+        return value.translate(contents)
+    words = _REASON.split(first, maxsplit=1)[0].strip(" *.,;:")
+    words = _FILLERS.sub("", words, count=1) if _FILLERS.match(words) else words
+    return words.translate(contents) or None if len(words.split()) <= _MOST_WORDS else None
+
+
+def last_stated(text: str) -> str | None:
+    """Return the value that the last sentence with one states, or None where no sentence has one."""
+    masked, contents = _masked(text[-_LONGEST_TEXT:])
+    for line in reversed(masked.rstrip().rsplit("\n", _MOST_LINES)):
+        for sentence in reversed(_sentences(line[-4 * LONGEST_ANSWER :])):
+            if value := _value(sentence):
+                return value.translate(contents)
+    return None
+
+
+def _masked(text: str) -> tuple[str, dict[int, str]]:
+    """Return a text with one sign for each formula, and what each sign stands for."""
+    text = re.sub(_FORMULA, " ", text)
+    pieces, contents, position = [], {}, 0
+    for number, span in enumerate(formulas(text), _FIRST):
+        pieces += [text[position : span.start], chr(number)]
+        contents[number], position = span.content.strip(), span.end
+    return "".join([*pieces, text[position:]]), contents
+
+
+def _sentences(line: str) -> list[str]:
+    line = re.sub(r"\bi\.e\.", "that is", line).replace("e.g.", "such as")
+    line = re.sub(r"\bnegative\s+(?=\d)|(?<=\bis )minus\s+(?=\d)", "-", line)
+    return [part.strip() for part in _END.split(line) if part.strip(" *")]
+
+
+def _value(sentence: str) -> str | None:
+    """Return the value that a sentence states, or None."""
+    if value := _leading(sentence) or _leading(_FILLERS.sub("", sentence, count=1) if _FILLERS.match(sentence) else ""):
+        return value
+    clause = _REASON.split(sentence, maxsplit=1)[0]
+    places = [match.end() for match in _STATES.finditer(clause)]
+    if places and (value := _leading(clause[places[-1] :])):
+        return value
+    runs = [match[0] for match in _RUN.finditer(clause)]
+    return runs[-1].strip() if runs else None
+
+
+def _leading(text: str) -> str | None:
+    """Return the value that a text begins with, up to its first word of prose; None where it begins with none."""
+    text = text.strip(" *")
+    prose = _PROSE.search(text)
+    if prose and re.match(r"of\s+\d", text[prose.start() :]):
+        return None
+    value = (text[: prose.start()] if prose else text).lstrip("= ")
+    value = re.sub(r"(?:\b(?:and|or)|[\s,:*(—–=]|\s-)+$", "", value).rstrip(" .").lstrip()
+    value = re.sub(r"(?<=\S)\s*(?:\([^()]*=[^()]*\)|:\s.*|;[^;]*=.*)$", "", value).strip()
+    if value.startswith("(") and not re.search(r"[)\]]", value):
+        value = value[1:].strip()
+    has_value = re.search(rf"\d|{_FORMULA}|\\[a-zA-Z]", value) or (value and not prose and len(value) <= LONGEST_ANSWER)
+    return value if has_value else None
