@@ -1,14 +1,15 @@
 """The sound grader on real problems: ``python -m bench.graders [--data FOLDER] [--others N]``.
 
 Each reference solution, and each bare answer, has to be correct for its own problem. The answers of other problems have
-to be wrong, unless they are the same answer: those that are called correct and are not the same text are listed. Needs
-the files of ``../shared/data``.
+to be wrong, unless they are the same answer: those that are called correct and are not the same text are listed. Also
+says how long an answer takes, and an answer that is meant to take for ever. Needs the files of ``../shared/data``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -32,13 +33,13 @@ class Problem(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Counts of one set: correct solutions, answers, pairs of different problems called correct, and strange ones."""
+    """Counts of one set: correct solutions and answers; pairs of other answers, those called correct; seconds each."""
 
     solutions: int
     answers: int
     pairs: int
-    coincidences: int
     strange: list[tuple[str, str]]
+    seconds: list[float]
 
 
 def problems(name: str, data: Path = DATA) -> list[Problem]:
@@ -57,23 +58,33 @@ def measure(entries: list[Problem], algebra: Algebra, others: int) -> Measured:
     """Grade own solutions and answers, and for each problem the solutions of ``others`` other problems."""
     solutions = [grade(entry.document, entry.solution, algebra) for entry in entries]
     answers = [grade(entry.document, entry.answer, algebra) for entry in entries]
-    pairs = coincidences = 0
-    strange = []
-    for entry, other, found in crossed(entries, algebra, others):
+    pairs, strange, seconds = 0, [], []
+    for entry, other in crossed(entries, others):
+        started = time.perf_counter()
+        found = grade(entry.document, other.solution, algebra)
+        seconds.append(time.perf_counter() - started)
+        if cleaned(entry.answer).replace(",", "") == cleaned(other.answer).replace(",", ""):
+            continue
         pairs += 1
         if found.label == "correct":
-            coincidences += 1
-            if cleaned(entry.answer).replace(",", "") != cleaned(other.answer).replace(",", ""):
-                strange.append((entry.answer, other.answer))
+            strange.append((entry.answer, other.answer))
     right = [sum(found.label == "correct" for found in graded) for graded in (solutions, answers)]
-    return Measured(right[0], right[1], pairs, coincidences, strange)
+    return Measured(right[0], right[1], pairs, strange, seconds)
 
 
-def crossed(entries: list[Problem], algebra: Algebra, others: int) -> Iterator[tuple[Problem, Problem, Grade]]:
+def crossed(entries: list[Problem], others: int) -> Iterator[tuple[Problem, Problem]]:
+    """Yield each problem with some of the others."""
     for shift in range(1, min(others, len(entries) - 1) + 1):
         for index, entry in enumerate(entries):
-            other = entries[(index + shift) % len(entries)]
-            yield entry, other, grade(entry.document, other.solution, algebra)
+            yield entry, entries[(index + shift) % len(entries)]
+
+
+def hostile() -> Iterator[str]:
+    """Yield answers that are meant to take for ever, or all memory."""
+    yield from ("9^{9^{9^{9}}}", "100000000!", r"\binom{100000000}{50000000}", "1e999999999", "x^{x^{x^{x^{9}}}}")
+    for shape in ("\n", "{", "(", "1+", "a", "½", "\\boxed{", "\\frac{", "A or ", "|", "9", "7,", "is 7 ", "x<"):
+        yield shape * (100_000 // len(shape))
+        yield shape * (1_900 // len(shape))
 
 
 def main() -> None:
@@ -84,17 +95,30 @@ def main() -> None:
     for name in SIZES:
         entries = problems(name, options.data)
         algebra = Algebra()
-        started = time.monotonic()
+        algebra.equal("a + b", "b + a")  # loads the libraries, before any clock runs
         found = measure(entries, algebra, options.others)
-        seconds = time.monotonic() - started
         algebra.close()
         print(
             f"{name:<8} own solution {found.solutions}/{len(entries)}   own answer {found.answers}/{len(entries)}   "
-            f"other solutions called correct {found.coincidences}/{found.pairs} "
-            f"({100 * found.coincidences / found.pairs:.2f} %), of another text {len(found.strange)}   {seconds:.1f} s"
+            f"other answers called correct {len(found.strange)}/{found.pairs} "
+            f"({100 * len(found.strange) / found.pairs:.2f} %)   an answer takes {_taken(found.seconds)}"
         )
         for pair, times in Counter(found.strange).items():
             print(f"         {pair[0]}  =  {pair[1]}  ({times})")
+    algebra, seconds = Algebra(), []
+    labels: Counter[str] = Counter()
+    for gold in ("7", r"\frac{1}{2}", "(1, 2)", "x + 1"):
+        for answer in hostile():
+            started = time.perf_counter()
+            labels[grade({"kind": "math", "answer": gold}, f"Answer: {answer}", algebra).label] += 1
+            seconds.append(time.perf_counter() - started)
+    algebra.close()
+    told = ", ".join(f"{count} {label}" for label, count in sorted(labels.items()))
+    print(f"hostile  {told}   an answer takes {_taken(seconds)}")
+
+
+def _taken(seconds: list[float]) -> str:
+    return f"{1000 * statistics.median(seconds):.1f} ms (median), {max(seconds):.1f} s (longest)"
 
 
 if __name__ == "__main__":

@@ -35,12 +35,13 @@ _STATES = re.compile(
     r"|[=→⇒∴:]\s*)(?=[-−+($€£\\.]{0,3}(?:\d|" + _FORMULA + r"|\\[a-z]|[a-z]\s*=))",
     re.IGNORECASE,
 )
-_REASON = re.compile(r"[\s,(]+(?:because|since|given\s+that|due\s+to)\b", re.IGNORECASE)
+_REASON = re.compile(r"[\s,(](?:because|since|given\s+that|due\s+to)\b", re.IGNORECASE)
 _END = re.compile(r"(?<!\b[A-Z])(?:[.?](?=\s|$|[^\x00-\x7f])|(?<!\\)!+(?=\s*$|\s+[A-Z]))")
 _TERM = _FORMULA + r"|[-−+]?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*\\?%)?|[-−+]?\.\d+"
 _RUN = re.compile(
     rf"(?<![A-Za-z0-9_\\^{{.])(?:{_TERM})(?:\s*(?:[-−+*/^×÷·=,]|and\b|or\b)\s*(?:{_TERM}))*(?![A-Za-z0-9}}])"
 )
+_DANGLING = re.compile(r"(?:\b(?:and|or)|\s-)\Z")
 _MOST_WORDS = 8
 """Words that an answer may have that is no value."""
 _MOST_LINES = 50
@@ -100,12 +101,13 @@ def _value(sentence: str) -> str | None:
 
 def _leading(text: str) -> str | None:
     """Return the value that a text begins with, up to its first word of prose; None where it begins with none."""
-    text = text.strip(" *")
+    text = text.strip(" *")[: LONGEST_ANSWER + 1]
     prose = _PROSE.search(text)
     if prose and re.match(r"of\s+\d", text[prose.start() :]):
         return None
     value = (text[: prose.start()] if prose else text).lstrip("= ")
-    value = re.sub(r"(?:\b(?:and|or)|[\s,:*(—–=]|\s-)+$", "", value).rstrip(" .").lstrip()
+    while (shorter := _DANGLING.sub("", value.rstrip(" ,:*(—–=."))) != value:
+        value = shorter
     value = re.sub(r"(?<=\S)\s*(?:\([^()]*=[^()]*\)|:\s.*|;[^;]*=.*)$", "", value).strip()
     if value.startswith("(") and not re.search(r"[)\]]", value):
         value = value[1:].strip()

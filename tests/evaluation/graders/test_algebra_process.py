@@ -11,11 +11,11 @@ from safetax.evaluation.graders import algebra_process
 
 def test_it_answers_line_by_line_and_ends_with_its_input() -> None:
     asked = [
-        ["x^2-1", "(x-1)(x+1)", 5],
-        ["5", "6", 5],
-        ["5", "\\frac{", 5],
-        ["9", "9^{9^{9^{9}}}", 0.5],
-        ["5", "5.0", 5],
+        ["x^2-1", "(x-1)(x+1)", 5, None],
+        ["5", "6", 5, None],
+        ["5", "\\frac{", 5, None],
+        ["9", "9^{9^{9^{9}}}", 0.5, None],
+        ["5", "5.0", 5, None],
     ]
     told = subprocess.run(
         [sys.executable, "-m", algebra_process.__name__],
