@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from safetax.evaluation.graders.algebra import Algebra
 from safetax.evaluation.graders.notation import cleaned
-from safetax.evaluation.graders.sound import Grade, grade
+from safetax.evaluation.graders.sound import grade
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SIZES = {"aime24": 30, "math500": 500, "gsm8k": 1319}
