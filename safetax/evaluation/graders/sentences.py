@@ -43,6 +43,7 @@ _REASON = re.compile(
     r"|instead\s+of)\b",
     re.IGNORECASE,
 )
+_BECAUSE = re.compile(r"[\s,(](?:because|since|given\s+that|due\s+to)\b", re.IGNORECASE)
 _SO = re.compile(r"[\s,](?:so|therefore|thus|hence)\s", re.IGNORECASE)
 _GOES_ON = re.compile(r"(?:of|divided|times|plus|minus|multiplied|more|less)\b.*\d")
 """What makes the number before it a part of the sum, and not its value."""
@@ -66,7 +67,7 @@ def stated(text: str) -> str | None:
     first = next(iter(_sentences(masked.partition("\n")[0])), "")
     if value := _value(first):
         return value.translate(contents)
-    words = _REASON.split(first, maxsplit=1)[0].strip(" *.,;:")
+    words = _BECAUSE.split(first, maxsplit=1)[0].strip(" *.,;:")
     words = _after_fillers(words) or words
     return words.translate(contents) or None if len(words.split()) <= _MOST_WORDS else None
 
