@@ -274,11 +274,10 @@ class _Planner:
 
     def score(self, title: str, judge: Any, path: str, prompts: Step, responses: Step, **looks: int) -> Step:
         of = responses.title.split(": ", 1)[-1]
-        inputs = {"prompts": prompts, "responses": responses}
         limit = {"max_errors": judge.max_errors} if hasattr(judge, "max_errors") else {}
         settings = {**self.settings(*JUDGING_SETTINGS), **limit}
         values = {"judge": identity(judge, self.facts, path), **looks}
-        return self.step("score", f"{title}: {of}", values, inputs, settings)
+        return self.step("score", f"{title}: {of}", values, {"prompts": prompts, "responses": responses}, settings)
 
     def model(self) -> dict[str, Any]:
         """Identity of the starting model; how it is pre-trained is the pre-training step's own."""

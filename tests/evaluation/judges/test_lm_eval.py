@@ -70,6 +70,6 @@ def test_a_task_that_grades_by_the_sound_rule_has_its_version(tmp_path: Path) ->
     facts = lm_eval.resolve(config)
     assert "rule" not in lm_eval.resolve(plain) and facts["rule"] == sound.VERSION
     examples = record("sums", str(tmp_path), {}, None)
-    responses = [response(example.id, "So 0.5, since 1/2 = 0.5.") for example in examples]
+    responses = [response(example.id, "So 1/2, since 2 times 1/2 is 1") for example in examples]
     verdicts = lm_eval.judge(config, examples, responses, context(tmp_path, facts))
     assert [verdict.correct for verdict in verdicts] == [True, False]
