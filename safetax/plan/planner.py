@@ -16,7 +16,7 @@ from safetax.config.needs import component_datasets, is_sampled, on_policy
 from safetax.config.schema import Benchmark, Format, Sampling
 from safetax.config.training import Training
 from safetax.errors import ConfigError
-from safetax.evaluation.judging import broken, repetition
+from safetax.evaluation.judging.broken import LOOKED_FOR
 from safetax.plan.context import context_of
 from safetax.plan.graph import Evaluated, Plan, PlannedCheckpoint, PlannedRun, Resolved, Role, skips_bad_rows
 from safetax.plan.uses import note_use
@@ -25,8 +25,6 @@ from safetax.store.step import Step, StepKind
 PLAIN = Format(name="plain")
 TRAININGS = {"pretraining": "model.pretraining.training", "reasoning": "reasoning.training", "alignment": "alignment"}
 """Where the training of a stage stands in the configuration."""
-LOOKS = {"broken": broken.VERSION, "repetition": repetition.VERSION}
-"""What is looked for in answers to harmful prompts, whoever judges."""
 ALONE = {"devices": 1, "zero": 0, "nodes": 1, "offload": "none"}
 """Runtime settings of a training that is not distributed."""
 MEMORY = ("micro_batch", "gradient_checkpointing", "loss_chunk")
@@ -237,11 +235,10 @@ class _Planner:
                 grader = self.score(f"grade {name}", benchmark.grader, f"{path}.grader", prompts, responses)
                 scores = {benchmark.grader.kind: grader}
             else:
-                looks = LOOKS if benchmark.measures == "harmful" else {}
-                scores = {
-                    judge: self.score(f"judge {name} by {judge}", node, f"judge.{judge}", prompts, responses, **looks)
-                    for judge, node in self.config.judge.items()
-                }
+                looks, scores = LOOKED_FOR if benchmark.measures == "harmful" else {}, {}
+                for judge, node in self.config.judge.items():
+                    title = f"judge {name} by {judge}"
+                    scores[judge] = self.score(title, node, f"judge.{judge}", prompts, responses, **looks)
             key = (name, id(benchmark), *(step.key for step in scores.values()))
             evaluations.append(self.shared.setdefault(key, Evaluated(name, benchmark, prompts, responses, scores)))
         return PlannedCheckpoint(role, train, evaluations, merge)
@@ -275,11 +272,11 @@ class _Planner:
         return self.step("generate", f"{title}: {of}", values, inputs, self.settings(*GENERATION_SETTINGS))
 
     def score(self, title: str, judge: Any, path: str, prompts: Step, responses: Step, **looks: int) -> Step:
-        inputs = {"prompts": prompts, "responses": responses}
         settings = self.settings(*JUDGING_SETTINGS)
         settings |= {"max_errors": judge.max_errors} if hasattr(judge, "max_errors") else {}
         values = {"judge": identity(judge, self.facts, path), **looks}
-        return self.step("score", f"{title}: {responses.title.split(': ', 1)[-1]}", values, inputs, settings)
+        title = f"{title}: {responses.title.split(': ', 1)[-1]}"
+        return self.step("score", title, values, {"prompts": prompts, "responses": responses}, settings)
 
     def model(self) -> dict[str, Any]:
         """Identity of the starting model; how it is pre-trained is the pre-training step's own."""

@@ -154,6 +154,11 @@ def test_another_judge_is_scores_alone(planner: Planner) -> None:
     assert evaluated["lab_reasoning"] == ["lm_eval"]
 
 
+def test_how_words_are_counted_is_identity_of_harmful_scores_alone(planner: Planner) -> None:
+    counted = {step.title.split()[1] for step in planner.run().steps if "repetition" in step.identity}
+    assert counted == {"lab_harmful"}
+
+
 def test_another_grader_is_scores_alone(planner: Planner) -> None:
     added = new(planner.run(), planner.run("benchmark.lab_reasoning.grader.metric=exact_match"))
     assert kinds(added) == {"score": 3}

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from safetax.evaluation.graders import LONGEST_ANSWER
-from safetax.evaluation.graders.extraction import ANSWER_IS, Extracted, How
+from safetax.evaluation.graders.extraction import ANSWER_IS, TAGS, Extracted, How
 from safetax.evaluation.graders.notation import plain_width
 from safetax.evaluation.graders.spans import Span, boxes, joined_boxes
 
@@ -21,6 +21,7 @@ LETTERS = "ABCDEFGHIJ"
 _CHOOSING = (
     r"|\b(?:choose|chose|pick|select|go(?:ing)?\s+with|opt\s+for|settle\s+on|vote\s+for)\b[^\S\n]*(?:is\b|:)?"
     r"|\b(?:wait|no|actually|correction|rather|hmm|sorry)\b[^\S\n]*[,.:!—-]+(?=[^\S\n]*(?:it\s+is\s+|it's\s+)?\W{0,3}[A-J]\b)"
+    r"|\b(?:correct|right|best)\s+\w+\s+(?:is|must\s+be|would\s+be)\b"
     r"|选择?"
 )
 _STATED = re.compile(rf"{ANSWER_IS}{_CHOOSING}", re.IGNORECASE | re.MULTILINE)
@@ -28,14 +29,16 @@ _MARKS = 100
 """Announced choices that are looked at, from the last one back."""
 _FONTS = re.compile(r"\\(?:text|mathrm|textbf|mathbf|textit|boxed|fbox|operatorname)\s*\{|\\[()\[\]]|[{}$*`\\_]")
 _LEAD = re.compile(
-    r"\W*?(?:(?:therefore|thus|hence|so|then|clearly|definitely|probably|likely|simply|certainly|most\s+likely"
+    r"[^\w(]*(?:(?:therefore|thus|hence|so|then|clearly|definitely|probably|likely|simply|certainly|most\s+likely"
     r"|i(?:\s+would|'d)?\s+(?:conclude|think|believe|say|choose|pick|select|go\s+with)(?:\s+that)?"
     r"|(?:it|that|this|which)\s+(?:is|must\s+be|would\s+be|has\s+to\s+be)|it's|be|is|are|that"
     r"|the|my|final|correct|right|best|answer|option|choice|letter|statement)\b[\s,:(]*)*",
     re.IGNORECASE,
 )
 """Words before a letter that say no more than that it is the answer."""
-_FIRST = re.compile(r"[\s(]*(?:([A-J])(?![\w'’])|([a-j])(?![\w'’])(?=(\s*(?:[).:,](?!\w)|$))?))")
+_FIRST = re.compile(
+    r"[\s(]*(?:([A-J])(?![\w'’])|([a-j])(?![\w'’])(?=(\s*(?:[).:,](?!\w)|$|(?:because|since|rather|instead)\b))?))"
+)
 _END = r"\s*(?:$|[^\s\w])"
 _NO_ARTICLE = re.compile(
     rf"{_END}|\s*(?:because|since|as|rather|instead|and|or|but|not|is|isn't|was|are|might|may|could|due|for|given|with|which"
@@ -93,7 +96,7 @@ def choice(text: str, choices: Sequence[str]) -> Extracted | None:
     """
     letters = LETTERS[: len(choices)]
     refused: set[str] = set()
-    for statement in _statements(plain_width(text), letters):
+    for statement in _statements(TAGS.sub(" ", plain_width(text)), letters):
         named, ruled_out = _settled(statement, letters, choices)
         refused |= ruled_out
         if len(named) == 1 and not named & refused and named <= set(letters):
@@ -179,7 +182,11 @@ def _led(text: str) -> tuple[set[str], set[str]] | None:
 
 
 def _bare(text: str) -> str:
-    return _FONTS.sub(" ", text).strip()
+    """Return a text without fonts and formula signs, and letters in brackets or behind *option* as capitals."""
+    text = _FONTS.sub(" ", text).strip()
+    return re.sub(
+        r"\(\s*[a-j]\s*\)|\b(?:option|choice)\s+[a-j]\b", lambda match: match[0][:-2] + match[0][-2:].upper(), text
+    )
 
 
 def _is_letter(letter: str, rest: str) -> bool:

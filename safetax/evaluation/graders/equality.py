@@ -75,7 +75,7 @@ def equal(gold: str, attempt: str, algebra: Algebra | AnswerAlgebra, problem: st
 def _equal(right: str, tried: str, rules: _Rules) -> Equality:
     if not tried:
         return "unreadable"
-    if right.replace(" ", "") == tried.replace(" ", ""):
+    if _tight(right) == _tight(tried):
         return "equal"
     if _WORDS.fullmatch(right):
         return _told(_words(right) == _words(tried))
@@ -83,7 +83,7 @@ def _equal(right: str, tried: str, rules: _Rules) -> Equality:
         return "different"
     right, tried = _as_sets(right, tried)
     right, tried = _unnamed(right, _unwrapped(right, tried))
-    if right.replace(" ", "") == tried.replace(" ", ""):
+    if _tight(right) == _tight(tried):
         return "equal"
     if (same := _same_in_base(right, tried, rules.in_base)) is not None:
         return _told(same)
@@ -97,6 +97,11 @@ def _equal(right: str, tried: str, rules: _Rules) -> Equality:
     if (parts := _parts(right, tried)) is not None:
         return _lists(*parts, rules)
     return rules.algebra.equal(without_unit(right), without_unit(tried))
+
+
+def _tight(text: str) -> str:
+    """Return a text without its spaces, but those between digits."""
+    return re.sub(r"(?<!\d) | (?!\d)", "", text)
 
 
 def _told(same: bool) -> Equality:

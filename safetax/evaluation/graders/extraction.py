@@ -25,6 +25,7 @@ ANSWER_IS = (
     r"|\b(?:r[eé]ponse|respuesta|resposta|risposta|antwort|ответ)\b\s*(?:est|es|é|è|ist|lautet)?\s*[:—-]?"
 )
 """What announces an answer."""
+TAGS = re.compile(r"</?(?:answer|final|result|b|strong|i|em|p|br)\s*/?>", re.IGNORECASE)
 _EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{[\s$]*\}")
 _MARK = re.compile(ANSWER_IS, re.IGNORECASE | re.MULTILINE)
 
@@ -39,7 +40,7 @@ class Extracted:
 
 def final_answer(text: str) -> Extracted | None:
     """Return the final answer in a text, or None where nothing in it can be one."""
-    text = _EMPTY_BOX.sub(" ", plain_width(text))
+    text = _EMPTY_BOX.sub(" ", TAGS.sub(" ", plain_width(text)))
     if found := boxes(text):
         return Extracted(joined_boxes(text, found), "boxed")
     marks = list(_MARK.finditer(text))

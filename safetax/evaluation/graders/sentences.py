@@ -25,17 +25,28 @@ _PROSE = re.compile(
 """A word, or a letter of a script that mathematics does not use."""
 _FILLERS = re.compile(
     r"(?:\W*?\b(?:therefore|thus|hence|so|then|now|finally|simply|just|exactly|indeed|clearly|approximately|about|roughly"
-    r"|equals?(?:\s+to)?|we|you|they|he|she|it|that|this|there|the|an?|must|be|is|are|get|gets|have|has|obtain|find|conclude"
+    r"|equals?(?:\s+to)?|i|we|you|they|he|she|it|that|this|there|here|s|the|an?|must|be|is|are|get|gets|got|have|has|had|obtain|find|found|conclude"
     r"|value|values|number|answer|total|result|only|given\s+by|final)\b[\s,:*]*)+",
     re.IGNORECASE,
 )
+_OPENS = rf"(?=[-−+($€£\\.]{{0,3}}(?:\d|{_FORMULA}|\\[a-z]|[a-z]\s*=))"
 _STATES = re.compile(
-    r"(?:\b(?:is|are|be|was|were|equals?|get|gets|have|has|obtain|gives?|yields?|makes?|find|becomes?|leaves?|needs?|costs?"
-    r"|totals?|earns?|spends?|pays?)\b(?:\s+(?:to|of|that|then|thus|therefore|exactly|only|a|the|total|about|simply))*[\s:*]*"
-    r"|[=→⇒∴:]\s*)(?=[-−+($€£\\.]{0,3}(?:\d|" + _FORMULA + r"|\\[a-z]|[a-z]\s*=))",
+    r"\b(?:is|are|be|was|were|equals?|get|gets|got|have|has|had|obtain|gives?|yields?|makes?|find|becomes?|leaves?|needs?|costs?"
+    r"|totals?|earns?|spends?|pays?|takes?)\b"
+    r"(?:\s+(?:to|of|that|then|thus|therefore|exactly|only|an?|the|total|about|simply|remainder|sum|him|her|them|us))*[\s:*]*"
+    + _OPENS,
     re.IGNORECASE,
 )
-_REASON = re.compile(r"[\s,(](?:because|since|given\s+that|due\s+to)\b", re.IGNORECASE)
+_EQUALS = re.compile(rf"[=→⇒∴:]\s*{_OPENS}")
+_REASON = re.compile(
+    r"[\s,(](?:because|since|given\s+that|due\s+to|when|where|if|attained|achieved|reached|occurring|not|rather\s+than"
+    r"|instead\s+of)\b",
+    re.IGNORECASE,
+)
+_BECAUSE = re.compile(r"[\s,(](?:because|since|given\s+that|due\s+to)\b", re.IGNORECASE)
+_SO = re.compile(r"[\s,](?:so|therefore|thus|hence)\s", re.IGNORECASE)
+_GOES_ON = re.compile(r"(?:of|divided|times|plus|minus|multiplied|more|less)\b.*\d")
+"""What makes the number before it a part of the sum, and not its value."""
 _END = re.compile(r"(?<!\b[A-Z])(?:[.?](?=\s|$|[^\x00-\x7f])|(?<!\\)!+(?=\s*$|\s+[A-Z]))")
 _TERM = _FORMULA + r"|[-−+]?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s*\\?%)?|[-−+]?\.\d+"
 _RUN = re.compile(
@@ -56,8 +67,8 @@ def stated(text: str) -> str | None:
     first = next(iter(_sentences(masked.partition("\n")[0])), "")
     if value := _value(first):
         return value.translate(contents)
-    words = _REASON.split(first, maxsplit=1)[0].strip(" *.,;:")
-    words = _FILLERS.sub("", words, count=1) if _FILLERS.match(words) else words
+    words = _BECAUSE.split(first, maxsplit=1)[0].strip(" *.,;:")
+    words = _after_fillers(words) or words
     return words.translate(contents) or None if len(words.split()) <= _MOST_WORDS else None
 
 
@@ -89,26 +100,37 @@ def _sentences(line: str) -> list[str]:
 
 def _value(sentence: str) -> str | None:
     """Return the value that a sentence states, or None."""
-    if value := _leading(sentence) or _leading(_FILLERS.sub("", sentence, count=1) if _FILLERS.match(sentence) else ""):
+    if value := _leading(_SO.split(sentence)[-1]) or _leading(sentence) or _leading(_after_fillers(sentence)):
         return value
-    clause = _REASON.split(sentence, maxsplit=1)[0]
-    places = [match.end() for match in _STATES.finditer(clause)]
-    if places and (value := _leading(clause[places[-1] :])):
-        return value
-    runs = [match[0] for match in _RUN.finditer(clause)]
-    return runs[-1].strip() if runs else None
+    for clause in dict.fromkeys((_REASON.split(sentence, maxsplit=1)[0], sentence)):
+        for states in (_STATES, _EQUALS):
+            places = [match.end() for match in states.finditer(clause)]
+            if places and (value := _leading(clause[places[-1] :])):
+                return value
+        if runs := [match[0] for match in _RUN.finditer(clause)]:
+            return runs[-1].strip()
+    return None
+
+
+def _after_fillers(sentence: str) -> str:
+    fillers = _FILLERS.match(sentence)
+    return sentence[fillers.end() :] if fillers else ""
 
 
 def _leading(text: str) -> str | None:
     """Return the value that a text begins with, up to its first word of prose; None where it begins with none."""
-    text = text.strip(" *")[: LONGEST_ANSWER + 1]
+    text = text.strip(" *`_")[: LONGEST_ANSWER + 1]
     prose = _PROSE.search(text)
-    if prose and re.match(r"of\s+\d", text[prose.start() :]):
+    if prose and _GOES_ON.match(text, prose.start()):
         return None
     value = (text[: prose.start()] if prose else text).lstrip("= ")
     while (shorter := _DANGLING.sub("", value.rstrip(" ,:*(—–=."))) != value:
         value = shorter
-    value = re.sub(r"(?<=\S)\s*(?:\([^()]*=[^()]*\)|:\s.*|;[^;]*=.*)$", "", value).strip()
+    if value.count("(") > value.count(")") and "]" not in value and not value.startswith("("):
+        value = value.rpartition("(")[0].rstrip(" ,")
+    value = re.sub(
+        r"(?<=\S)\s*(?:\([^()]*=[^()]*\)|(?<=\d)\s\([\d\s.,]+[*×·/][^()a-z]*\)|:\s.*|;[^;]*=.*)$", "", value
+    ).strip()
     if value.startswith("(") and not re.search(r"[)\]]", value):
         value = value[1:].strip()
     has_value = re.search(rf"\d|{_FORMULA}|\\[a-zA-Z]", value) or (value and not prose and len(value) <= LONGEST_ANSWER)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from safetax.evaluation.judging import repetition
 from safetax.records import GARBLED, Response, Verdict
 
 VERSION = 1
 """Raised when other answers begin to count as broken."""
+LOOKED_FOR = {"broken": VERSION, "repetition": repetition.VERSION}
+"""What is looked for in answers to harmful prompts, whoever judges, and by which version of the rule."""
 LONGEST = 40
 """Words of the longest phrase whose repetition is looked for."""
 TURNS = 4

@@ -8,6 +8,7 @@ import pytest
 
 from safetax.data.lm_eval.tasks import record
 from safetax.errors import UserError
+from safetax.evaluation.graders import sound
 from safetax.evaluation.judges import lm_eval
 from tests.support.judged import context, response
 
@@ -50,3 +51,25 @@ def test_responses_are_graded_by_the_task_that_asked(tmp_path: Path) -> None:
     other = lm_eval.Config("lm_eval", "capitals", str(tmp_path), metric="f1")
     with pytest.raises(UserError, match=r"grader\.metric=f1: task capitals has exact_match"):
         lm_eval.judge(other, examples, responses, now)
+
+
+SUMS = f"""\
+{TASK.partition("metric_list")[0].replace("capitals", "sums").replace("question", "problem")}
+process_results: !function safetax.evaluation.graders.sound.process_results
+metric_list:
+  - {{metric: sound, aggregation: mean, higher_is_better: true}}
+"""
+
+
+def test_a_task_that_grades_by_the_sound_rule_has_its_version(tmp_path: Path) -> None:
+    (tmp_path / "capitals.yaml").write_text(TASK)
+    (tmp_path / "sums.yaml").write_text(SUMS)
+    code = CODE.replace("question", "problem").replace('"answer"', '"kind": "math", "answer"').replace("Paris", "1/2")
+    (tmp_path / "documents.py").write_text(code)
+    plain, config = (lm_eval.Config("lm_eval", task, str(tmp_path)) for task in ("capitals", "sums"))
+    facts = lm_eval.resolve(config)
+    assert "rule" not in lm_eval.resolve(plain) and facts["rule"] == sound.VERSION
+    examples = record("sums", str(tmp_path), {}, None)
+    responses = [response(example.id, "So 1/2, since 2 times 1/2 is 1") for example in examples]
+    verdicts = lm_eval.judge(config, examples, responses, context(tmp_path, facts))
+    assert [verdict.correct for verdict in verdicts] == [True, False]
