@@ -38,6 +38,7 @@ def command(arguments: Sequence[str]) -> int:
         run_hydra(arguments, run_job)
         return 0
     from safetax.config.compose import Composer
+    from safetax.config.lab_defaults import check_lab_defaults
     from safetax.plan.record import outputs_folder, target_folder
     from safetax.plan.status import status_of
     from safetax.run.session import OWN_LAUNCHERS, Session
@@ -54,6 +55,8 @@ def command(arguments: Sequence[str]) -> int:
         return 0
     session = Session(standard_console())
     plan = session.plan(jobs)
+    for job in jobs:
+        check_lab_defaults(job.config, job.lab_defaults)
     outputs = outputs_folder(plan)
     status = status_of(plan, outputs)
     if any(job.config.plan for job in jobs):

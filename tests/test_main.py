@@ -153,6 +153,8 @@ def imported(times: str) -> set[str]:
         ["--shell-completion", "install=bash", "query=bash"],
         ["dataset=subset", "dataset.limit=10", "dataset.total=5"],
         ["model.start=pretrained", "model.id=/no/such/folder", "plan=true"],
+        ["model=qwen3-0.6b", f"model.revision={'0' * 40}"],
+        ["model=qwen3-0.6b", f"model.revision={'0' * 40}", "plan=true"],
         ["--cfg", "job", "model=nosuch"],
         ["--cfg", "job", "-m"],
         ["--help", "model=nosuch"],

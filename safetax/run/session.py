@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from rich.console import Console
 
 from safetax.config.compose import Job
-from safetax.config.lab_defaults import check_lab_defaults
 from safetax.config.schema import Config
 from safetax.errors import ConfigError, UserError
 from safetax.plan.graph import Plan
@@ -53,10 +52,7 @@ class Session:
                     "a sweep is one graph in one folder; give all its jobs the same, or start several sweeps."
                 )
         shown = counted(jobs, "jobs planned")
-        made = plan((self.resolver.resolve(with_offload(job.config)), job.overrides) for job in shown)
-        for job in jobs:
-            check_lab_defaults(job.config, job.lab_defaults)
-        return made
+        return plan((self.resolver.resolve(with_offload(job.config)), job.overrides) for job in shown)
 
     def show(self, status: PlanStatus, launcher: str) -> None:
         """Print what would run, and the jobs that it would be submitted as."""

@@ -79,6 +79,7 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
             **cost_summary(callback, count, flops, memory, layout, job.runtime["gpu_tflops"]),
             "optimizer_steps": trainer.state.global_step,
             "resumed_at": resumed.step if resumed else 0,
+            **({"note": renderer.template.unstoppable} if renderer.template.unstoppable else {}),
         }
         model.base.config.use_cache = True
         saved = model.model.unload() if training.lora else model.base
