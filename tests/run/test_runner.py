@@ -241,6 +241,33 @@ def test_nothing_is_trained_for_a_run_whose_data_cannot_be_made(store: Store) ->
     assert f"not done, since data of the run failed: {base.title}" in view.notes
 
 
+def test_in_a_sweep_what_a_run_with_good_data_needs_is_done(store: Store) -> None:
+    """What is of runs alone whose data cannot be made is not done; the data of all runs are, so that all is told."""
+    shared, alone = scored(3), scored(4)
+    for score in (shared, alone):
+        make(store, score.inputs["prompts"])
+        put_responses(store, score.inputs["responses"], ["take the saw and go to the mill ."] * 4)
+    bad, good = prompts(5000), chats(3)
+    runs = [keys(in_order([bad, shared, alone])), keys(in_order([good, shared]))]
+    steps = in_order([bad, good, shared, alone])
+    outcome = GraphRunner(store, Recorder(), Runtime(str(store.root))).run(steps, runs=runs)
+    assert outcome.failed.keys() == {bad.key}
+    assert keys(outcome.executed) == keys([good, shared])
+    assert outcome.skipped.keys() == keys([alone])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_data_that_no_model_makes_come_before_all_else(store: Store, workers: int) -> None:
+    score, late = scored(3), chats(5)
+    make(store, score.inputs["prompts"])
+    put_responses(store, score.inputs["responses"], ["um"] * 3)
+    view = Recorder()
+    run(store, [score, late, chats(3), prompts(5, "benign")], workers=workers, view=view)
+    ends = [line.removeprefix("finished ") for line in view.ends if not line.startswith("reused")]
+    assert view.starts[-1] == score.key, "it starts last"
+    assert ends[-1] == score.key and len(ends) == 4
+
+
 def test_failure_that_is_no_user_mistake_has_its_traceback_in_the_log(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
