@@ -56,7 +56,7 @@ def command(arguments: Sequence[str]) -> int:
     session = Session(standard_console())
     plan = session.plan(jobs)
     for job in jobs:
-        check_lab_defaults(job.config, job.lab_defaults)
+        check_lab_defaults(job.config, composer.lab_defaults[job.overrides])
     outputs = outputs_folder(plan)
     status = status_of(plan, outputs)
     if any(job.config.plan for job in jobs):

@@ -11,7 +11,7 @@ import copy
 import pickle
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
-
 Counted = Callable[[Sequence[Any], str], Iterable[Any]]
 _NAME = re.compile(r"[A-Za-z_][\w.+-]*")
 
@@ -50,8 +49,6 @@ class Job:
 
     overrides: tuple[str, ...]
     config: Config
-    lab_defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Values that are defaults of the lab, which nobody chose, by their key paths."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,8 @@ class Composer:
         self.loader = Loader(config_dir, config_name)
         self.launcher = ""
         """The option of hydra/launcher that is chosen; empty: nothing is composed yet."""
+        self.lab_defaults: dict[tuple[str, ...], Mapping[str, Any]] = {}
+        """Values of each job that are defaults of the lab, which nobody chose, by the job's overrides."""
         self._parsed: dict[str, Override] = {}
         self._chosen: dict[tuple[str, ...], _Chosen] = {}
         self._configs: dict[tuple[str, ...], tuple[Config, Mapping[str, Any]]] = {}
@@ -93,10 +92,9 @@ class Composer:
         for parsed in self._parse([self._choosing(text) for text in overrides]):
             text = str(parsed.input_line)
             if not self._is_choice(parsed) and (parsed.package is not None or "/" in parsed.key_or_group):
-                group, groups = parsed.key_or_group, [*self.groups, "hydra/launcher"]
+                name, groups = parsed.key_or_group, [*self.groups, "hydra/launcher"]
                 raise ConfigError(
-                    f"{text}: there is no config group {group}.{nearest(group, groups)} "
-                    f"Allowed are {', '.join(groups)}."
+                    f"{text}: there is no config group {name}.{nearest(name, groups)} Allowed are {', '.join(groups)}."
                 )
             forced.append(f"++{text}" if self._is_assignment(parsed) and not text.startswith(("+", "~")) else text)
         return [str(parsed.input_line) for parsed in latest(self._parse(forced))]
@@ -142,7 +140,9 @@ class Composer:
         key = tuple(overrides)
         if key not in self._configs:
             self._configs[key] = self._compose(overrides)
-        return Job(tuple(text.removeprefix("++") for text in overrides), *self._configs[key])
+        short = tuple(text.removeprefix("++") for text in overrides)
+        config, self.lab_defaults[short] = self._configs[key]
+        return Job(short, config)
 
     def check_package(self, overrides: Sequence[str], package: str, shown: str) -> None:
         """Raise ConfigError unless what ``--cfg`` shows (job, hydra or all) has a node by the name of ``--package``."""

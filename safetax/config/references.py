@@ -41,6 +41,9 @@ def resolved(config: DictConfig) -> dict[str, Any]:
         written = unresolved(config)
         value = next((value for end, value in _walk(written, key) if end == len(key)), None)
         reason = str(error.msg or error).splitlines()[0]
+        if (found := re.search(r"node `([\w.]+)` is not a container", reason)) and found[1] in dict(leaves(written)):
+            whole = dict(leaves(written))[found[1]]
+            raise ConfigError(f"{found[1]}={show(whole)}: expected keys and values, which {key} refers to.") from None
         if isinstance(error, InterpolationKeyError) and (missing := re.search(r"'(.*)'", reason)):
             reason = f"there is no key {missing[1]}.{nearest(missing[1], [name for name, _ in leaves(written)])}"
         raise ConfigError(f"{key}={show(value)}: {reason}") from None

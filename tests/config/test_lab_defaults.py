@@ -24,7 +24,7 @@ def composer() -> Composer:
 
 def check(*overrides: str) -> None:
     for job in composer().jobs(overrides, multirun=True):
-        check_lab_defaults(job.config, job.lab_defaults)
+        check_lab_defaults(job.config, composer().lab_defaults[job.overrides])
 
 
 def refusal(*overrides: str) -> str:
