@@ -72,10 +72,15 @@ def explained(error: BaseException, place: Path | None = None) -> str:
         free = shutil.disk_usage(folder).free / 1e6
         return f"{file}: the disk is full ({free:,.1f} MB free in {folder}). Make room, then {AGAIN}."
     if isinstance(error, OSError) and error.errno in MISPLACED:
-        file = next((each for each in (*reversed(file.parents), file) if each.exists() and not each.is_dir()), file)
+        file = in_the_way(file)
         what = "a folder" if file.is_dir() else "a file"
         return f"{file}: {what} stands in the place of something else; remove it, then {AGAIN}."
     return f"{file}: {getattr(error, 'strerror', None) or error}; mend that, then {AGAIN}."
+
+
+def in_the_way(path: Path) -> Path:
+    """Return the file that stands where a path has a folder; the path itself where none does."""
+    return next((each for each in (*reversed(path.parents), path) if each.exists() and not each.is_dir()), path)
 
 
 def exit_code(work: Callable[[], int], interrupted: str) -> int:

@@ -123,3 +123,14 @@ def test_a_folder_in_the_place_of_a_file_of_hydras_is_named_with_the_remedy(tmp_
     told = pytest.raises(UserError, match=r"config.yaml: a folder stands in the place of something else; remove it")
     with told, _folders_made(tmp_path):
         place.write_text("")
+
+
+@pytest.mark.parametrize("below", ["", "hydra", "runs/one"])
+def test_a_file_in_the_place_of_a_folder_is_named_with_what_mends_it(tmp_path: Path, below: str) -> None:
+    file = tmp_path / "sweeps"
+    file.write_text("of somebody's")
+    with pytest.raises(UserError) as raised, _folders_made(tmp_path):
+        (file / below).mkdir(parents=True, exist_ok=True)
+    told = str(raised.value)
+    assert told.startswith(f"{file}: a file stands in the place of a folder; name another one with runtime.outputs")
+    assert told.endswith("remove it.")

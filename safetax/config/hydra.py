@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetax.config.messages import nearest
-from safetax.errors import ConfigError, StepError, UserError, explained, is_full
+from safetax.errors import ConfigError, StepError, UserError, explained, in_the_way, is_full
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -223,10 +223,13 @@ def _folders_made(folder: Path | None = None) -> Iterator[None]:
             raise StepError(explained(error, folder)) from None
         if isinstance(error, IsADirectoryError):  # in the place of one of its files
             raise UserError(explained(error)) from None
-        raise UserError(
-            f"{error.filename}: this folder cannot be made ({error.strerror}); name another one with runtime.outputs, "
-            "hydra.run.dir or hydra.sweep.dir."
-        ) from error
+        remedy = "name another one with runtime.outputs, hydra.run.dir or hydra.sweep.dir"
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            file = in_the_way(Path(error.filename))
+            raise UserError(
+                f"{file}: a file stands in the place of a folder; {remedy}, or, if it is not wanted, remove it."
+            ) from None
+        raise UserError(f"{error.filename}: this folder cannot be made ({error.strerror}); {remedy}.") from error
 
 
 @contextmanager
