@@ -145,8 +145,8 @@ class Runtime:
     outputs: str = "outputs"
     isolation: Literal["process", "shared"] = "process"
     """``process``: a process for each worker; ``shared``: one after the other in one process, for tiny CPU steps."""
-    workers: Count = 1
-    """Workers at a time; each takes all devices, so more than one is for CPUs."""
+    workers: Count | None = 1
+    """Workers at a time; each takes all devices, so more than one is for CPUs. Null: as many as there are cores for."""
     devices: Count = 1
     """Ranks of a distributed training."""
     nodes: Count = 1
@@ -194,7 +194,7 @@ class Runtime:
     checkpoint_minutes: Annotated[float, MoreThan(0)] = 10.0
     """Time between checkpoints of a training."""
     threads: Count | None = None
-    """CPU threads of a worker; null: its share of the cores."""
+    """CPU threads of a worker; null: its share of the cores. Another number may give other bits of the same results."""
     python: dict[str, str] = field(default_factory=dict)
     """Interpreter of each worker (train, generate, ..), where it lives in another virtual environment."""
     slurm: Slurm = field(default_factory=Slurm)

@@ -295,5 +295,5 @@ class _Planner:
         made = {name: each for name, each in (inputs or {}).items() if each is not None}
         if len(made) < len(inputs or {}):
             values = {**values, "model": self.model()}
-        step = Step(kind, title, values, made, {**(settings or {}), "threads": self.config.runtime.threads})
+        step = Step(kind, title, values, made, {**(settings or {}), **self.settings("threads", "workers")})
         return self.shared.setdefault(step.key, step)

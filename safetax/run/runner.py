@@ -30,6 +30,10 @@ Of trainings see :meth:`GraphRunner._urgency`.
 """
 
 
+MOST_WORKERS = 8
+"""Workers at a time where their number is not set: each takes about a GiB of memory."""
+
+
 @dataclass
 class _Slot:
     """A place for one worker at a time, and the thread that hears it."""
@@ -60,7 +64,7 @@ class GraphRunner:
         self.view = view
         self.runtime = runtime
         self.statuses: dict[str, Status] = {}
-        self.slots = [_Slot() for _ in range(runtime.workers)]
+        self.slots = [_Slot() for _ in range(workers_of(runtime))]
         self.events: queue.Queue[tuple[_Slot, Mapping[str, Any] | None]] = queue.Queue()
         self.waiting: dict[str, Step] = {}
         self.wanted: set[str] = set()
@@ -142,14 +146,7 @@ class GraphRunner:
                     self.events.put((slot, {"event": "failed", "steps": steps, "message": told, "user": user}))
                     self.events.put((slot, None))
                     continue
-                self._share_cores()
                 threading.Thread(target=self._listen, args=(slot, slot.worker, kind, directories), daemon=True).start()
-
-    def _share_cores(self) -> None:
-        """Tell the workers at work how many threads each may use, so that none waits for a core."""
-        busy = [slot.worker for slot in self.slots if slot.batch and slot.worker is not None]
-        for worker in busy:
-            worker.give_threads(max(1, usable_cores() // len(busy)))
 
     def _next(self) -> list[Step]:
         """Return ready steps that one request takes: of one checkpoint, or of one component."""
@@ -200,7 +197,6 @@ class GraphRunner:
             self._fail(left, "its worker was done without finishing it", False, left[0])
         failed = any(step.key in self.outcome.failed for step in slot.batch)
         slot.batch, slot.current = [], None
-        self._share_cores()
         if self.runtime.isolation == "process" or failed:
             slot.stop()  # after a failure a process may hold anything: memory, half an import
 
@@ -275,3 +271,8 @@ class GraphRunner:
         return bool(of) and all(
             any(key.startswith("prepare/") and key in run for key in self.outcome.failed) for run in of
         )
+
+
+def workers_of(runtime: Runtime) -> int:
+    """Return the number of workers at a time: as set, or as many as the cores have threads for."""
+    return runtime.workers or max(1, min(MOST_WORKERS, usable_cores() // (runtime.threads or 1)))

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,8 +38,6 @@ class WorkerProcess:
         environment.setdefault("TQDM_DISABLE", "1")
         # Threads that spin long while they wait for each other stand still on a busy machine.
         environment.setdefault("GOMP_SPINCOUNT", "1000")
-        self.threads: int | None = None
-        self.sending = threading.Lock()
         try:
             with log.open("ab") if log else contextlib.nullcontext(subprocess.DEVNULL) as errors:
                 self.process = subprocess.Popen(
@@ -66,7 +63,8 @@ class WorkerProcess:
         """Have a worker do steps; yields its events, the last of which is ``done`` or ``died``."""
         request = {"kind": kind, "directories": [str(directory.absolute()) for directory in directories]}
         with contextlib.suppress(BrokenPipeError):
-            self._send(request)
+            self.requests.write(json.dumps(request) + "\n")
+            self.requests.flush()
             for line in self.events:
                 try:
                     event = json.loads(line)
@@ -79,18 +77,6 @@ class WorkerProcess:
             self.process.wait(timeout=5)
         self.kill()  # what it started may live on
         yield {"event": "died", "code": self.process.returncode}
-
-    def give_threads(self, threads: int) -> None:
-        """Tell the process its share of the cores, at work or not."""
-        if threads != self.threads:
-            self.threads = threads
-            with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile
-                self._send({"threads": threads})
-
-    def _send(self, message: Mapping[str, Any]) -> None:
-        with self.sending:
-            self.requests.write(json.dumps(message) + "\n")
-            self.requests.flush()
 
     @property
     def alive(self) -> bool:

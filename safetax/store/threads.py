@@ -1,15 +1,14 @@
-"""CPU threads of a worker: as many as the step's settings say, or its share of the cores.
+"""CPU threads of a worker: as many as the step's settings say, or its share of the cores, and the same all the time.
 
-The share changes while a step runs, as other workers begin and end; the lab's results are the same bits with any number
-of threads.
+On some machines another number of threads gives other bits, so that a number that changed while a model is trained
+would give another model each time.
 """
 
 from __future__ import annotations
 
 import os
-
-share: int | None = None
-"""This process's share of the cores, as the process that started it last told; None: it has not."""
+from collections.abc import Mapping
+from typing import Any
 
 
 def usable_cores() -> int:
@@ -17,14 +16,25 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def use_threads(fixed: int | None) -> None:
-    """Set torch's number of threads.
+def threads_of(runtime: Mapping[str, Any], beside: int | None = None) -> int:
+    """Return the number of threads of a worker.
 
     Args:
-        fixed: the number; None: this process's share of the cores, or else all of them.
+        runtime: the step's; ``threads`` is the number, None: the worker's share of the cores.
+        beside: processes that share the cores; None: the ``workers`` that are at work at a time, which without a number
+            are as many as cores.
+    """
+    return runtime.get("threads") or max(1, usable_cores() // (beside or runtime.get("workers") or usable_cores()))
+
+
+def use_threads(runtime: Mapping[str, Any]) -> None:
+    """Set torch's number of threads to that of a worker.
+
+    Args:
+        runtime: the step's.
     """
     import torch
 
-    wanted = fixed or share or usable_cores()
+    wanted = threads_of(runtime)
     if torch.get_num_threads() != wanted:
         torch.set_num_threads(wanted)

@@ -18,7 +18,7 @@ from safetax.errors import UserError
 from safetax.store.child_process import PARENT, clean_environment, end_with_parent
 from safetax.store.job import StepJob
 from safetax.store.nodes import NODE_TIMEOUT, node_rank
-from safetax.store.threads import usable_cores
+from safetax.store.threads import threads_of
 from safetax.training.native_code import prepare_build_folder
 
 LAUNCHED = "SAFETAX_LAUNCHED"
@@ -36,7 +36,7 @@ def start_ranks(job: StepJob) -> subprocess.Popen[bytes]:
         UserError: nothing says where the nodes meet.
     """
     command = torchrun_command(job)
-    threads = job.runtime.get("threads") or max(1, usable_cores() // ranks_of_node(job))
+    threads = threads_of(job.runtime, ranks_of_node(job))
     environment = clean_environment() | {"OMP_NUM_THREADS": str(threads), LAUNCHED: repr(time.time())}
     environment |= prepare_build_folder(native_folder(job))
     held = (job.lock,) if job.lock >= 0 else ()

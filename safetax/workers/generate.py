@@ -81,7 +81,7 @@ class _Queue:
 
 def work(jobs: Sequence[StepJob]) -> None:
     """Generate the responses of steps that share a checkpoint."""
-    use_threads(jobs[0].runtime.get("threads"))
+    use_threads(jobs[0].runtime)
     queues = [_open(job) for job in jobs]
     try:
         for group in _by_format(queues):

@@ -21,7 +21,7 @@ def work(jobs: Sequence[StepJob]) -> None:
     from safetax.models.interpolation import interpolate
 
     for job in jobs:
-        use_threads(job.runtime.get("threads"))
+        use_threads(job.runtime)
 
         def report(done: int, total: int, job: StepJob = job) -> None:
             job.progress(round(done / 1e6, 1), round(total / 1e6, 1), "MB")

@@ -30,7 +30,7 @@ def work(jobs: Sequence[StepJob]) -> None:
     from safetax.training.perplexity import measure_rows, perplexity_rows, summarise
     from safetax.training.rows import BadRows
 
-    use_threads(jobs[0].runtime.get("threads"))
+    use_threads(jobs[0].runtime)
     tokenizer = load_tokenizer(jobs[0].identity, jobs[0].inputs)
     prepared = []
     for job in jobs:
@@ -59,7 +59,6 @@ def _progress(job: StepJob, total: int) -> Callable[[int], None]:
 
     def add(tokens: int) -> None:
         nonlocal done
-        use_threads(job.runtime.get("threads"))
         done += tokens
         job.progress(done, total, "tokens", done / max(time.monotonic() - started, 1e-9))
 

@@ -22,7 +22,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from safetax.store import threads
 from safetax.store.events import Events
 from safetax.store.manifest import ATTEMPT, LOG
 from safetax.store.work_loop import work_on
@@ -56,11 +55,7 @@ def main() -> int:
 def _read(requests: Requests) -> None:
     with contextlib.suppress(ValueError):  # the parent died in the middle of a line
         for line in sys.stdin:
-            request = json.loads(line)
-            if "threads" in request:
-                threads.share = request["threads"]
-            else:
-                requests.put(request)
+            requests.put(json.loads(line))
     # The queue's own count of what was put and is not done has no gap between taking a request and being at it.
     if requests.unfinished_tasks:
         # The parent is gone in the middle of a step: its locks go with this process.

@@ -39,6 +39,7 @@ def work(jobs: Sequence[StepJob]) -> None:
         else:
             from safetax.training.sft import train
 
+            use_threads(job.runtime)
             summary = train(job, partial(_step_done, job))
         from safetax.models.checkpoint import MODEL, verify_saved
 
@@ -48,7 +49,6 @@ def work(jobs: Sequence[StepJob]) -> None:
 
 
 def _step_done(job: StepJob, done: int, total: int, rate: float) -> None:
-    use_threads(job.runtime.get("threads"))
     job.progress(done, total, "steps", rate)
 
 

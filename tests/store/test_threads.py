@@ -1,4 +1,4 @@
-"""CPU threads: a fixed number, or the process's share of the cores."""
+"""CPU threads: a fixed number, or the worker's share of the cores."""
 
 from __future__ import annotations
 
@@ -10,17 +10,30 @@ import torch
 from safetax.store import threads
 
 
-def test_what_is_fixed_comes_before_the_share_and_the_share_before_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("runtime", "beside", "expected"),
+    [
+        ({"threads": 2, "workers": 4}, None, 2),
+        ({"threads": None, "workers": 1}, None, 9),
+        ({"threads": None, "workers": 2}, None, 4),
+        ({"threads": None, "workers": None}, None, 1),
+        ({"threads": None, "workers": 40}, None, 1),
+        ({"threads": None, "workers": 1}, 3, 3),
+        ({"threads": 5, "workers": 1}, 3, 5),
+    ],
+)
+def test_threads_are_as_set_or_the_share_of_the_cores(
+    runtime: dict[str, int | None], beside: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "usable_cores", lambda: 9)
+    assert threads.threads_of(runtime, beside) == expected
+
+
+def test_torch_is_told() -> None:
     before = torch.get_num_threads()
-    monkeypatch.setattr(threads, "usable_cores", lambda: 5)
     try:
-        threads.use_threads(None)
-        assert torch.get_num_threads() == 5
-        monkeypatch.setattr(threads, "share", 3)
-        threads.use_threads(None)
-        assert torch.get_num_threads() == 3
-        threads.use_threads(2)
-        assert torch.get_num_threads() == 2
+        threads.use_threads({"threads": before + 1})
+        assert torch.get_num_threads() == before + 1
     finally:
         torch.set_num_threads(before)
 

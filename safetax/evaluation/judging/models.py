@@ -73,7 +73,7 @@ class JudgeModel:
         import torch
         import transformers
 
-        use_threads(runtime.get("threads"))
+        use_threads(runtime)
         self.batch = int(runtime.get("judge_batch") or 32)
         source, commit = source_of(model, facts)
         settings = {"revision": commit, "trust_remote_code": False}
