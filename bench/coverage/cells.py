@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
+Spread = Literal["none", "symmetric", "skewed"]
 FEW = 5
 """Expected events below which a cell is named: an interval then holds the truth much more often, or by luck."""
 MIX = (30, 500, 198)
@@ -34,7 +35,7 @@ class Cell:
     correlation: float = 0.0
     repeats: int = 1
     seeds: int = 1
-    spread: Literal["none", "symmetric", "skewed"] = "none"
+    spread: Spread = "none"
     sd: float = 0.0
 
     @property
@@ -89,6 +90,6 @@ def cells() -> Iterator[Cell]:
             yield Cell("difference", sizes, pair, correlation)
     for size, repeats, pair in product((30, 198), (4, 16), ((0.5, 0.5), (0.9, 0.8), (0.6, 0.5))):
         yield Cell("difference", (size,), pair, 0.5, repeats)
-    spreads = (("none", 0.0), ("symmetric", 0.05), ("skewed", 0.05), ("skewed", 0.1))
+    spreads: tuple[tuple[Spread, float], ...] = (("none", 0.0), ("symmetric", 0.05), ("skewed", 0.05), ("skewed", 0.1))
     for seeds, size, (spread, sd), correlation in product((3, 5, 10), (30, 200), spreads, (0.0, 0.3, 0.9)):
         yield Cell("seeds", (size,), (0.7, 0.6), correlation, seeds=seeds, spread=spread, sd=sd)
