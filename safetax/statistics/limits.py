@@ -23,7 +23,7 @@ RARE = 3.001
 """Events up to which Wilson's nearer limit covers too seldom; just above 3, which rounding may miss."""
 PSEUDO_CLUSTERS = 0.25
 """Clusters of one independent sample that are added to the variance, so that it is never 0 by chance."""
-FEWEST_MISSED = 0.6
+FEWEST_MISSED = 0.65
 """Share of the error that is allowed of the fewest values, of which Hall's transformation takes up a part of the skew;
 of n values it is 1 - 2 / n."""
 HALVINGS = 34
