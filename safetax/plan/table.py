@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from safetax.models.gpus import visible_gpus
 from safetax.plan.estimate import Estimate, Estimates, estimates
 from safetax.plan.estimate.memory import GIB
 from safetax.plan.estimate.training import FEWEST_STEPS
+from safetax.plan.power import ASSUMED, detectable
 from safetax.plan.status import PlanStatus
 from safetax.store.step import Step
 
@@ -99,6 +100,7 @@ def print_plan(status: PlanStatus, console: Console) -> None:
         soft_wrap=True,
     )
     print_estimates(estimates(status, status.waiting), console)
+    print_detectable(detectable(status), console)
 
 
 def print_estimates(found: Estimates, console: Console) -> None:
@@ -142,6 +144,25 @@ def print_estimates(found: Estimates, console: Console) -> None:
 def memory_here() -> int:
     """Return the bytes of memory of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def print_detectable(found: Sequence[tuple[str, str]], console: Console) -> None:
+    """Print the least differences that the evaluations would find, and what is assumed of them."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    if not found:
+        return
+    console.print()
+    console.print(Text("least differences found, in points", style="bold"))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for name, text in found:
+        table.add_row(name, Text(text))
+    table.add_row("assumed", Text(ASSUMED, style="dim"))
+    console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
 
 def stage_lines(stage: Estimate) -> list[tuple[str, Text]]:

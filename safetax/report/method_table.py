@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from safetax.formatting import epochs_text, level, perplexity_digits, with_spread
+from safetax.report.comparisons import Family, of_methods, of_refinement
 from safetax.report.table_files import latex, markdown, write_csv
 from safetax.results.document import Results
 from safetax.results.method_rows import MethodRow, last_rows, method_rows
@@ -18,10 +19,11 @@ from safetax.results.refinement import refinement_effects
 
 NOTE = (
     "Each method at its last epochs, the least safety tax first. Scores in %, safety tax and gain in points against "
-    "the LRM. [..]: {level} interval of one run, or of one data set; ±: standard deviation over runs. Shift: "
-    "token-weighted perplexity of the training targets under the frozen LRM, before refinement → as trained on. "
-    "Fallback: rows whose refinement failed, in %. Samples: distinct ones (and rows with repeats, where they differ). "
-    "Pareto: epochs at which no other point is safer and as accurate, or as safe and more accurate, by means."
+    "the LRM. [..]: {level} interval of one run, or of one data set; ±: standard deviation over runs; the interval of "
+    "their mean is in the CSV. Shift: token-weighted perplexity of the training targets under the frozen LRM, before "
+    "refinement → as trained on. Fallback: rows whose refinement failed, in %. Samples: distinct ones (and rows with "
+    "repeats, where they differ). Pareto: epochs at which no other point is safer and as accurate, or as safe and more "
+    "accurate, by means."
 )
 
 
@@ -41,8 +43,10 @@ def write_method_tables(results: Results, directory: Path) -> list[Path]:
         for path in paths:
             path.unlink(missing_ok=True)
         return []
-    note = NOTE.format(level=level(results.confidence))
-    lines = [_texts(row) for row in last_rows(rows)]
+    shown = last_rows(rows)
+    together = of_methods(shown)
+    note = f"{NOTE.format(level=level(results.confidence))} {together.note}".rstrip()
+    lines = [_texts(row, together) for row in shown]
     write_csv(paths[0], *_csv(rows))
     for path, form in zip(paths[1:], (markdown, latex), strict=True):
         path.write_text(form(_head(), lines, TEXTS, note), encoding="utf-8", newline="")
@@ -56,14 +60,15 @@ def write_refinement(results: Results, directory: Path) -> None:
         (directory / REFINEMENT).unlink(missing_ok=True)
         return
     head = ["model", "refined", "plain", "epochs", "pairs"]
-    head += [f"{name}{part}" for name in OF_REFINEMENT for part in ("", "_low", "_high")]
+    head += [f"{name}{part}" for name in OF_REFINEMENT for part in ("", "_low", "_high", "_p_holm")]
+    together = of_refinement(effects)
     rows = []
     for effect in effects:
         numbers: list[float | None] = []
         for metric in OF_REFINEMENT:
             change = effect.changes.get(metric)
             ends = change and change.interval
-            told = [change and change.mean, ends and ends.low, ends and ends.high]
+            told = [change and change.mean, ends and ends.low, ends and ends.high, together.p(change)]
             numbers += [None if value is None else round(value, 6) + 0.0 for value in told]
         rows.append([effect.model, effect.refined, effect.plain, epochs_text(effect.epochs), effect.pairs, *numbers])
     write_csv(directory / REFINEMENT, head, rows)
@@ -99,8 +104,9 @@ def _head() -> list[str]:
     return ["Model", "Method", "Epochs", *(METRICS[metric].short for metric in OF_METHODS), *known]
 
 
-def _texts(row: MethodRow) -> list[str]:
-    cells = [with_spread(row.point.scores.get(metric)) for metric in OF_METHODS]
+def _texts(row: MethodRow, together: Family) -> list[str]:
+    scores = [row.point.scores.get(metric) for metric in OF_METHODS]
+    cells = [with_spread(score) + together.mark(score) for score in scores]
     known = [shift_texts(row), with_spread(row.fallback), samples_text(row)]
     told = [str(len(row.point.checkpoints)), front_text(row)]
     return [row.curve.model, row.curve.label, epochs_text(row.epochs), *cells, *known, *told]

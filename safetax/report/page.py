@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from safetax import formatting
-from safetax.report import sections
+from safetax.report import comparisons, sections
 from safetax.report.method_table import front_text, samples_text
 from safetax.report.plots import crowded_figures
 from safetax.report.samples import collect_samples
@@ -94,8 +94,12 @@ def _of_results(results: Results) -> dict[str, Any]:
         "unresolved": any(given.unresolved for each in benchmarks for given in each.judges.values()),
         "headline": sections.sentences(results),
         "crowded": crowded_figures(without_fewer(results).curves),
-        "methods": last_rows(method_rows(results)),
-        "refinements": refinement_effects(results),
+        "methods": (methods := last_rows(method_rows(results))),
+        "refinements": (refinements := refinement_effects(results)),
+        "of_points": comparisons.of_points(results),
+        "of_methods": comparisons.of_methods(methods),
+        "of_refinement": comparisons.of_refinement(refinements),
+        "of_evaluations": comparisons.of_evaluations(results),
         "categories": sections.category_tables(results),
         "checks": sections.safety_checks(results),
         "judge_tables": sections.judge_tables(results),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from safetax.config.flat import leaves
+from safetax.report.comparisons import Family
 from safetax.results.alignment_data import DataSet
 from safetax.results.document import Checkpoint, CountedEstimate, Curve, CurvePoint, PointScore, Results
 from safetax.results.metrics import (
@@ -21,7 +22,7 @@ from safetax.results.metrics import (
     THINKING,
 )
 from safetax.results.sample_counts import without_fewer
-from safetax.statistics import Estimate, OverSeeds, over_seeds
+from safetax.statistics import CONFIDENCE, Estimate, OverSeeds, over_seeds
 
 Manifests = Mapping[str, Mapping[str, Any]]
 
@@ -41,6 +42,8 @@ class Sentence:
     curve: Curve
     point: CurvePoint
     start: Mapping[str, PointScore]
+    p: float | None = None
+    """P-value of no tax, corrected for all sentences (Holm)."""
 
     @property
     def tax(self) -> PointScore:
@@ -55,8 +58,8 @@ class Sentence:
 
     @property
     def verdict(self) -> Literal["cost", "gained", "unclear"]:
-        """What the interval of one seed or the range of several allows to say."""
-        return verdict(self.tax)
+        """What can be said of the tax, among all sentences that are said."""
+        return verdict(self.tax, self.p)
 
 
 @dataclass(frozen=True)
@@ -109,12 +112,14 @@ def sentences(results: Results) -> list[Sentence]:
         if points:
             start = next((point.scores for point in curve.points if not point.epochs), {})
             found.append(Sentence(curve, max(points, key=lambda point: point.epochs), start))
+    together = Family(each.tax for each in found)
+    found = [replace(each, p=together.p(each.tax)) for each in found]
     return sorted(found, key=lambda each: (-each.tax.mean, each.curve.model, each.curve.label))
 
 
-def verdict(tax: Estimate | OverSeeds) -> Literal["cost", "gained", "unclear"]:
-    """Say what an interval or range in points allows: "cost", "gained" or (it holds 0) "unclear"."""
-    if tax.low <= 0 <= tax.high:
+def verdict(tax: Estimate | OverSeeds, p: float | None = None) -> Literal["cost", "gained", "unclear"]:
+    """Say what a tax is: "cost", "gained" or (its interval holds 0, or its corrected p-value is large) "unclear"."""
+    if tax.low <= 0 <= tax.high or (p is not None and p >= 1 - CONFIDENCE):
         return "unclear"
     return "cost" if tax.low > 0 else "gained"
 
@@ -142,7 +147,9 @@ def _category_row(label: str, epochs: float, checkpoints: Sequence[Checkpoint], 
         for category, score in each.categories.get(benchmark, {}).items():
             scores.setdefault(category, []).append(score)
     trained = tuple(dict.fromkeys(name for each in checkpoints for name in each.trained_on or ()))
-    cells = {category: (over_seeds(held), tuple(each.n for each in held)) for category, held in scores.items()}
+    cells = {
+        category: (over_seeds(held, scale=100.0), tuple(each.n for each in held)) for category, held in scores.items()
+    }
     return CategoryRow(label, epochs, trained, cells)
 
 

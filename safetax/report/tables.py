@@ -1,6 +1,7 @@
 """Tables of checkpoints: CSV for programs, Markdown and LaTeX for papers, and a compact one for the terminal.
 
-A row is a checkpoint or, where several seeds made the same one, all of them: mean and standard deviation.
+A row is a checkpoint or, where several seeds made the same one, all of them: mean and standard deviation, in the CSV
+also the interval of the mean.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetax.formatting import epochs_text, level, share, with_spread
+from safetax.report.comparisons import Family, of_rows
 from safetax.report.table_files import latex, markdown, write_csv
 from safetax.results.alignment_data import perplexity_texts
 from safetax.results.document import Results
-from safetax.results.metrics import BROKEN, HEADLINE, MANY_BROKEN, METRICS, REFUSAL
+from safetax.results.metrics import BROKEN, DIFFERENCES, HEADLINE, MANY_BROKEN, METRICS, REFUSAL
 from safetax.results.table_rows import CheckpointRow, published_columns, table_rows
 
 if TYPE_CHECKING:
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 
 NOTE = (
     "Scores in %, safety tax and gain in points against the LRM. [..]: {level} interval of one seed; ±: standard "
-    "deviation over seeds. n: prompts per score. Broken: answers to harmful prompts that are garbage, which is no "
-    "safety. Truncated: responses cut at a budget. Errors: verdicts that are errors, in no score."
+    "deviation over seeds; the interval of their mean is in the CSV. n: prompts per score. Broken: answers to harmful "
+    "prompts that are garbage, which is no safety. Truncated: responses cut at a budget. Errors: verdicts that are "
+    "errors, in no score."
 )
 COLUMNS = (*HEADLINE, BROKEN)
 """Metrics of a table, in its order."""
@@ -45,9 +48,11 @@ def csv_table(results: Results) -> tuple[list[str], list[list[Any]]]:
     published = published_columns(results)
     head = ["model", "role", "dataset", "variant", "epochs", "seeds"]
     head += [metric if part == "value" else f"{metric}_{part}" for metric in COLUMNS for part in parts]
+    head += [f"{metric}_p_holm" for metric in DIFFERENCES]
     head += ["responses", "truncated", "errors", *(f"published_{measure}" for measure in published)]
-    rows = []
-    for row in table_rows(results):
+    rows, lines = [], table_rows(results)
+    together = of_rows(lines)
+    for row in lines:
         numbers: list[Any] = []
         for metric in COLUMNS:
             if cell := row.cells.get(metric):
@@ -55,6 +60,8 @@ def csv_table(results: Results) -> tuple[list[str], list[list[Any]]]:
                 numbers += [round(cell.mean, 6), cell.low, cell.high, sd, sum(cell.n)]
             else:
                 numbers += [None] * len(parts)
+        corrected = (together.p(row.cells.get(metric)) for metric in DIFFERENCES)
+        numbers += [None if p is None else round(p, 6) for p in corrected]
         first = row.first
         epochs = None if first.epochs is None else epochs_text(first.epochs)
         known = [first.model, first.role, first.dataset, first.variant, epochs, row.seeds]
@@ -65,12 +72,12 @@ def csv_table(results: Results) -> tuple[list[str], list[list[Any]]]:
 
 def markdown_table(results: Results) -> str:
     """Return the table as GitHub's Markdown, with a note on what stands in it."""
-    return markdown(_head(results), [_texts(row, results) for row in table_rows(results)], TEXTS, _note(results))
+    return markdown(_head(results), *_lines(results))
 
 
 def latex_table(results: Results) -> str:
     """Return the table as a LaTeX tabular that needs the package booktabs."""
-    return latex(_head(results), [_texts(row, results) for row in table_rows(results)], TEXTS, _note(results))
+    return latex(_head(results), *_lines(results))
 
 
 def terminal_table(results: Results) -> Table:
@@ -140,12 +147,20 @@ def _head(results: Results) -> list[str]:
     return ["Model", "Data", "Epochs", *metrics, "Truncated", "Errors", "n", *published]
 
 
-def _texts(row: CheckpointRow, results: Results) -> list[str]:
+def _lines(results: Results) -> tuple[list[list[str]], int, str]:
+    """Return the lines of a table, how many columns of it are text, and its note."""
+    rows = table_rows(results)
+    together = of_rows(rows)
+    return [_texts(row, results, together) for row in rows], TEXTS, f"{_note(results)} {together.note}".rstrip()
+
+
+def _texts(row: CheckpointRow, results: Results, together: Family) -> list[str]:
+    scores = [row.cells.get(metric) for metric in COLUMNS]
     return [
         row.first.model,
         row.name,
         epochs_text(row.first.epochs),
-        *(with_spread(row.cells.get(metric)) for metric in COLUMNS),
+        *(with_spread(score) + together.mark(score) for score in scores),
         share(row.truncated, row.responses, 2),
         str(row.errors),
         row.prompts,

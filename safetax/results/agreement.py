@@ -1,7 +1,7 @@
 """Agreement between judges beyond chance: Cohen's kappa for two, Krippendorff's alpha for any number.
 
-Both compare labels by equality alone (nominal). The intervals come from resampling prompts, since the responses to one
-prompt are no independent observations.
+Both compare labels by equality alone (nominal), and are 1 less observed over expected disagreement. The intervals are
+over prompts, since the responses to one prompt are no independent observations.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from safetax.results.metrics import measured_by
-from safetax.statistics import RESAMPLES, Estimate, Groups, bootstrap_interval, seeded_by
+from safetax.statistics import CONFIDENCE, Estimate, Groups
 
 Labels = Sequence[Hashable]
 Unit = Sequence[Hashable]
@@ -70,7 +70,7 @@ def kappa(first: Labels, second: Labels) -> float:
     label, since nothing is left to agree on by more than chance, and where no response has both labels.
     """
     pairs = [pair for pair in zip(first, second, strict=True) if None not in pair]
-    return _kappa(Counter(pairs))
+    return _coefficient(_kappa_parts(list(Counter(pairs).items())))
 
 
 def alpha(units: Sequence[Unit]) -> float:
@@ -79,7 +79,8 @@ def alpha(units: Sequence[Unit]) -> float:
     Responses with fewer than two labels say nothing of agreement and are left out. It is nan where all labels are the
     same, or no response has two.
     """
-    return _alpha([Counter(label for label in unit if label is not None) for unit in units])
+    labels = (tuple(label for label in unit if label is not None) for unit in units)
+    return _coefficient(_alpha_parts([(each, 1.0) for each in labels]))
 
 
 def agreement(verdicts_by_judge: Mapping[str, Sequence[Mapping[str, Any]]], field: str) -> Agreement:
@@ -105,84 +106,90 @@ def agreement(verdicts_by_judge: Mapping[str, Sequence[Mapping[str, Any]]], fiel
         pairs[f"{one} / {other}"] = PairAgreement(
             n=len(both),
             agree=sum(a == b for a, b in both.values()) / len(both) if both else None,
-            kappa=_with_interval(both, lambda rows: _kappa(_summed(rows))),
+            kappa=_with_interval(both, _kappa_parts),
         )
     labels_of = {key: tuple(labels.values()) for key, labels in shared.items()}
     prompts = len({key[0] for key in shared})
-    return Agreement(field, tuple(judges), prompts, _with_interval(labels_of, _weighted_alpha), pairs)
-
-
-def _kappa(pairs: Mapping[tuple[Hashable, Hashable], float]) -> float:
-    n = sum(pairs.values())
-    if not n:
-        return math.nan
-    rows: dict[Hashable, float] = defaultdict(float)
-    columns: dict[Hashable, float] = defaultdict(float)
-    for (one, other), count in pairs.items():
-        rows[one] += count
-        columns[other] += count
-    observed = sum(count for (one, other), count in pairs.items() if one == other) / n
-    chance = sum(rows[label] * columns.get(label, 0.0) for label in rows) / (n * n)
-    return math.nan if chance >= 1 else (observed - chance) / (1 - chance)
-
-
-def _alpha(units: Sequence[Mapping[Hashable, int]], weights: Sequence[float] | None = None) -> float:
-    """Return alpha from how often each label was given to each unit; a weight counts a unit several times."""
-    totals: dict[Hashable, float] = defaultdict(float)
-    differ = 0.0
-    for counts, weight in zip(units, weights or [1.0] * len(units), strict=True):
-        size = sum(counts.values())
-        if size < 2:
-            continue
-        for label, count in counts.items():
-            totals[label] += weight * count
-            differ += weight * count * (size - count) / (size - 1)
-    n = sum(totals.values())
-    chance = n * n - sum(total * total for total in totals.values())
-    return 1 - differ * (n - 1) / chance if chance > 0 else math.nan
+    return Agreement(field, tuple(judges), prompts, _with_interval(labels_of, _alpha_parts), pairs)
 
 
 _Rows = Sequence[tuple[tuple[Hashable, ...], float]]
-"""Labels of responses, and how often a resample has them."""
+"""Labels of responses, and how many responses have them."""
+_Parts = tuple[float, float]
+"""Observed and expected disagreement, shares of 1; nan where there is nothing to compare."""
 
 
-def _summed(rows: _Rows) -> dict[Any, float]:
-    counts: dict[Any, float] = defaultdict(float)
+def _coefficient(parts: _Parts) -> float:
+    observed, expected = parts
+    return 1 - observed / expected if expected > 0 else math.nan
+
+
+def _kappa_parts(rows: _Rows) -> _Parts:
+    n = sum(count for _, count in rows)
+    if not n:
+        return math.nan, math.nan
+    first: dict[Hashable, float] = defaultdict(float)
+    second: dict[Hashable, float] = defaultdict(float)
+    for (one, other), count in rows:
+        first[one] += count
+        second[other] += count
+    observed = sum(count for (one, other), count in rows if one != other) / n
+    return observed, 1 - sum(first[label] * second.get(label, 0.0) for label in first) / (n * n)
+
+
+def _alpha_parts(rows: _Rows) -> _Parts:
+    totals: dict[Hashable, float] = defaultdict(float)
+    differ = 0.0
     for labels, weight in rows:
-        counts[labels] += weight
-    return counts
-
-
-def _weighted_alpha(rows: _Rows) -> float:
-    # The order of the labels says nothing, so that few different units remain, however many responses there are.
-    counts: dict[frozenset[tuple[Hashable, int]], float] = defaultdict(float)
-    for labels, weight in rows:
-        counts[frozenset(Counter(labels).items())] += weight
-    return _alpha([dict(unit) for unit in counts], list(counts.values()))
+        size = len(labels)
+        if size < 2:
+            continue
+        for label, count in Counter(labels).items():
+            totals[label] += weight * count
+            differ += weight * count * (size - count) / (size - 1)
+    n = sum(totals.values())
+    if n <= 1:
+        return math.nan, math.nan
+    return differ / n, (n * n - sum(total * total for total in totals.values())) / (n * (n - 1))
 
 
 def _with_interval(
-    labels_of: Mapping[tuple[str, int], tuple[Hashable, ...]], statistic: Callable[[_Rows], float]
+    labels_of: Mapping[tuple[str, int], tuple[Hashable, ...]], parts_of: Callable[[_Rows], _Parts]
 ) -> Estimate | None:
-    """Return a statistic with the percentile interval over resampled prompts; None where it is not defined."""
-    import numpy as np
+    """Return a coefficient with its interval over prompts; None where it is not defined.
 
-    value = statistic([(labels, 1.0) for labels in labels_of.values()])
+    The observed disagreement is a share, so that it has Wilson's interval, with as many observations as its own
+    variance would need to give the coefficient's, which the jackknife over prompts estimates.
+    """
+    from safetax.statistics.limits import PSEUDO_CLUSTERS, normal_quantile, share_limits, t_quantile
+
+    prompts: dict[str, Counter[tuple[Hashable, ...]]] = defaultdict(Counter)
+    for (prompt, _), labels in labels_of.items():
+        prompts[prompt][labels] += 1
+    whole: Counter[tuple[Hashable, ...]] = Counter(labels_of.values())
+    observed, expected = parts_of(list(whole.items()))
+    value = _coefficient((observed, expected))
     if math.isnan(value):
         return None
-    prompts = list(dict.fromkeys(key[0] for key in labels_of))
-    place = {prompt: index for index, prompt in enumerate(prompts)}
-    kinds = list(dict.fromkeys(labels_of.values()))
-    kind_of = {labels: index for index, labels in enumerate(kinds)}
-    # How often each prompt has each combination of labels, shape (prompts, combinations).
-    table = np.zeros((len(prompts), len(kinds)))
-    for key, labels in labels_of.items():
-        table[place[key[0]], kind_of[labels]] += 1
-    generator = seeded_by(prompts)
-    chosen = generator.multinomial(len(prompts), [1 / len(prompts)] * len(prompts), size=RESAMPLES)
-    draws = [statistic(list(zip(kinds, row.tolist(), strict=True))) for row in np.einsum("rp,pk->rk", chosen, table)]
-    known = [draw for draw in draws if not math.isnan(draw)]
-    return bootstrap_interval(value, np.array(known)) if known else None
+    n = len(prompts)
+    single = observed * (1 - observed)
+    size = float(n)
+    if n > 1 and single > 0:
+        alike = Counter(frozenset(counts.items()) for counts in prompts.values())
+        left = [
+            (
+                _coefficient(parts_of([(labels, count - dict(own).get(labels, 0)) for labels, count in whole.items()])),
+                times,
+            )
+            for own, times in alike.items()
+        ]
+        known = [(each, times) for each, times in left if not math.isnan(each)]
+        mean = math.fsum(each * times for each, times in known) / sum(times for _, times in known)
+        variance = (n - 1) / n * math.fsum(times * (each - mean) ** 2 for each, times in known)
+        variance = variance * expected**2 + PSEUDO_CLUSTERS * single / n**2
+        size = (normal_quantile(CONFIDENCE) / float(t_quantile(n - 1, CONFIDENCE))) ** 2 * single / variance
+    low, high = (float(limit) for limit in share_limits(observed, size, CONFIDENCE))
+    return Estimate(value, max(-1.0, 1 - high / expected), min(1.0, 1 - low / expected))
 
 
 def judge_agreement(judged: Iterable[Judged]) -> tuple[BenchmarkAgreement, ...]:

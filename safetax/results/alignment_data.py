@@ -4,6 +4,7 @@ distribution shift, which is the perplexity of the rows under the LRM before and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from safetax.data.datasets.subset import original_of
 from safetax.formatting import perplexity_digits
 from safetax.results.reader import RecordedRun, StepReader
-from safetax.statistics import wilson
+from safetax.statistics import Estimate, OverSeeds, geometric_mean, mean_and_sd, over_seeds, wilson
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,14 @@ class AlignmentData:
 
 @dataclass(frozen=True)
 class Perplexity:
-    """Perplexity under the LRM: by tokens with its interval, and the geometric mean of the samples' own."""
+    """Perplexity under the LRM: by tokens with its interval, and the geometric mean of the samples' own.
+
+    A single sample, or samples that are all alike, have no interval.
+    """
 
     token: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     sample: float
     tokens: int
     samples: int
@@ -177,6 +181,16 @@ def _perplexities(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {part: None if values is None else Perplexity(**values) for part, values in parts.items()}
 
 
+def perplexity_over_runs(measured: Sequence[Perplexity]) -> OverSeeds:
+    """Return the geometric mean of perplexities over runs, or that of one run, with its interval."""
+    logs = [
+        Estimate(*(math.log(end if end is not None else part.token) for end in (part.token, part.low, part.high)))
+        for part in measured
+    ]
+    over, values = over_seeds(logs), tuple(part.token for part in measured)
+    return OverSeeds(geometric_mean(values), mean_and_sd(values)[1], math.exp(over.low), math.exp(over.high), values)
+
+
 def with_shift(data: Sequence[DataSet], runs: Sequence[RecordedRun], steps: StepReader) -> tuple[DataSet, ...]:
     """Return the data sets of a results document with their perplexities, of each LRM that was asked."""
     owners = {step: run for run in runs for step in run.record.get("steps", []) if step.startswith("perplexity/")}
@@ -199,5 +213,7 @@ def _perplexity_text(measured: MeasuredShift) -> str:
 
     known = {"thinking": measured.thinking, "answer": measured.answer}
     parts = [f"{name} {shown(part.token)}" for name, part in known.items() if part]
-    reach = f"{shown(measured.all.token)} [{shown(measured.all.low)}, {shown(measured.all.high)}]"
+    reach, low, high = shown(measured.all.token), measured.all.low, measured.all.high
+    if low is not None and high is not None:
+        reach += f" [{shown(low)}, {shown(high)}]"
     return f"{reach} ({', '.join(parts)})" if parts else reach

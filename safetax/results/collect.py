@@ -106,7 +106,7 @@ def _results(runs: Sequence[RecordedRun], replaced: Sequence[RecordedRun], evalu
     measured = {each.id: each.evaluated.measured for each in candidates.values()}
     judged = (part.judged for each in candidates.values() for part in each.evaluated.benchmarks.values())
     results = Results(
-        schema=1,
+        schema=2,
         confidence=CONFIDENCE,
         checkpoints=tuple(listed),
         curves=make_curves(checkpoints),
@@ -118,7 +118,17 @@ def _results(runs: Sequence[RecordedRun], replaced: Sequence[RecordedRun], evalu
         replaced=tuple(run.name for run in replaced),
     )
     # What is shown is what the file says: numbers with its decimal places, and no more.
-    return from_json(Results, to_json(results))
+    return _with_samples(from_json(Results, to_json(results)), checkpoints)
+
+
+def _with_samples(results: Results, made: Mapping[str, Checkpoint]) -> Results:
+    """Return results as they were read with what their scores were made from, which the file does not hold."""
+    listed = []
+    for checkpoint in results.checkpoints:
+        of = made[checkpoint.id].scores
+        scores = {metric: replace(score, sample=of[metric].sample) for metric, score in checkpoint.scores.items()}
+        listed.append(replace(checkpoint, scores=scores))
+    return replace(results, checkpoints=tuple(listed))
 
 
 def _held(run: RecordedRun, candidates: dict[str, _Candidate], evaluator: Evaluator) -> list[_Candidate]:

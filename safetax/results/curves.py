@@ -1,15 +1,16 @@
-"""Curves over epochs: the checkpoints of one data set as points, with the spread over seeds where there are several."""
+"""Curves over epochs: the checkpoints of one data set as points, where there are several seeds with their mean."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from safetax.results.document import Checkpoint, Curve, CurvePoint, PointScore, Score
 from safetax.results.metrics import ACCURACY, HEADLINE, SIDE
 from safetax.results.scores import total
-from safetax.statistics import over_seeds
+from safetax.statistics import OverSeeds, Sample, intervals, over_seeds, p_value
 
 Seeds = tuple[int, ...]
 """Alignment seed, LRM seed and, where data were drawn, the draws."""
@@ -57,11 +58,12 @@ def _place(item: tuple[tuple[str, str, str], Mapping[float, Any]], checkpoints: 
 
 
 def _point(epochs: float, seeds: Mapping[str, Seeds], checkpoints: Mapping[str, Checkpoint]) -> CurvePoint:
-    """Return a point: of one checkpoint its score with the interval, of several their mean and spread."""
+    """Return a point: of one checkpoint its score with the interval, of several their mean with its interval."""
     ids = tuple(sorted(seeds, key=lambda identity: (seeds[identity], identity)))
     held = [{**checkpoints[identity].scores, **accuracies(checkpoints[identity])} for identity in ids]
     parts = sorted({name for each in held for name in each if "/" in name})
-    found = {metric: point_score([each.get(metric) for each in held]) for metric in (*HEADLINE, *SIDE, *parts)}
+    units = [checkpoints[identity].lrm_seed for identity in ids]
+    found = {metric: point_score([each.get(metric) for each in held], units) for metric in (*HEADLINE, *SIDE, *parts)}
     return CurvePoint(
         epochs,
         seeds=tuple(seeds[identity] for identity in ids),
@@ -71,19 +73,41 @@ def _point(epochs: float, seeds: Mapping[str, Seeds], checkpoints: Mapping[str, 
     )
 
 
-def point_score(scores: Sequence[Score | None]) -> PointScore | None:
-    """Return a score over seeds, or None where a seed lacks it: the mean would be of other seeds than is said."""
+def point_score(scores: Sequence[Score | None], lrm_seeds: Sequence[int]) -> PointScore | None:
+    """Return a score over seeds, or None where a seed lacks it: the mean would be of other seeds than is said.
+
+    What is drawn anew is the LRM: alignment seeds of one LRM are a cluster, if there are several LRMs.
+    """
     found = [score for score in scores if score is not None]
     if not found or len(found) < len(scores):
         return None
-    over = over_seeds(found)
     return PointScore(
-        **vars(over),
+        **vars(mean_of_scores(found, lrm_seeds)),
         n=tuple(score.n for score in found),
         truncated=sum(score.truncated for score in found),
         errors=sum(score.errors for score in found),
         broken=total(score.broken for score in found),
+        p=_p_value(found, lrm_seeds) if any(score.p is not None for score in found) else None,
     )
+
+
+def mean_of_scores(scores: Sequence[Score], lrm_seeds: Sequence[int]) -> OverSeeds:
+    """Return the mean of several checkpoints' scores in percent, with its interval over prompts and LRM seeds."""
+    return over_seeds(scores, _samples(scores, lrm_seeds), scale=100.0)
+
+
+def _samples(scores: Sequence[Score], lrm_seeds: Sequence[int]) -> list[Sample]:
+    """Return what scores were measured on, of each LRM seed; nothing unless all have it."""
+    known = zip((score.sample for score in scores), lrm_seeds, strict=True)
+    samples = [replace(sample, unit=str(seed)) for sample, seed in known if sample is not None]
+    return samples if len(samples) == len(scores) else []
+
+
+def _p_value(scores: Sequence[Score], lrm_seeds: Sequence[int]) -> float | None:
+    if len(scores) == 1:
+        return scores[0].p
+    samples = _samples(scores, lrm_seeds)
+    return p_value(intervals(samples)) if samples else None
 
 
 def accuracies(checkpoint: Checkpoint) -> dict[str, Score]:

@@ -11,7 +11,7 @@ from safetax.formatting import epochs_in_words
 from safetax.results.agreement import BenchmarkAgreement
 from safetax.results.alignment_data import AlignmentData, DataSet, Perplexities, Perplexity, Shift
 from safetax.results.codec import ALWAYS, UNWRITTEN
-from safetax.statistics import Estimate, OverSeeds
+from safetax.statistics import Estimate, OverSeeds, Sample
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Score(CountedEstimate):
     ``truncated`` counts responses that a budget cut, ``errors`` verdicts that stand in no score, ``broken`` answers
     that are garbage (None: not known, of scores that earlier versions made); ``interval`` names how the interval was
     made (see ``metrics.INTERVALS``). Where prompts repeat across rows, ``n`` counts rows, and ``unique`` is the score
-    over distinct prompts.
+    over distinct prompts. ``p`` is the two-sided p-value of a difference of 0, by the same interval; ``sample`` is what
+    all of it was made from.
     """
 
     truncated: int
@@ -36,16 +37,22 @@ class Score(CountedEstimate):
     interval: str
     unique: CountedEstimate | None = None
     broken: int | None = None
+    p: float | None = None
+    sample: Sample | None = field(default=None, metadata=UNWRITTEN, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class PointScore(OverSeeds):
-    """A score over seeds; ``n`` counts the prompts of each, the other counts are summed over them."""
+    """A score over seeds; ``n`` counts the prompts of each, the other counts are summed over them.
+
+    ``p`` is the two-sided p-value of a mean difference of 0, by the interval.
+    """
 
     n: tuple[int, ...]
     truncated: int
     errors: int
     broken: int | None = None
+    p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ class JudgeScores:
 
 @dataclass(frozen=True)
 class ComparedScore(Estimate):
-    """Our score beside a published one: of one checkpoint with its interval, of several mean and range."""
+    """Our score beside a published one: of one checkpoint, or the mean of several, with its interval."""
 
     n: tuple[int, ...]
 
@@ -166,7 +173,7 @@ class CurvePoint:
     """Of each checkpoint the alignment seed, the LRM seed and, where data were drawn, the draws."""
     checkpoints: tuple[str, ...]
     bars: str
-    """What ``low`` and ``high`` are: "seeds" (their range) or "interval" (of one seed)."""
+    """What ``low`` and ``high`` are the interval of: "seeds" (of their mean) or "interval" (of one seed)."""
     scores: Mapping[str, PointScore]
 
 

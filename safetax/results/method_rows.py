@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from safetax.results.alignment_data import Perplexity
+from safetax.results.alignment_data import Fallback, Perplexity, perplexity_over_runs
 from safetax.results.document import Curve, CurvePoint, Results
 from safetax.results.metrics import SAFETY_TAX
 from safetax.results.pareto import fronts
 from safetax.results.sample_counts import without_fewer
-from safetax.statistics import Estimate, OverSeeds, geometric_mean, over_seeds
+from safetax.statistics import Estimate, OverSeeds, over_seeds
+
+Part = TypeVar("Part", Fallback, Perplexity)
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def _row(curve: Curve, point: CurvePoint, front: tuple[float, ...], results: Res
         point,
         after=_shift([checkpoint.perplexity() for checkpoint in checkpoints]),
         before=_shift([checkpoint.perplexity("before") for checkpoint in checkpoints]),
-        fallback=_over_runs([rate and Estimate(rate.rate, rate.low, rate.high) for rate in rates]),
+        fallback=_rate(rates),
         examples=tuple(sorted({entry.examples for entry in data})),
         distinct=tuple(sorted({entry.distinct for entry in data})),
         front=front,
@@ -93,15 +95,18 @@ def _row(curve: Curve, point: CurvePoint, front: tuple[float, ...], results: Res
 
 
 def _shift(found: Sequence[Perplexity | None]) -> OverSeeds | None:
-    over = _over_runs([part and Estimate(part.token, part.low, part.high) for part in found])
-    return over and replace(over, mean=geometric_mean(over.values))
+    held = _of_all(found, lambda part: part.token)
+    return perplexity_over_runs(held) if held else None
 
 
-def _over_runs(found: Sequence[Estimate | None]) -> OverSeeds | None:
-    """Return a value over runs, or of one run with its interval; None unless every run has it."""
-    held = [entry for entry in found if entry]
-    if not held or len(held) < len(found):
-        return None
-    if len({entry.value for entry in held}) == 1:  # of one set of data, however many runs were trained on it
-        held = held[:1]
-    return over_seeds(held)
+def _rate(found: Sequence[Fallback | None]) -> OverSeeds | None:
+    held = _of_all(found, lambda part: part.rate)
+    return over_seeds([Estimate(part.rate, part.low, part.high) for part in held], scale=100.0) if held else None
+
+
+def _of_all(found: Sequence[Part | None], value: Callable[[Part], float]) -> list[Part]:
+    """Return what all runs have, and once what is of one set of data, however many runs were trained on it."""
+    held = [entry for entry in found if entry is not None]
+    if len(held) < len(found):
+        return []
+    return held[:1] if len({value(entry) for entry in held}) == 1 else held

@@ -97,9 +97,10 @@ OF_REFINEMENT = (SAFETY_TAX, HARMFUL_SCORE, OVER_REFUSAL, HELP)
 """Scores whose change by refinement is told; that of the accuracy is the tax's with the other sign."""
 
 INTERVALS = {
-    "wilson": "Wilson",
-    "bootstrap": "bootstrap over prompts",
-    "clustered": "bootstrap over distinct prompts",
+    "score": "Wilson over prompts",
+    "clustered": "Wilson over distinct prompts",
+    "paired": "Tango over paired prompts",
+    "paired_clustered": "Tango over distinct paired prompts",
 }
 """How the interval of a score was made -> the same in words."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from safetax.results.document import Checkpoint, Results
 from safetax.results.metrics import OF_REFINEMENT
-from safetax.statistics import Estimate, mean_over_runs
+from safetax.statistics import Estimate, mean_over_runs, p_value
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Change:
     mean: float
     interval: Estimate | None
     values: tuple[float, ...]
+    p: float | None = None
+    """Two-sided p-value of no change, by the interval."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,9 @@ def _change(pairs: Sequence[tuple[Checkpoint, Checkpoint]], metric: str) -> Chan
     if not values:
         return None
     reach = mean_over_runs(values)
-    if reach is not None:  # shares differ by 100 points at most, which Student's interval does not know
-        reach = Estimate(reach.value, max(-100.0, reach.low), min(100.0, reach.high))
-    return Change(sum(values) / len(values), reach, values)
+    if reach is None:
+        return Change(sum(values) / len(values), None, values)
+    p = p_value(lambda confidence: mean_over_runs(values, confidence) or reach)
+    # Shares differ by 100 points at most, which the interval of any values does not know.
+    within = Estimate(reach.value, max(-100.0, reach.low), min(100.0, reach.high))
+    return Change(sum(values) / len(values), within, values, p)

@@ -1,7 +1,7 @@
 """From the verdicts on one checkpoint's responses to its scores, in percent, and to their distance from the LRM's.
 
 A verdict that is an error stands in no numerator and no denominator; the count of errors stands beside the score.
-Where a prompt set holds the same prompt in several rows, its rows are resampled together, since they are no
+Where a prompt set holds the same prompt in several rows, its rows are one cluster to the interval, since they are no
 independent observations, and the score over distinct prompts stands beside the one over rows.
 """
 
@@ -23,7 +23,7 @@ from safetax.results.metrics import (
     STRONGREJECT,
     measured_by,
 )
-from safetax.statistics import Estimate, Groups, Values, mean_of_benchmarks, paired_difference, wilson
+from safetax.statistics import CONFIDENCE, Estimate, Groups, Sample, Values, estimate, intervals, p_value
 
 REPEATED = "repeated_words"
 """In a verdict's detail, and in the summary of its step: that the answer says a word more than three times in a row."""
@@ -38,8 +38,6 @@ class Measured:
     headline: bool
     values: Mapping[str, Values]
     """Metric -> prompt id -> mean over the repeats that count; a metric is empty where every verdict is an error."""
-    single: bool
-    """Whether every prompt has one response, so that a score is a plain proportion."""
     truncated: int
     errors: int
     unresolved: int = 0
@@ -93,7 +91,6 @@ def measure(
         prompts=prompts,
         headline=evaluation["headline"],
         values=values,
-        single=prompts == len(verdicts),
         truncated=truncated,
         errors=len(verdicts) - len(counted),
         unresolved=len([verdict for verdict in counted if verdict["label"] == "unresolved"])
@@ -150,10 +147,12 @@ def difference(first: Mapping[str, Measured], second: Mapping[str, Measured], me
     parts = [*before.values(), *after.values()]
     prompts = sum(len(values.keys() & sides[1][key].keys()) for key, values in sides[0].items())
     if first is second:  # the LRM against itself: nothing is estimated
-        return _score(Estimate(0.0, 0.0, 0.0), prompts, list(after.values()), "bootstrap")
+        return _score(Estimate(0.0, 0.0, 0.0), prompts, list(after.values()), "paired")
     groups = _grouped(parts)
-    estimate = paired_difference(*sides, groups=groups)
-    return _score(estimate, prompts, parts, "clustered" if groups else "bootstrap")
+    sample = Sample(*sides, groups)
+    interval = intervals([sample])
+    found = _score(interval(CONFIDENCE), prompts, parts, "paired_clustered" if groups else "paired")
+    return replace(found, p=p_value(interval), sample=sample)
 
 
 def headline_parts(benchmarks: Mapping[str, Measured], metric: str) -> dict[str, Measured]:
@@ -182,28 +181,26 @@ def _mean(benchmarks: Mapping[str, Measured], metric: str) -> Score:
     parts = list(benchmarks.values())
     n = sum(len(measured.values[metric]) for measured in parts)
     groups = _grouped(parts)
-    if groups:
-        rows = _keyed(benchmarks, metric)
-        score = _score(mean_of_benchmarks(rows, groups=groups), n, parts, "clustered")
-        distinct = {
-            name: _means((groups.get(prompt, prompt), value) for prompt, value in values.items())
-            for name, values in rows.items()
-        }
-        over = mean_of_benchmarks(distinct)
-        n = sum(len(values) for values in distinct.values())
-        return replace(score, unique=CountedEstimate(100 * over.value, 100 * over.low, 100 * over.high, n))
-    if len(parts) == 1 and parts[0].single and metric != STRONGREJECT:  # whose values are no proportion's
-        estimate = wilson(round(sum(parts[0].values[metric].values())), n)
-        return _score(estimate, n, parts, "wilson")
-    return _score(mean_of_benchmarks(_keyed(benchmarks, metric)), n, parts, "bootstrap")
+    rows = _keyed(benchmarks, metric)
+    sample = Sample(rows, None, groups)
+    score = replace(_score(estimate(sample), n, parts, "clustered" if groups else "score"), sample=sample)
+    if not groups:
+        return score
+    distinct = {
+        name: _means((groups.get(prompt, prompt), value) for prompt, value in values.items())
+        for name, values in rows.items()
+    }
+    over = estimate(Sample(distinct))
+    n = sum(len(values) for values in distinct.values())
+    return replace(score, unique=CountedEstimate(100 * over.value, 100 * over.low, 100 * over.high, n))
 
 
-def _score(estimate: Estimate, n: int, parts: Iterable[Measured], interval: str) -> Score:
+def _score(found: Estimate, n: int, parts: Iterable[Measured], interval: str) -> Score:
     parts = list(parts)
     return Score(
-        100 * estimate.value,
-        100 * estimate.low,
-        100 * estimate.high,
+        100 * found.value,
+        100 * found.low,
+        100 * found.high,
         n,
         truncated=sum(measured.truncated for measured in parts),
         errors=sum(measured.errors for measured in parts),

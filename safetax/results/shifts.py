@@ -9,24 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from statistics import NormalDist
+from typing import Any
 
-from safetax.results.alignment_data import Perplexity
+from safetax.results.alignment_data import Perplexity, perplexity_over_runs
 from safetax.results.document import Curve, CurvePoint, Results
 from safetax.results.metrics import SAFETY_TAX
 from safetax.results.pareto import setting_of
 from safetax.statistics import (
     CONFIDENCE,
-    RESAMPLES,
     Estimate,
-    bootstrap_interval,
     geometric_mean,
-    seeded_by,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 FEWEST_METHODS = 4
 """Methods below which no correlation is claimed: of three, one order in three is monotone by chance."""
@@ -34,7 +28,7 @@ FEWEST_METHODS = 4
 
 @dataclass(frozen=True)
 class Correlation:
-    """A rank correlation, its interval (None where every resample gives the same), and what it was made from."""
+    """A rank correlation, its interval (None where all are in one order), and what it was made from."""
 
     value: float
     low: float | None
@@ -55,7 +49,7 @@ class ShiftPoint:
     """Of what was trained on; over runs the geometric mean."""
     before: float | None
     tax: Estimate
-    """Its bar reaches over the runs, where there are several; else it is its own interval."""
+    """Over runs their mean."""
 
 
 @dataclass(frozen=True)
@@ -133,12 +127,12 @@ def _point(number: int, point: CurvePoint, held: Sequence[Perplexity], held_befo
     tax = point.scores[SAFETY_TAX]
     after = [part.token for part in held]
     several = len(set(after)) > 1  # runs on the very same data are one measurement of its perplexity
-    reach = (min(after), max(after)) if several else (held[0].low, held[0].high)
+    reach = perplexity_over_runs(held if several else held[:1])
     return ShiftPoint(
         number,
         point.epochs,
         tuple(zip(after, tax.values, strict=True)),
-        Estimate(geometric_mean(after), *reach),
+        Estimate(reach.mean, reach.low, reach.high),
         geometric_mean(part.token for part in held_before) if len(held_before) == len(held) else None,
         Estimate(tax.mean, tax.low, tax.high),
     )
@@ -147,45 +141,21 @@ def _point(number: int, point: CurvePoint, held: Sequence[Perplexity], held_befo
 def rank_correlation(
     x: Sequence[float], y: Sequence[float], groups: Sequence[Hashable], confidence: float = CONFIDENCE
 ) -> Correlation | None:
-    """Return Spearman's rank correlation of ``x`` and ``y``, with the percentile interval of a bootstrap over groups.
+    """Return Spearman's rank correlation of ``x`` and ``y``, with the interval of Fisher's transformation.
 
-    A resample takes whole groups: runs of one method that differ in their seed alone are no independent points. It is
-    seeded by the groups' names and sizes, so that the same points always give the same interval. None with fewer than
-    ``FEWEST_METHODS`` groups, or where all of ``x`` or of ``y`` are equal.
+    Bonett and Wright (2000), with as many observations as there are groups: runs of one method that differ in their
+    seed alone are no independent points. None with fewer than ``FEWEST_METHODS`` groups, or where all of ``x`` or of
+    ``y`` are equal.
     """
-    import numpy as np
+    from scipy.stats import spearmanr  # slow to import, and few reports have such values
 
-    members: dict[Hashable, list[int]] = {}
-    for number, group in enumerate(groups):
-        members.setdefault(group, []).append(number)
-    points = np.array([x, y], dtype=np.float64)
-    value = float(_spearman(points)) if len(members) >= FEWEST_METHODS else math.nan
-    if math.isnan(value):
+    n = len(set(groups))
+    if n < FEWEST_METHODS or len(set(x)) == 1 or len(set(y)) == 1:
         return None
-    generator = seeded_by(f"{name} {len(numbers)}" for name, numbers in members.items())
-    blocks = list(members.values())
-    by_size: dict[int, list[list[int]]] = {}
-    for chosen in generator.integers(0, len(blocks), size=(RESAMPLES, len(blocks))):
-        resample = [number for block in chosen for number in blocks[block]]
-        by_size.setdefault(len(resample), []).append(resample)
-    draws = np.concatenate([_spearman(points[:, resamples]) for resamples in by_size.values()])
-    interval = bootstrap_interval(value, draws[~np.isnan(draws)], confidence)
-    # Where all agree, that tells how few there are and not how sure the value is.
-    certain = interval.high - interval.low < 1e-12
-    low, high = (None, None) if certain else (interval.low, interval.high)
-    return Correlation(value, low, high, len(x), len(members))
-
-
-def _spearman(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the rank correlations of pairs, shape (2, ..., n), over the last axis; nan where there is nothing to rank.
-
-    Spearman (1904): Pearson's correlation of the ranks, ties having their mean rank.
-    """
-    import numpy as np
-    from scipy.stats import rankdata  # slow to import, and few reports have such values
-
-    ranks = rankdata(points, axis=-1)
-    one, other = ranks - ranks.mean(axis=-1, keepdims=True)
-    scale = np.sqrt((one * one).sum(axis=-1) * (other * other).sum(axis=-1))
-    with np.errstate(invalid="ignore"):
-        return np.clip((one * other).sum(axis=-1) / scale, -1.0, 1.0)
+    ranks: Any = spearmanr(x, y)
+    value = float(ranks.statistic)
+    if abs(value) > 1 - 1e-12:  # that all agree tells how few they are and not how sure the value is
+        return Correlation(math.copysign(1.0, value), None, None, len(x), n)
+    reach = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt((1 + value * value / 2) / (n - 3))
+    low, high = (math.tanh(math.atanh(value) + sign * reach) for sign in (-1, 1))
+    return Correlation(value, low, high, len(x), n)

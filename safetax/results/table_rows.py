@@ -1,4 +1,4 @@
-"""Rows of tables: a checkpoint or, where several seeds made the same one, all of them: mean and standard deviation."""
+"""Rows of tables: a checkpoint or, where several seeds made the same one, all of them: their mean."""
 
 from __future__ import annotations
 
@@ -66,7 +66,10 @@ def published_columns(results: Results) -> dict[str, str]:
 
 
 def _row(checkpoints: Sequence[Checkpoint], published: Mapping[str, float]) -> CheckpointRow:
-    cells = {metric: point_score([each.scores.get(metric) for each in checkpoints]) for metric in (*HEADLINE, BROKEN)}
+    seeds = [each.lrm_seed for each in checkpoints]
+    cells = {
+        metric: point_score([each.scores.get(metric) for each in checkpoints], seeds) for metric in (*HEADLINE, BROKEN)
+    }
     benchmarks = [held for each in checkpoints for held in each.benchmarks.values() if held.headline]
     return CheckpointRow(
         checkpoints[0],

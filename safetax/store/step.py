@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 StepKind = Literal["prepare", "train", "merge", "perplexity", "generate", "score"]
 
-VERSIONS: dict[StepKind, int] = {"prepare": 2, "train": 2, "merge": 1, "perplexity": 2, "generate": 4, "score": 2}
+VERSIONS: dict[StepKind, int] = {"prepare": 2, "train": 2, "merge": 1, "perplexity": 3, "generate": 4, "score": 2}
 """Version of each kind of step; raised when a worker means something else by the same identity, so that nothing older
 is reused."""
 

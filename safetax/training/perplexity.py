@@ -150,19 +150,19 @@ def _row_likelihood(row: PerplexityRow, losses: Sequence[float]) -> RowLikelihoo
     )
 
 
-def summarise(rows: Sequence[RowLikelihood]) -> dict[str, dict[str, float] | None]:
+def summarise(rows: Sequence[RowLikelihood]) -> dict[str, dict[str, float | None] | None]:
     """Return the perplexity of each part over all rows; None for a part that no row has.
 
     ``token`` is the perplexity weighted by tokens, exp of the sum of negative log-likelihoods over the number of
-    tokens; ``low`` and ``high`` are its 95 % interval: exp of that of its logarithm, from a bootstrap over samples, all
-    rows that are repetitions of one sample being resampled together. ``sample`` is the geometric mean of the rows' own
-    perplexities. ``tokens`` and ``samples`` are counts, the first of all rows, the second of distinct samples; a sample
-    without the part is none of its samples.
+    tokens; ``low`` and ``high`` are its 95 % interval: exp of that of its logarithm over samples, all rows that are
+    repetitions of one sample being one; None of a single sample, or of samples that are all alike. ``sample`` is the
+    geometric mean of the rows' own perplexities. ``tokens`` and ``samples`` are counts, the first of all rows, the
+    second of distinct samples; a sample without the part is none of its samples.
     """
     return {part: _summary(part, [row for row in rows if row.tokens[part]]) for part in PARTS}
 
 
-def _summary(part: str, rows: Sequence[RowLikelihood]) -> dict[str, float] | None:
+def _summary(part: str, rows: Sequence[RowLikelihood]) -> dict[str, float | None] | None:
     if not rows:
         return None
     samples: dict[str, list[RowLikelihood]] = {}
@@ -174,12 +174,13 @@ def _summary(part: str, rows: Sequence[RowLikelihood]) -> dict[str, float] | Non
             for name, same in samples.items()
         }
     )
+    sum_of, tokens = math.fsum(row.nll[part] for row in rows), sum(row.tokens[part] for row in rows)
     means = [row.nll[part] / row.tokens[part] for row in rows]
     return {
-        "token": math.exp(estimate.value),
-        "low": math.exp(estimate.low),
-        "high": math.exp(estimate.high),
+        "token": math.exp(sum_of / tokens),
+        "low": math.exp(estimate.low) if estimate else None,
+        "high": math.exp(estimate.high) if estimate else None,
         "sample": math.exp(math.fsum(means) / len(means)),
-        "tokens": sum(row.tokens[part] for row in rows),
+        "tokens": tokens,
         "samples": len(samples),
     }

@@ -355,7 +355,8 @@ def test_the_page_says_what_it_must(made: Made) -> None:
     text = made.page.read_text(encoding="utf-8")
     assert "These numbers come from the lab." in text
     tax = made.collected.results.curves[0].points[-1].scores["safety_tax"]
-    assert f"{number(tax.mean)} points lower" in text
+    told = f"{number(tax.mean)} points lower" if tax.low > 0 else "<strong>cannot be told</strong> from the LRM’s"
+    assert told in text
     assert interval(tax) in text
     assert "at most 40 of each checkpoint’s responses" in text
     assert "mean of 2 seeds" in text

@@ -9,7 +9,7 @@ from safetax.results.document import Score
 
 
 def test_what_does_not_apply_is_left_out_and_numbers_have_six_places() -> None:
-    score = Score(1 / 3, -1e-9, 2.0, 5, 0, 0, "wilson")
+    score = Score(1 / 3, -1e-9, 2.0, 5, 0, 0, "score")
     assert to_json(score) == {
         "value": 0.333333,
         "low": 0.0,
@@ -17,7 +17,7 @@ def test_what_does_not_apply_is_left_out_and_numbers_have_six_places() -> None:
         "n": 5,
         "truncated": 0,
         "errors": 0,
-        "interval": "wilson",
+        "interval": "score",
     }
     assert str(to_json(score)["low"]) == "0.0", "no minus before nothing"
     assert from_json(Score, {**to_json(score), "unique": None}) == from_json(Score, to_json(score))

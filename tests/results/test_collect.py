@@ -33,7 +33,7 @@ def test_scores_are_shares_of_the_verdicts_that_are_no_errors(one_seed: Path) ->
     score = aligned.scores["harmful_score"]
     assert len(counted) == 59 and (score.n, score.errors) == (59, 1)
     assert score.value == pytest.approx(100 * sum(bool(v.harmful) for v in counted) / 59, abs=1e-5)
-    assert score.interval == "wilson" and score.low < score.value < score.high
+    assert score.interval == "score" and score.low < score.value < score.high
     benign = [v for v in _verdicts(one_seed, aligned, "lab_benign") if v.error is None]
     assert aligned.scores["over_refusal"].value == pytest.approx(
         100 * sum(bool(v.refused) for v in benign) / 59, abs=1e-5

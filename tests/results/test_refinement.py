@@ -11,6 +11,7 @@ import pytest
 from safetax.report.method_table import REFINEMENT, write_refinement
 from safetax.results.document import Results
 from safetax.results.refinement import refinement_effects
+from safetax.statistics import mean_over_runs
 from tests.support.documents import with_curves
 
 
@@ -28,10 +29,11 @@ def test_a_refined_method_is_compared_with_its_source_run_by_run(few: Results, t
     change = effects[1].changes["safety_tax"]
     assert change.values == pytest.approx(by_hand) and effects[1].pairs == 2
     assert change.mean == pytest.approx(sum(by_hand) / 2)
-    half = 12.7062 * abs(by_hand[0] - by_hand[1]) / 2  # t of one degree of freedom; the sd of two over their root
-    assert change.interval is not None
-    reach = (max(-100.0, change.mean - half), min(100.0, change.mean + half))
+    over = mean_over_runs(by_hand)
+    assert change.interval is not None and over is not None and change.p is not None
+    reach = (max(-100.0, over.low), min(100.0, over.high))
     assert (change.interval.low, change.interval.high) == pytest.approx(reach, rel=1e-4)
+    assert (change.p < 0.05) == (not over.low <= 0 <= over.high)
     write_refinement(few, tmp_path)
     (first, last) = csv.DictReader((tmp_path / REFINEMENT).read_text().splitlines())
     assert (first["epochs"], last["refined"], last["pairs"]) == ("1", "dgr_direct_refusal", "2")

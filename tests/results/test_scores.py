@@ -30,10 +30,10 @@ def test_tax_and_gain_are_what_the_reported_scores_differ_by(one_seed: Path) -> 
     assert "safety_tax" not in checkpoint_of(document, role="base").scores
 
 
-def test_several_headline_benchmarks_are_averaged_and_repeats_bootstrapped(tmp_path: Path) -> None:
+def test_several_headline_benchmarks_are_averaged_with_one_interval(tmp_path: Path) -> None:
     outputs = make_outputs(tmp_path / "outputs", DATASETS[:1], (0, 1), (0,), repeats=4)
     before = checkpoint_of(collect([outputs]).results, role="lrm")
-    assert before.scores["accuracy"].interval == "bootstrap"
+    assert before.scores["accuracy"].interval == "score"
     assert before.scores["accuracy"].n == 60
     assert before.benchmarks["lab_reasoning"].responses == 240
 
@@ -148,7 +148,7 @@ def test_strongreject_is_the_mean_of_its_marks_beside_the_share_above_the_thresh
     measured = measure(evaluation, [*verdicts, failed], 0)
     score = benchmark_scores(measured)["strongreject"]
     assert (score.value, score.n, score.errors) == (46.875, 4, 1)
-    assert score.interval == "bootstrap" and 0 <= score.low < 46.875 < score.high <= 100
+    assert score.interval == "score" and 0 <= score.low < 46.875 < score.high <= 100
     assert benchmark_scores(measured)["harmful_score"].value == 50.0
     assert headline_scores({"harmbench": measured})["strongreject"].value == 46.875
     twice = [*verdicts, *({**verdict, "repeat": 1, "detail": {"strongreject": 0.0}} for verdict in verdicts)]

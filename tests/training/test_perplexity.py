@@ -200,7 +200,7 @@ def test_summary_weighs_by_tokens_and_by_samples(lab: ChatRenderer) -> None:
         assert found["token"] == pytest.approx(math.exp(nll / tokens))
         each = [math.exp(row.nll[part] / row.tokens[part]) for row in held]
         assert found["sample"] == pytest.approx(math.prod(each) ** (1 / samples))
-        assert found["low"] <= found["token"] <= found["high"]
+        assert found["low"] is None or found["low"] <= found["token"] <= found["high"]
     whole = summary["all"]
     assert whole is not None and whole["low"] < whole["token"] < whole["high"]
     only = summarise(measure_rows(model, perplexity_rows(examples[-1:], lab, 64, BadRows()), 0, 1))
@@ -214,13 +214,13 @@ def test_the_interval_is_that_of_the_ratio_and_always_the_same() -> None:
     parts = {f"r{index}": (5 * value, 5) for index, value in enumerate(values)}
     estimate = ratio_of_sums(parts)
     error = torch.tensor(values).std().item() / 20
-    assert estimate.value == pytest.approx(sum(values) / 400)
+    assert estimate is not None and estimate.value == pytest.approx(sum(values) / 400)
     assert estimate.low == pytest.approx(estimate.value - 1.96 * error, abs=0.02)
     assert estimate.high == pytest.approx(estimate.value + 1.96 * error, abs=0.02)
     assert ratio_of_sums(parts) == estimate
     heavy = ratio_of_sums({"a": (10.0, 1), "b": (90.0, 99)})
-    assert heavy.value == 1.0 and (heavy.low, heavy.high) == (90 / 99, 10.0)
-    assert ratio_of_sums({"a": (6.0, 3)}).high == 2.0
+    assert heavy is not None and heavy.value == 1.0 and heavy.low == 0.0 < 1.0 < heavy.high
+    assert ratio_of_sums({"a": (6.0, 3)}) is None
 
 
 def told(name: str, index: int) -> RowLikelihood:
@@ -251,6 +251,6 @@ def test_repetitions_make_no_interval_narrower(again: str) -> None:
 
 def test_one_repeated_sample_says_nothing_of_how_samples_differ() -> None:
     found = summarise([told(name, 1) for name in ("r1", "r1-again1", "r1-again2")])["all"]
-    assert found is not None and found["samples"] == 1 and found["low"] == found["token"] == found["high"]
+    assert found is not None and found["samples"] == 1 and found["low"] is None is found["high"]
     foreign = summarise([told(name, index) for index, name in enumerate(("once-again", "once", "again1"))])["all"]
     assert foreign is not None and foreign["samples"] == 3, "names that only sound like it"

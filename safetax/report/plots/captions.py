@@ -39,9 +39,10 @@ def footnote_text(results: Results, metrics: Iterable[str], lines: int | None = 
     seeds = sorted({seed for point in points if point.epochs for seed in point.seeds})
     confidence = unbroken(level(results.confidence))
     if any(point.bars == "seeds" for point in points):
-        alone = "" if all(point.bars == "seeds" for point in points) else f" ({confidence} interval where there is one)"
+        alone = "" if all(point.bars == "seeds" for point in points) else ", of one seed over prompts alone"
         thin = "" if (lines or len(curves)) > CROWDED else " Thin lines: single seeds."
-        sentences.append(f"Points: mean over {pooled(seeds)}. Bars: smallest to largest seed{alone}.{thin}")
+        bars = f"Bars: {confidence} interval of the mean over seeds and prompts{alone}."
+        sentences.append(f"Points: mean over {pooled(seeds)}. {bars}{thin}")
         sentences.append(f"n = {n} prompts for each seed and score.")
     else:
         kinds = ", ".join(INTERVALS[kind] for kind in sorted({score.interval for score in shown}))

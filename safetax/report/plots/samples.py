@@ -66,7 +66,9 @@ def samples_text(results: Results, series: Sequence[Series], metrics: Mapping[st
     points = [point for each in series for point in each.points]
     if any(len(point.checkpoints) > 1 for point in points):
         over = pooled([seed for point in points for seed in point.seeds])
-        sentences.append(f"Points: mean over {over}. Dots: single runs. Bars: smallest to largest run.")
+        sentences.append(
+            f"Points: mean over {over}. Dots: single runs. Bars: {level(results.confidence)} interval of the mean."
+        )
     else:
         sentences.append(f"Bars: {level(results.confidence)} intervals of one run each.")
     own = {identity for point in points for identity in point.checkpoints}

@@ -127,16 +127,18 @@ def shift_text(results: Results, shifts: DistributionShifts) -> str:
         counts = "; ".join(dict.fromkeys(map(_counts, claimed)))
         how = []
         if any(correlation.low is not None for correlation in claimed):
-            how.append(f"{confidence} interval by bootstrap over methods, whose runs are resampled together")
+            how.append(
+                f"{confidence} interval by Fisher’s transformation with as many observations as there are methods"
+            )
         if any(correlation.low is None for correlation in claimed):
-            how.append("where every resample gives the same, there is no interval")
+            how.append("where all are in one order, there is no interval")
         sentences.append(
             f"Spearman’s rank correlation: over the points marked ({counts}), on the data trained on; {'; '.join(how)}."
         )
     seeds = any(len(point.runs) > 1 for point in chosen)
     if seeds:
         shared = f"of perplexity, where all runs share their data, its {confidence} interval"
-        sentences.append(f"Bars: smallest to largest run; {shared}. Dots: single runs.")
+        sentences.append(f"Bars: {confidence} intervals of the means over runs; {shared}. Dots: single runs.")
     else:
         sentences.append(f"Bars: {confidence} intervals.")
     return " ".join([*sentences, closing_text(results, [SAFETY_TAX, ACCURACY])])

@@ -25,9 +25,10 @@ from safetax.report.plots.marks import (
 from safetax.report.plots.paths import TradeoffLine, paths
 from safetax.report.plots.published import mark_published, published_key, published_points
 from safetax.report.plots.style import CROWDED, Theme, footnote
+from safetax.results.curves import mean_of_scores
 from safetax.results.document import Checkpoint, Results
 from safetax.results.pareto import X, Y, fronts
-from safetax.statistics import OverSeeds, over_seeds
+from safetax.statistics import OverSeeds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -252,5 +253,9 @@ def _each_variant(checkpoints: Sequence[Checkpoint]) -> list[Scores]:
     for checkpoint in checkpoints:
         alike.setdefault(checkpoint.variant, []).append(checkpoint)
     return [
-        {metric: over_seeds([each.scores[metric] for each in group]) for metric in (X, Y)} for group in alike.values()
+        {
+            metric: mean_of_scores([each.scores[metric] for each in group], [each.lrm_seed for each in group])
+            for metric in (X, Y)
+        }
+        for group in alike.values()
     ]

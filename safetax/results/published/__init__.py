@@ -13,6 +13,7 @@ from typing import Any
 
 from safetax.data.user_files import user_path
 from safetax.errors import ConfigError
+from safetax.results.curves import mean_of_scores
 from safetax.results.document import (
     Checkpoint,
     ComparedScore,
@@ -22,7 +23,6 @@ from safetax.results.document import (
     PublishedSet,
     Score,
 )
-from safetax.statistics import over_seeds
 
 HERE = Path(__file__).parent
 ROLES = ("base", "lrm", "aligned")
@@ -133,11 +133,11 @@ def _follows(checkpoint: Checkpoint, published: PublishedSet, all_of_them: Itera
 
 
 def _compared(measure: PublishedMeasure, checkpoints: Sequence[Checkpoint]) -> ComparedScore | None:
-    """Return the checkpoints' score for a published measure: of one its interval, of several their range."""
+    """Return the checkpoints' score for a published measure: of several the mean, with its interval."""
     scores = [score for checkpoint in checkpoints if (score := _score(measure, checkpoint)) is not None]
     if not scores or len(scores) < len(checkpoints):
         return None
-    over = over_seeds(scores)
+    over = mean_of_scores(scores, [checkpoint.lrm_seed for checkpoint in checkpoints])
     return ComparedScore(over.mean, over.low, over.high, tuple(score.n for score in scores))
 
 

@@ -33,12 +33,12 @@ def test_captions_and_descriptions_are_of_what_is_drawn(one_seed: Path) -> None:
     def spoil(values: dict[str, Any]) -> None:
         (entry,) = [entry for entry in values["checkpoints"] if entry["id"] == base.id]
         entry["benchmarks"]["lab_harmful"]["judges"]["lab_rules"]["errors"] = 1000
-        entry["scores"]["accuracy"] |= {"n": 7, "interval": "bootstrap"}
+        entry["scores"]["accuracy"] |= {"n": 7, "interval": "clustered"}
 
     document = edited(document, spoil)
     shown = {name: caption for name, _, caption, _, _ in wanted_plots(document)}
-    assert "n = 7 to " in shown["tradeoff"] and "bootstrap" in shown["tradeoff"]
-    assert "n = 7 to " not in shown["epochs"] and "bootstrap" not in shown["epochs"]
+    assert "n = 7 to " in shown["tradeoff"] and "distinct prompts" in shown["tradeoff"]
+    assert "n = 7 to " not in shown["epochs"] and "distinct prompts" not in shown["epochs"]
     metrics = {"harmful_score": "Harmful Score", "accuracy": "Reasoning Accuracy"}
     said = f"Base model: harmful score {base.scores['harmful_score'].value:.1f} %"
     assert said in describe(document, "Title", metrics, marks=True)

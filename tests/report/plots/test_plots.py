@@ -51,7 +51,7 @@ def test_figures_say_what_they_show(few: Results, sampled: Results) -> None:
     assert correlation is not None
     caption, alt = figures["shift"]
     assert f"ρ = {correlation.value:.2f}" in alt and "10 runs" in caption
-    assert "5 epochs" in caption and "bootstrap over methods" in caption
+    assert "5 epochs" in caption and "as many observations as there are methods" in caption
     assert "On the Pareto front" in figures["tradeoff"][1] and "Pareto front" in figures["tradeoff"][0]
     counted = captions(sampled)
     assert list(counted) == ["epochs", "tradeoff", "refusal", "shift", "samples"]
