@@ -1,12 +1,13 @@
 """Measures how often 95 % intervals hold the truth, and fails where they miss the bar.
 
-    python -m bench.coverage [EXPERIMENTS]
+    python -m bench.coverage [--experiments 10000]
 
-10,000 experiments a cell unless told. Cells with fewer than 5 expected events in a benchmark are marked ``few``.
+Cells with fewer than 5 expected events in a benchmark are marked ``few``.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 import numpy as np
@@ -44,4 +45,6 @@ def main(experiments: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else EXPERIMENTS))
+    parser = argparse.ArgumentParser(prog="python -m bench.coverage", description=__doc__.split("\n")[0])
+    parser.add_argument("--experiments", type=int, default=EXPERIMENTS, help="simulated experiments of each cell")
+    sys.exit(main(parser.parse_args().experiments))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from scipy.stats import binom, multivariate_normal, norm
@@ -65,8 +66,8 @@ def _scores(cell: Cell) -> np.ndarray:
     (size,) = cell.sizes
     if cell.what == "mean":
         return binom.pmf(np.arange(size + 1), size, cell.rates[0])
-    both = _both(*cell.rates, cell.correlation)
     first, second = cell.rates
+    both = _both(first, second, cell.correlation)
     step = np.array([second - both, 1 - first - second + 2 * both, first - both])
     # The sum of so many steps of -1, 0 and 1, by the Fourier transform of their distribution.
     return np.fft.irfft(np.fft.rfft(step, 2 * size + 1) ** size, 2 * size + 1).clip(0)
@@ -76,5 +77,6 @@ def _both(first: float, second: float, correlation: float) -> float:
     """Return the probability that two normals with a correlation are both in their lower tails."""
     if min(first, second) == 0 or max(first, second) == 1 or not correlation:
         return first * second
-    normal = multivariate_normal(cov=[[1.0, correlation], [correlation, 1.0]])
+    drawn: Any = multivariate_normal  # its stubs do not know that it can be called
+    normal = drawn([0.0, 0.0], [[1.0, correlation], [correlation, 1.0]])
     return float(normal.cdf(norm.ppf([first, second])))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from safetax.report.plots.style import Theme
-from safetax.results.document import Curve, PublishedSet, Results
+from safetax.results.document import Curve, Results
 from safetax.results.metrics import METRICS, THINKING
+from safetax.results.published_figures import PublishedSet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,14 +14,13 @@ from typing import Any
 from safetax.data.user_files import user_path
 from safetax.errors import ConfigError
 from safetax.results.curves import mean_of_scores
-from safetax.results.document import (
-    Checkpoint,
+from safetax.results.document import Checkpoint, Score
+from safetax.results.published_figures import (
     ComparedScore,
     MatchedCheckpoints,
     PublishedMeasure,
     PublishedRow,
     PublishedSet,
-    Score,
 )
 
 HERE = Path(__file__).parent
