@@ -45,6 +45,8 @@ def main(experiments: int) -> int:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m bench.coverage", description="Measure how often 95 %% intervals hold the truth.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.coverage", description="Measure how often 95 % intervals hold the truth."
+    )
     parser.add_argument("--experiments", type=int, default=EXPERIMENTS, help="simulated experiments of each cell")
     sys.exit(main(parser.parse_args().experiments))
