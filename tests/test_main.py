@@ -351,7 +351,8 @@ def test_a_plan_is_a_table_that_makes_nothing(safetax: Safetax, arguments: list[
     told = safetax(*arguments)
     assert told.code == 0
     assert told.out.splitlines()[0].split() == ["step", "fingerprint", "what", "it", "is", "state", "time"]
-    assert re.search(r"\d+ runs?, \d+ steps: 0 cached, \d+ to run. Nothing was run.\n$", told.out)
+    assert re.search(r"\d+ runs?, \d+ steps: 0 cached, \d+ to run. Nothing was run.\n", told.out)
+    assert "least differences found, in points" in told.out
     assert (told.err, told.launched, told.left) == ("", [], [])
 
 

@@ -132,7 +132,7 @@ def no_place(draw: DrawFn) -> Misuse:
         )
     )  # fmt: skip
     if draw(st.booleans()):
-        return ["model=qwen3-0.6b", "runtime=single", f"model.id={quoted(path)}"], "model.id"
+        return ["+experiment=single_24gb", "model=qwen3-0.6b", "runtime=single", f"model.id={quoted(path)}"], "model.id"
     return [
         f"world.direct_refusal={{kind:file,path:{quoted(path)}}}",
         *(f"~world.direct_refusal.{key}" for key in ("table", "samples", "world_seed", "seed")),

@@ -33,7 +33,7 @@ def test_the_costliest_method_is_told_first_and_from_where_it_began(few: Results
     told = sentences(few)
     assert len(told) == len(few.curves) and {each.point.epochs for each in told} == {5.0}
     assert [each.tax.mean for each in told] == sorted((each.tax.mean for each in told), reverse=True)
-    assert all(each.start == each.curve.points[0].scores and each.verdict == verdict(each.tax) for each in told)
+    assert all(each.start == each.curve.points[0].scores and each.verdict == verdict(each.tax, each.p) for each in told)
     assert len(sentences(sampled)) == 2, "of runs on fewer samples none is told"
 
 

@@ -35,6 +35,7 @@ def told(outputs: Path, name: str, *overrides: str) -> str | None:
 
 ALIGNMENT = "data direct_refusal"
 PRETRAINING = "model.pretraining.training.max_tokens=64"
+SHORT = ["lab.alignment.max_tokens=64", "lab.reasoning.max_tokens=64"]
 CASES: dict[str, tuple[str, list[str], list[str]]] = {
     "rows that are too long": (
         ALIGNMENT,
@@ -83,8 +84,8 @@ CASES: dict[str, tuple[str, list[str], list[str]]] = {
     ),
     "prompts without room": (
         "prompts lab_harmful",
-        ["model.context=80", "lab.alignment.max_tokens=64", "lab.reasoning.max_tokens=64", PRETRAINING],
-        ["answer lab_harmful", "with its budgets", "reads at most 80"],
+        ["model.context=105", PRETRAINING, *SHORT],
+        ["answer lab_harmful", "with its budgets", "reads at most 105"],
     ),
 }
 
@@ -130,10 +131,11 @@ def test_row_of_marks_and_length_are_skipped_where_that_is_wanted(tmp_path: Path
             "answer": "i will not help .",
         },
     ]
-    chosen = ["dataset=limo", "dataset.answer_prefix=''", from_file(rows_file(tmp_path, rows))]
-    message = told(tmp_path / "o", "data limo", *chosen, "world=paper")
+    other = ["world=paper", "~world.direct_refusal.samples", "~world.safechain.samples"]
+    chosen = ["dataset=limo", "dataset.answer_prefix=''", from_file(rows_file(tmp_path, rows)), *other]
+    message = told(tmp_path / "o", "data limo", *chosen)
     assert message is not None and "Row 1 (limo-00001)" in message
-    assert told(tmp_path / "p", "data limo", *chosen, "world=paper", "dataset.on_bad_row=skip") is None
+    assert told(tmp_path / "p", "data limo", *chosen, "dataset.on_bad_row=skip") is None
 
 
 def test_steps_of_another_kind_have_no_uses() -> None:

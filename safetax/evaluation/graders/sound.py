@@ -14,8 +14,6 @@ from safetax.evaluation.graders.equality import equal
 from safetax.evaluation.graders.extraction import How, final_answer
 
 KINDS = ("integer", "math", "choice")
-VERSION = 4
-"""Raised when the rule changes, so that no verdict of an older one is taken for one of the new."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from safetax.config.needs import Library, Needs
+from safetax.evaluation.graders import SOUND_VERSION
 from safetax.evaluation.judging.cases import JudgeContext
 from safetax.records import Example, Response, Verdict
 
@@ -34,12 +35,13 @@ def needs(config: Config) -> Needs:
 def resolve(config: Config) -> dict[str, Any]:
     """Return the content hashes of the task's definition, what its data are right now, and the rule of its metrics."""
     from safetax.data.lm_eval.definitions import find_definition, included, task_facts
-    from safetax.evaluation.graders import sound
 
     facts = task_facts(config.task, config.folder, config.metadata)
     texts = [path.read_text(encoding="utf-8") for path in included(find_definition(config.task, config.folder))]
     # The code of a task of the user's own is hashed; this package's has a version.
-    return {**facts, RULE: sound.VERSION} if any(f"{sound.__name__}." in text for text in texts) else facts
+    return (
+        {**facts, RULE: SOUND_VERSION} if any("safetax.evaluation.graders.sound." in text for text in texts) else facts
+    )
 
 
 def judge(

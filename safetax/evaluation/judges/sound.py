@@ -13,8 +13,7 @@ from typing import Annotated, Any
 
 from safetax.config.fields import MoreThan
 from safetax.config.needs import Library, Needs
-from safetax.evaluation.graders.algebra import Algebra
-from safetax.evaluation.graders.sound import VERSION, grade
+from safetax.evaluation.graders import SOUND_VERSION
 from safetax.evaluation.judging.cases import JudgeContext
 from safetax.records import Example, Response, Verdict
 
@@ -35,7 +34,7 @@ def needs(config: Config) -> Needs:
 
 def resolve(config: Config) -> dict[str, Any]:
     """Return the version of the rule."""
-    return {"rule": VERSION}
+    return {"rule": SOUND_VERSION}
 
 
 def judge(
@@ -46,6 +45,9 @@ def judge(
     Raises:
         UserError: a prompt is no problem of a kind that can be graded.
     """
+    from safetax.evaluation.graders.algebra import Algebra
+    from safetax.evaluation.graders.sound import grade  # a plan needs its version alone
+
     documents = {example.id: example.meta.get("document") or {} for example in examples}
     algebra = Algebra(config.seconds)
     verdicts = []

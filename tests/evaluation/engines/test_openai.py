@@ -10,7 +10,7 @@ import pytest
 
 from launchers import judge_server
 from safetax.config.secrets import holds
-from safetax.errors import UserError
+from safetax.errors import StepError, UserError
 from safetax.formatting import visible
 from tests.support.disguises import DISGUISES
 from tests.support.llm_server import Answer, plain, serving
@@ -40,7 +40,7 @@ def test_a_server_that_is_not_there_is_named(tiny: tuple[Path, Any, Any]) -> Non
         probe.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
     runtime = {**RUNTIME, "requests": 4, "endpoints": {"tiny": {"base_url": address, "retries": 0}}}
-    with pytest.raises(UserError, match=r"runtime\.endpoints\.tiny\.base_url=.*start the server"):
+    with pytest.raises(StepError, match=r"runtime\.endpoints\.tiny\.base_url=.*start the server"):
         list(served(tiny, runtime).respond(asked(tiny[2], 3), markers(tiny[2])))
     with pytest.raises(UserError, match=r"endpoint=tinny: runtime\.endpoints has no such entry"):
         served(tiny, runtime, endpoint="tinny")

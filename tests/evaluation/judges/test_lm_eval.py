@@ -8,7 +8,7 @@ import pytest
 
 from safetax.data.lm_eval.tasks import record
 from safetax.errors import UserError
-from safetax.evaluation.graders import sound
+from safetax.evaluation.graders import SOUND_VERSION
 from safetax.evaluation.judges import lm_eval
 from tests.support.judged import context, response
 
@@ -68,7 +68,7 @@ def test_a_task_that_grades_by_the_sound_rule_has_its_version(tmp_path: Path) ->
     (tmp_path / "documents.py").write_text(code)
     plain, config = (lm_eval.Config("lm_eval", task, str(tmp_path)) for task in ("capitals", "sums"))
     facts = lm_eval.resolve(config)
-    assert "rule" not in lm_eval.resolve(plain) and facts["rule"] == sound.VERSION
+    assert "rule" not in lm_eval.resolve(plain) and facts["rule"] == SOUND_VERSION
     examples = record("sums", str(tmp_path), {}, None)
     responses = [response(example.id, "So 1/2, since 2 times 1/2 is 1") for example in examples]
     verdicts = lm_eval.judge(config, examples, responses, context(tmp_path, facts))
