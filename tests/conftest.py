@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from safetax.results.collect import Collected, collect
 from safetax.results.document import Results
@@ -23,6 +24,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.pop("COLUMNS", None)
 # Threads that wait for each other collapse when workers run beside the tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test fails for a busy machine.
+settings.register_profile("safetax", deadline=None)
+settings.load_profile("safetax")
 # A thread whose request was given up may end behind its test, whose captured streams are closed by then.
 logging.raiseExceptions = False
 

@@ -33,7 +33,7 @@ def test_a_key_is_found_in_a_disguise_of_a_disguise(outer: str) -> None:
         assert holds(DISGUISES[outer](DISGUISES[inner](KEY)), KEY), inner
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.text(string.ascii_letters + string.digits + "-_", min_size=20, max_size=80), st.sampled_from(sorted(DISGUISES))
 )

@@ -177,7 +177,7 @@ def test_rows_of_one_prompt_are_one_observation() -> None:
     st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=40),
     st.integers(1, 4),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_interval_is_of_zero_width_or_outside_what_can_be(
     first: list[float], second: list[float], copies: int
 ) -> None:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from safetax.evaluation.graders.algebra import Algebra, Equality
@@ -477,14 +477,12 @@ def repeating(value: Fraction) -> str:
 
 
 @given(VALUES, st.data())
-@settings(deadline=None)
 def test_all_ways_to_write_one_value_are_equal(value: Fraction, data: st.DataObject) -> None:
     one, other = (data.draw(st.sampled_from(ways(value))) for _ in range(2))
     assert equal(one, other, NONE) == "equal"
 
 
 @given(VALUES, VALUES, st.data())
-@settings(deadline=None)
 def test_no_way_to_write_a_value_is_another_value(one: Fraction, other: Fraction, data: st.DataObject) -> None:
     assume(one not in (other, other * 100, other / 100))
     assert equal(data.draw(st.sampled_from(ways(one))), data.draw(st.sampled_from(ways(other))), NONE) == "different"
