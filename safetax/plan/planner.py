@@ -1,13 +1,13 @@
 """The plan: which steps a run needs and what each depends on.
 
-Pure: no torch, no disk, no network. This is the only file that knows the order of the stages. All runs of a sweep
-become one graph, in which what several runs share stands once.
+Pure: no torch, no disk, no network; the only file that knows the order of the stages. A sweep becomes one graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from functools import cached_property
 from typing import Any
 
 from safetax.config.components import component_module
@@ -133,7 +133,7 @@ class _Planner:
             "dtype": "float32" if training.dtype == "float32" else "bfloat16",
             **({"on_bad_row": "skip"} if skips_bad_rows(data) else {}),
         }
-        note_use(data, "shift", self.model(), {**values, "parts": True})
+        note_use(data, "shift", self.model, {**values, "parts": True})
         title = f"perplexity of {data.title} under {lrm.title if lrm else self.config.model.name}"
         return self.step("perplexity", title, values, {"data": data, "model": lrm}, self.settings("judge_batch"))
 
@@ -212,7 +212,7 @@ class _Planner:
             # A row that turns out too long when it is tokenised is as bad as one that cannot be read.
             **({"on_bad_row": "skip"} if skips_bad_rows(data) else {}),
         }
-        note_use(data, TRAININGS[stage], self.model(), {**values["training"], **values})
+        note_use(data, TRAININGS[stage], self.model, {**values["training"], **values})
         alone = {} if stage in self.config.runtime.distributed else ALONE
         settings = {**self.settings(*TRAINING_SETTINGS), **alone}
         return self.step("train", title, values, {"data": data, "model": start}, settings)
@@ -266,7 +266,7 @@ class _Planner:
             "format": identity(markup),
             "engine": identity(self.config.engine, self.facts, "engine"),
         }
-        note_use(prompts, title, self.model(), {**values, "context": context_of(self.config.model)})
+        note_use(prompts, title, self.model, {**values, "context": context_of(self.config.model)})
         of = checkpoint.title if checkpoint else self.config.model.name
         inputs = {"prompts": prompts, "model": checkpoint}
         return self.step("generate", f"{title}: {of}", values, inputs, self.settings(*GENERATION_SETTINGS))
@@ -278,6 +278,7 @@ class _Planner:
         title = f"{title}: {responses.title.split(': ', 1)[-1]}"
         return self.step("score", title, values, {"prompts": prompts, "responses": responses}, settings)
 
+    @cached_property
     def model(self) -> dict[str, Any]:
         """Identity of the starting model; how it is pre-trained is the pre-training step's own."""
         values = identity(self.config.model, self.facts, "model")
@@ -294,6 +295,6 @@ class _Planner:
         """Plan a step; where an input is None it is the starting model itself, which no step made."""
         made = {name: each for name, each in (inputs or {}).items() if each is not None}
         if len(made) < len(inputs or {}):
-            values = {**values, "model": self.model()}
+            values = {**values, "model": self.model}
         step = Step(kind, title, values, made, {**(settings or {}), **self.settings("threads", "workers")})
         return self.shared.setdefault(step.key, step)
