@@ -15,7 +15,7 @@ from pathlib import Path
 
 from safetax.errors import UserError, exit_code
 
-COLLECT_EVERY = 50_000
+COLLECT_EVERY = 200_000
 """Objects between two runs of the garbage collector. Hardly anything that is made before the work begins is garbage,
 and at Python's 700 the collector takes a tenth of that time."""
 
