@@ -19,7 +19,8 @@ _SIGNS = {
     **dict.fromkeys("−–‒﹣", "-"),
     **dict.fromkeys("·⋅∙•", r"\cdot "),
     **dict.fromkeys("\u00a0\u2009\u202f\u2007\u200a", " "),
-    **dict.fromkeys("°\u200b\u2060\ufeff", ""),
+    **dict.fromkeys("\u200b\u2060\ufeff", ""),
+    "°": r"^\circ ",
     "×": r"\times ",
     "÷": "/",
     "⁄": "/",
@@ -78,6 +79,11 @@ _REWRITTEN: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\b(?:negative|minus)\s+(?=\d)", "-"),
     (r"\b(\w+)\s*\(?\s*(?:in\s+)?base[ -](\w+)\)?", r"\1_{\2}"),
     (r"(?<=\d)\s*(?:per\s?cent|pct)\b", r"\\%"),
+    (
+        r"(\\(?:sin|cos|tan|cot|sec|csc))\s*[({]?\s*(\d+(?:\.\d+)?)\s*"
+        r"(?:\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degrees?(?![A-Za-z]))\s*[)}]?",
+        r"\1(\\frac{\2\\pi}{180})",
+    ),
     (r"\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degrees?(?![A-Za-z])", ""),
     (r"\\(?:leq|leqslant)(?![A-Za-z])|<=", r"\\le "),
     (r"\\(?:geq|geqslant)(?![A-Za-z])|>=", r"\\ge "),

@@ -15,6 +15,7 @@ from bench.graders import measure, problems
 from safetax.config.compose import Composer
 from safetax.data.datasets import DatasetContext, lm_eval_task
 from safetax.errors import ConfigError, UserError
+from safetax.evaluation.graders import SOUND_VERSION
 from safetax.evaluation.graders.algebra import Algebra
 from safetax.evaluation.judges import paper_grader, sound
 from safetax.evaluation.judging.cases import JudgeContext
@@ -145,13 +146,14 @@ def test_an_edited_file_is_a_new_prompt_set(tmp_path: Path) -> None:
 
 
 def test_the_graders_follow_the_evaluation() -> None:
-    for evaluation, grader, rule in (("paper", "paper_grader", paper_grader), ("sound", "sound", sound)):
+    rules = (("paper", "paper_grader", paper_grader.VERSION), ("sound", "sound", SOUND_VERSION))
+    for evaluation, grader, rule in rules:
         names = ["aime24", "math500", "gpqa_diamond", "gsm8k"]
         paths = [f"benchmark.{name}.prompts.metadata.path={TRIVIA}" for name in names]
         steps = planned(f"benchmark=[{','.join(names)}]", f"evaluation={evaluation}", *paths).steps
         graders = [step.identity["judge"] for step in steps if step.title.startswith("grade ")]
         assert graders and {judge["kind"] for judge in graders} == {grader}
-        assert all(judge["resolved"]["rule"] == rule.VERSION for judge in graders)
+        assert all(judge["resolved"]["rule"] == rule for judge in graders)
 
 
 def test_the_papers_sampling() -> None:
