@@ -30,7 +30,7 @@ def write_record(run: PlannedRun, outputs: Path) -> Path:
         "seed": config.seed,
         "lrm_seed": config.lrm_seed,
         "world": "lab" if config.model.tokenizer == "lab" else "real",
-        "config": dataclasses.asdict(config),
+        "config": _plain(config),
         "overrides": list(run.overrides),
         "checkpoints": [
             {
@@ -59,6 +59,15 @@ def write_record(run: PlannedRun, outputs: Path) -> Path:
     folder = outputs / "runs" / run.name
     write_json(folder / "run.json", record, sort_keys=False)  # the order of judges says which one is the headline's
     return folder
+
+
+def _plain(value: Any) -> Any:
+    """Return a configuration as JSON values; ``dataclasses.asdict`` would copy each of them, which takes its time."""
+    if dataclasses.is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def about_data(run: PlannedRun) -> dict[str, Any]:

@@ -90,11 +90,12 @@ class GraphRunner:
         self.early = early(steps)
         self.view.begin(len(steps))
         self.waiting = {step.key: step for step in steps}
-        self.wanted = wanted(steps, self.store.statuses(steps))
+        found = self.store.statuses(steps)
+        self.wanted = wanted(steps, found)
         self.trainings_behind = trainings_behind(steps)
         try:
+            self._settle(found)
             while True:
-                self._settle()
                 self._start()
                 if not any(slot.batch for slot in self.slots):
                     break
@@ -103,17 +104,18 @@ class GraphRunner:
                     self._hear(slot, event)
                 else:
                     self._free(slot)
+                self._settle({})
         finally:
             for slot in self.slots:
                 slot.stop()
         assert not self.waiting, f"steps whose inputs are not in the graph: {', '.join(self.waiting)}"
         return self.outcome
 
-    def _settle(self) -> None:
-        """Take the steps that can be reused out of those that wait."""
+    def _settle(self, found: Mapping[str, Status]) -> None:
+        """Take the steps that can be reused out of those that wait; ``found`` are statuses that were just read."""
         for key, step in list(self.waiting.items()):
             if key not in self.statuses and self._is_ready(step):
-                status = self.statuses[key] = self.store.status(step)
+                status = self.statuses[key] = found.get(key) or self.store.status(step)
                 if status.serves(key in self.wanted):
                     self.complete.add(key)
                     self.outcome.reused.append(step)
