@@ -20,12 +20,13 @@ _CLOSE = (
     rf"(?:<\s*\|?\s*(?:/\s*|end_of_){_WORD}\s*\|?\s*>|\[\s*/\s*{_WORD}\s*\]|◁\s*/\s*{_WORD}\s*▷"
     r"|<\s*\|\s*im_start\s*\|\s*>\s*answer\b)"
 )
-_TURN = r"<\s*\|\s*im_(?:start|end)\s*\|\s*>"
+_TURN = r"<\s*\|\s*im_(?:start|end)\s*\|\s*>|<[|｜][\w▁]+[|｜]>"
+"""Marks of turns, and whatever looks like a model's special token."""
 _OPENED = re.compile(rf"^(\s*){_OPEN}\s*", re.IGNORECASE)
 _CLOSED = re.compile(rf"{_CLOSE}(\s*)$", re.IGNORECASE)
 _ANSWER_BEGINS = re.compile(rf"^\s*{_CLOSE}\s*", re.IGNORECASE)
 _ANY = re.compile(rf"{_OPEN}|{_CLOSE}|{_TURN}", re.IGNORECASE)
-_SIGN = re.compile(r"[<\[◁]\s*\|?\s*/?\s*[tTrRbBeEiI]")
+_SIGN = re.compile(r"[<\[◁]\s*\|?\s*/?\s*[tTrRbBeEiI]|<[|｜]")
 """What every mark begins with; most texts have none, which is seen soonest by this."""
 
 

@@ -84,10 +84,11 @@ def check_prompts(examples: Sequence[Example], renderer: ChatRenderer, use: Mapp
     Args:
         examples: the prompts.
         renderer: of the model's tokenizer and the format.
-        use: ``sampling`` as in the identity of the step that asks, and ``context``: tokens that the model can read.
+        use: ``sampling`` as in the identity of the step that asks, and ``context``: tokens that the model can read,
+            where that is known.
 
     Raises:
         UserError: a prompt cannot be tokenised, or is too long with its budgets.
     """
     prompts = [make_prompt(use, renderer, example, 0) for example in examples]
-    longest(prompts, markers_of(renderer), renderer.tokenizer, use["context"])
+    longest(prompts, markers_of(renderer), renderer.tokenizer, use.get("context"))

@@ -23,7 +23,7 @@ from safetax.results.metrics import (
     STRONGREJECT,
     measured_by,
 )
-from safetax.statistics import CONFIDENCE, Estimate, Groups, Sample, Values, estimate, intervals, p_value
+from safetax.statistics import CONFIDENCE, Estimate, Groups, Sample, Values, estimate, intervals, p_value, proportion
 
 REPEATED = "repeated_words"
 """In a verdict's detail, and in the summary of its step: that the answer says a word more than three times in a row."""
@@ -183,7 +183,12 @@ def _mean(benchmarks: Mapping[str, Measured], metric: str) -> Score:
     groups = _grouped(parts)
     rows = _keyed(benchmarks, metric)
     sample = Sample(rows, None, groups)
-    score = replace(_score(estimate(sample), n, parts, "clustered" if groups else "score"), sample=sample)
+    values = list(parts[0].values[metric].values())
+    if len(parts) == 1 and not groups and set(values) <= {0.0, 1.0}:  # the same in closed form
+        found = proportion(round(sum(values)), n)
+    else:
+        found = estimate(sample)
+    score = replace(_score(found, n, parts, "clustered" if groups else "score"), sample=sample)
     if not groups:
         return score
     distinct = {

@@ -14,6 +14,7 @@ from safetax.statistics.scores import (
     over_seeds,
     p_value,
     paired_difference,
+    proportion,
     wilson,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "over_seeds",
     "p_value",
     "paired_difference",
+    "proportion",
     "ratio_of_sums",
     "wilson",
 ]

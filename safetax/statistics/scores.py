@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from safetax.statistics.estimates import CONFIDENCE, Estimate, Groups, OverSeeds, Sample, Values
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
 
 _Row = tuple[str, int, float, float, float]
 """Cluster, unit, weight, and the values of both sides."""
+LEAST_SURE, MOST_SURE = 1e-6, 7.0
+"""Quantiles of the normal distribution between which a p-value is looked for: of 1 and of 3e-12."""
+
+
+def proportion(successes: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
+    """Return a share of prompts that have one answer each, with the interval that :func:`estimate` gives it."""
+    from safetax.statistics.limits import share_limits
+
+    low, high = share_limits(successes / n, n, confidence)
+    return Estimate(successes / n, float(low), float(high))
 
 
 def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
@@ -139,21 +150,22 @@ def p_value(interval: Callable[[float], Estimate]) -> float:
     """Return the two-sided p-value of 0: 1 less the confidence at which an interval begins to hold it."""
     from scipy.optimize import brentq
 
-    least, most = 1e-6, 1 - 1e-12
-    value = interval(least).value
+    normal = NormalDist()
+    value = interval(0.5).value
     if value == 0:
         return 1.0
 
-    def nearer(confidence: float) -> float:
-        found = interval(confidence)
+    def nearer(quantile: float) -> float:
+        found = interval(2 * normal.cdf(quantile) - 1)
         return found.low if value > 0 else -found.high
 
-    if nearer(most) > 0:
-        return 1 - most
-    if nearer(least) <= 0:
+    if nearer(MOST_SURE) > 0:
+        return 2 * normal.cdf(-MOST_SURE)
+    if nearer(LEAST_SURE) <= 0:
         return 1.0
-    root: Any = brentq(nearer, least, most, xtol=1e-9)
-    return 1 - float(root)
+    # Limits are nearly straight in the quantile, so that a few of them are enough.
+    root: Any = brentq(nearer, LEAST_SURE, MOST_SURE, xtol=1e-7)
+    return 2 * normal.cdf(-float(root))
 
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float | None]:

@@ -94,9 +94,12 @@ def _tokenizer_of(model: Mapping[str, Any]) -> Any:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"model.id={model['id']}: its tokenizer cannot be loaded ({first}).") from None
     vocabulary = vocabulary_of(settings)
-    if vocabulary is not None and len(tokenizer) > vocabulary:
+    # The class that transformers takes a tokenizer for may add a special token of its own, which no text holds.
+    known, special = tokenizer.get_vocab(), set(tokenizer.all_special_tokens)
+    count = 1 + max((number for token, number in known.items() if token not in special), default=0)
+    if vocabulary is not None and count > vocabulary:
         raise UserError(
-            f"model.id={model['id']}: its tokenizer has {len(tokenizer)} tokens, and the model embeddings of "
+            f"model.id={model['id']}: its tokenizer has {count} tokens, and the model embeddings of "
             f"{vocabulary}; name a model that was saved with its own tokenizer."
         )
     if tokenizer.eos_token_id is None:
