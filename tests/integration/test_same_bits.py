@@ -19,8 +19,9 @@ pytestmark = pytest.mark.slow
 
 @contextmanager
 def busy_cores() -> Iterator[None]:
-    """Keep every core at work, with more processes than there are cores."""
-    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(usable_cores() + 1)]
+    """Keep every core at work, with more processes than there are cores; other tests come before them."""
+    spin = "import os\nos.nice(5)\nwhile True: pass"
+    spinning = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(usable_cores() + 1)]
     try:
         yield
     finally:
