@@ -38,6 +38,16 @@ def mark_in(text: str | None) -> str | None:
     return None if found is None else found[0]
 
 
+def flaw_in(*texts: str | None) -> str | None:
+    """Return what in a model's own texts no training row may hold, or None; damaged models write anything."""
+    for text in texts:
+        if mark_in(text):
+            return "it holds a mark of thinking"
+        if text and ("\0" in text or any("\ud800" <= character <= "\udfff" for character in text)):
+            return "it holds a character that no text has"
+    return None
+
+
 def without_marks(example: Example) -> Example:
     """Return an example without the marks at the ends of its thinking, and before its answer.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from safetax.data.marks import mark_in, without_marks
+from safetax.data.marks import flaw_in, mark_in, without_marks
 from safetax.records import Example
 from tests.support.prepared import failure, from_file, prepared, rows_file
 
@@ -89,3 +89,9 @@ def test_published_traces_that_begin_with_a_mark_are_used(tmp_path: Path) -> Non
     settings = ["world=paper", "format=s1", "dataset=safechain", from_file(rows_file(tmp_path, [row]))]
     ((example,), _) = prepared(tmp_path / "o", *settings)
     assert example.thinking == "\nHm, no.\n"
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b", "so </think> then", "so <|pad|> then", "<｜end▁of▁sentence｜>"])
+def test_what_no_row_may_hold_is_a_flaw_of_a_sample(text: str) -> None:
+    assert flaw_in("fine", text) is not None and flaw_in(text, None) is not None
+    assert flaw_in("x < y | z > w", "a <b> c", None, "") is None

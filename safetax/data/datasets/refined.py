@@ -19,7 +19,7 @@ from safetax.config.components import DatasetConfig, JudgeConfig
 from safetax.config.fields import AtLeast, Between, HashedUnless, Kind, MoreThan
 from safetax.data.datasets import DatasetContext
 from safetax.data.datasets._derived import DerivedDataset, needs_of_source, rows_of_input
-from safetax.data.marks import mark_in
+from safetax.data.marks import flaw_in
 from safetax.errors import ConfigError, UserError
 from safetax.records import Example, Response, Verdict, read_records
 
@@ -180,8 +180,8 @@ def _flaw(checks: Checks, source: Example, response: Response, verdict: Verdict)
         return "its answer is not ended"
     if not answer:
         return "its answer is empty"
-    if mark_in(thinking) or mark_in(answer):
-        return "it holds a mark of thinking"
+    if flaw := flaw_in(thinking, answer):
+        return flaw
     text = f"{thinking} {answer}"
     words = len(text.split())
     if words < checks.min_words:

@@ -15,7 +15,7 @@ from safetax.config.needs import Needs
 from safetax.data.datasets import DatasetContext
 from safetax.data.datasets._derived import rows_of_input
 from safetax.data.datasets.refined import samples_of
-from safetax.data.marks import mark_in
+from safetax.data.marks import flaw_in
 from safetax.errors import UserError
 from safetax.records import Example
 
@@ -57,7 +57,7 @@ def build(config: Config, context: DatasetContext) -> list[Example]:
     examples = []
     for response, verdict in samples:
         closed = response.end_of_thinking == "closed" and response.end_of_answer == "stop"
-        closed = closed and not mark_in(response.thinking) and not mark_in(response.answer)
+        closed = closed and flaw_in(response.thinking, response.answer) is None
         if not closed or verdict.error is not None or verdict.label not in config.keep:
             continue
         prompt = prompts[order[response.id]]
