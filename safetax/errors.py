@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import os
@@ -102,6 +103,8 @@ def exit_code(work: Callable[[], int], interrupted: str) -> int:
         return complain(str(error), 1)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+        # Python takes its handlers back as it ends, and another Ctrl-C would then kill it.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
         return complain(interrupted, 130)
     except BrokenPipeError:  # whoever read the output has gone, as in `safetax --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

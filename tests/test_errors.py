@@ -108,6 +108,32 @@ def test_a_second_interruption_while_it_cleans_up_ends_it_with_130(command: subp
     assert command.returncode == 130 and said == "Error: interrupted.\n"
 
 
+ENDING = """
+import os, signal, sys, time
+from safetax.errors import exit_code
+
+class Last:
+    def __del__(self):  # Python has taken its signal handlers back
+        os.write(1, b"ending\\n")
+        time.sleep(1)
+
+def work():
+    raise KeyboardInterrupt
+
+last = Last()
+sys.exit(exit_code(work, "interrupted."))
+"""
+
+
+def test_an_interruption_while_python_ends_changes_no_exit_code() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDING], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    interrupt(process, "ending")
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130 and said == "Error: interrupted.\n"
+
+
 def test_the_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError) as told:
