@@ -24,13 +24,14 @@ LOGGED = ("loss", "step", "epoch", "learning_rate", "grad_norm")
 """Names in ``history.jsonl`` that no objective may have."""
 
 
-def checked_examples(examples: Any, name: str, trained: bool = False) -> list[Example]:
+def checked_examples(examples: Any, name: str, trained: bool = False, empty: bool = False) -> list[Example]:
     """Return the examples that a data set built.
 
     Args:
         examples: what ``build`` returned: any iterable.
         name: of the component, for messages.
         trained: whether they are trained on, so that each needs an answer.
+        empty: whether there may be none.
 
     Raises:
         PluginError: there are none, something is no example, a field has another type, or two have one id.
@@ -59,7 +60,7 @@ def checked_examples(examples: Any, name: str, trained: bool = False) -> list[Ex
             )
         seen[example.id] = index
         found.append(example)
-    if not found:
+    if not found and not empty:
         raise PluginError(f"{name} built no examples; give it rows that it can use.")
     return found
 

@@ -39,12 +39,14 @@ def build_examples(
     """
     config = restore("datasets", identity)
     with calling("datasets", config.kind):
-        built = component_module("datasets", config.kind).build(config, context)
-        examples = checked_examples(built, component_name("datasets", config.kind), trained)
+        module = component_module("datasets", config.kind)
+        built = module.build(config, context)
+        empty = getattr(module, "MAY_BE_EMPTY", False)
+        examples = checked_examples(built, component_name("datasets", config.kind), trained, empty)
     name = getattr(config, "name", config.kind)
     named = _Named(name, "skip" if identity.get("on_bad_row") == "skip" else "error")
     rows = ((index, {"example": example}) for index, example in enumerate(examples))
-    examples = examples_of(rows, lambda _, row: _unmarked(row["example"]), named, context)
+    examples = examples_of(rows, lambda _, row: _unmarked(row["example"]), named, context, empty)
     if vocabulary == "lab":
         check_words(examples, name)
     return examples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -45,6 +46,7 @@ def test_an_error_is_raised_and_what_has_not_begun_is_dropped() -> None:
 
     def work(item: int) -> None:
         begun.append(item)
+        time.sleep(0.01)  # a worker that is never slow may be through before it is told
         raise RuntimeError(f"item {item}")
 
     with pytest.raises(RuntimeError, match="item"):

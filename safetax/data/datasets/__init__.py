@@ -1,6 +1,7 @@
 """Data recipes and prompt sets. Each module has a ``Config`` and ``build(config, context)``, which returns examples.
 
 A module with ``ON_POLICY = True`` builds from the outputs of earlier steps, found in ``context.inputs`` by name.
+One with ``MAY_BE_EMPTY = True`` may return none.
 ``needs(config)`` (optional) says what it needs to run: :mod:`safetax.config.needs`.
 """
 
@@ -68,7 +69,11 @@ class RowwiseConfig(Protocol):
 
 
 def examples_of(
-    rows: Iterable[tuple[int, Row]], make: Callable[[int, Row], Example], config: RowwiseConfig, context: DatasetContext
+    rows: Iterable[tuple[int, Row]],
+    make: Callable[[int, Row], Example],
+    config: RowwiseConfig,
+    context: DatasetContext,
+    empty: bool = False,
 ) -> list[Example]:
     """Make an example of each row; what is skipped is counted in the summary, by reason.
 
@@ -77,6 +82,7 @@ def examples_of(
         make: makes the example of a row, or raises BadRowError.
         config: the data set.
         context: takes the counts in.
+        empty: whether no row need be left.
 
     Raises:
         UserError: rows are bad and ``on_bad_row`` is ``error``, or no row is left.
@@ -102,7 +108,7 @@ def examples_of(
             f"dataset {config.name}: {len(bad)} of {total} rows cannot be used:{named}\n"
             "Mend them, or set dataset.on_bad_row=skip to leave such rows out."
         )
-    if not examples:
+    if not examples and not empty:
         none = f"none of {total} rows can be used" if total else f"there are no rows{_place(config)}"
         raise UserError(f"dataset {config.name}: {none}.{named}")
     if bad:

@@ -11,6 +11,9 @@ from safetax.data.datasets._derived import rows_of_input
 from safetax.data.datasets.refined import Checks, outcomes
 from safetax.records import Example
 
+MAY_BE_EMPTY = True
+"""Samples of all prompts may have passed."""
+
 
 @dataclass(frozen=True)
 class Config:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from safetax.config.identity import identity
 from safetax.config.needs import on_policy
+from safetax.data.building import build_examples
 from safetax.data.datasets import DatasetContext, refined, unmet
 from safetax.data.datasets.refined import Checks, copied
 from safetax.errors import UserError
@@ -165,6 +166,12 @@ def test_how_much_is_copied() -> None:
     assert copied("the quick brown fox walks", source) == 0.5  # one of two runs of four words
     assert copied("lazy dog", source) == 1.0 and copied("dog lazy", source) == 0.0
     assert copied("", source) == 0.0
+
+
+def test_a_round_may_have_nothing_left_to_ask_for(tmp_path: Path) -> None:
+    context = sampled(tmp_path, [(response(name), "refusal") for name in ("a", "b", "c")])
+    identity = {"kind": "unmet", "checks": {**asdict(Checks(**CHECKS)), "labels": list(CHECKS["labels"])}}
+    assert build_examples(identity, context) == [] and context.summary["passed"] == 3
 
 
 def test_the_next_round_asks_only_for_what_has_not_passed(tmp_path: Path) -> None:
