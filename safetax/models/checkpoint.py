@@ -193,6 +193,37 @@ def prepare_generation_config(generation: Any, ends: Sequence[int]) -> None:
         generation.do_sample = True
 
 
+def read_tensor(source: str, revision: str | None, name: str) -> Any:
+    """Return one tensor of a model that lies on this machine, or None where its files do not hold it.
+
+    Args:
+        source: its folder or hub id.
+        revision: of the hub.
+        name: of the tensor.
+    """
+    from safetensors import safe_open
+    from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
+    from transformers.utils.hub import cached_file
+
+    def file(called: str) -> str | None:
+        return cached_file(
+            source,
+            called,
+            revision=revision,
+            local_files_only=True,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+
+    index = file(SAFE_WEIGHTS_INDEX_NAME)
+    part = SAFE_WEIGHTS_NAME if index is None else json.loads(Path(index).read_text())["weight_map"].get(name)
+    path = None if part is None else file(part)
+    if path is None:
+        return None
+    with safe_open(path, framework="pt") as tensors:
+        return tensors.get_tensor(name) if name in tensors.keys() else None  # noqa: SIM118
+
+
 def empty_model(directory: Path) -> Any:
     """Return the model that a checkpoint's configuration describes, its tensors without content."""
     import torch

@@ -14,6 +14,7 @@ from safetax.records import Example, read_records
 from safetax.store.job import StepJob
 from safetax.training.arguments import training_arguments
 from safetax.training.batches import Collator
+from safetax.training.drift import drift_summary
 from safetax.training.objectives import objective_of
 from safetax.training.progress import ProgressCallback, over_ranks, peak_memory
 from safetax.training.resume import Layout, last_checkpoint
@@ -85,5 +86,6 @@ def train(job: StepJob, report: Callable[[int, int, float], None]) -> dict[str, 
         saved = model.model.unload() if training.lora else model.base
         ends = [end[0] for end in renderer.ends if len(end) == 1]
         save_model(job.directory / MODEL, saved, tokenizer, weights, saved_dtype(training), ends)
+        summary |= drift_summary(job, model.base, {token for row in rows for token in row.tokens})
     trainer.accelerator.wait_for_everyone()  # no launcher may end the rank that saves
     return summary
