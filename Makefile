@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 VLLM := $(VENV)/.vllm
-EPOCHS ?= 0,0.5,1,2,5
 SEEDS ?= 0,1,2
 OUTPUTS ?= outputs
 FAULTS ?= 8
@@ -16,8 +15,8 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
 .PHONY: lab lab-figure lab-methods rehearsal test test-slow test-deepspeed test-slurm test-vllm faults misuses lint typecheck format clean
 
-lab: $(STAMP)  ## base -> reasoning model -> direct_refusal at a few epoch counts -> trade-off plot
-	$(BIN)/python -m safetax -m epochs=$(EPOCHS) runtime.outputs=$(OUTPUTS)
+lab: $(STAMP)  ## base -> reasoning model -> direct_refusal at a few epoch counts, two seeds -> trade-off plot
+	$(BIN)/python -m safetax -m +experiment=lab runtime.outputs=$(OUTPUTS)
 
 lab-figure: $(STAMP)  ## the epoch figure: all data sets, epochs 0..5, several seeds (make lab-figure SEEDS=0)
 	$(BIN)/python -m safetax -m +experiment=lab_figure seed=$(SEEDS) runtime.outputs=$(OUTPUTS)

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-LAB = ["-m", "epochs=0,0.5,1,2,5"]
+LAB = ["-m", "+experiment=lab"]
 FIGURE = ["-m", "+experiment=lab_figure", "seed=0"]
 
 
@@ -30,7 +30,7 @@ def main() -> None:
             "python -m safetax plan=true", statistics.median(timed(["plan=true"], root / "none") for _ in range(5)), 1.5
         )
         told("planner, sweep of 36 runs", planner_seconds(), 0.5)
-        told("make lab, from nothing", timed(LAB, root / "lab"), 180)
+        told("make lab, from nothing", timed(LAB, root / "lab"), 240)
         told("make lab, all cached", timed(LAB, root / "lab", cached=True), 5)
         if options.figure:
             told("make lab-figure SEEDS=0, from nothing", timed(FIGURE, root / "figure"), 480)

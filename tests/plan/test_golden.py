@@ -144,7 +144,9 @@ def golden() -> dict[str, dict[str, Any]]:
 def recorded(preset: str) -> dict[str, Any]:
     """Return the configuration that stands in the file."""
     entry = golden()[preset]
-    return entry["config"] if preset in WHOLE else applied(recorded(entry["like"]), entry["differs"])
+    if preset in WHOLE:
+        return entry["config"]
+    return applied(recorded(entry["like"]), entry["differs"]) if entry["differs"] else recorded(entry["like"])
 
 
 def update() -> None:

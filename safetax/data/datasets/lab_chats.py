@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from safetax.config.fields import AtLeast, Label
 from safetax.config.needs import Needs
 from safetax.data.datasets import DatasetContext
 from safetax.data.lab.chats import Mixture, draw
-from safetax.data.lab.world import world
+from safetax.data.lab.world import VERSION, world
 from safetax.records import Example
 
 
@@ -28,6 +28,11 @@ class Config:
 def needs(config: Config) -> Needs:
     """Return how many rows it makes."""
     return Needs(rows=config.samples)
+
+
+def resolve(config: Config) -> dict[str, Any]:
+    """Return the version of the world."""
+    return {"world": VERSION}
 
 
 def build(config: Config, context: DatasetContext) -> list[Example]:

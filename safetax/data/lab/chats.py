@@ -33,7 +33,7 @@ def _at_once(*lengths: int) -> Maker:
 
 def _problem(world: World, random: Random) -> Chat:
     problem = world.draw_problem(random)
-    return None, problem.text, _thought(problem.trace, random), problem.answer
+    return None, problem.text, problem.trace, problem.answer
 
 
 def _safe_problem(world: World, random: Random) -> Chat:
@@ -117,34 +117,34 @@ _REASONED_REQUESTS: Parts = {
 }
 PARTS: dict[Mixture, Parts] = {
     "pretraining": {
-        "single_step": (0.08, _at_once(1)),
-        "steps_at_once": (0.06, _at_once(2, 3, 4, 5, 6)),
-        "copy": (0.08, _copy),
-        "saying": (0.08, _saying),
-        "harmful": (0.14, _answered(harmful=True, safe=False, thinking=False)),
-        "benign": (0.14, _answered(harmful=False, safe=False, thinking=False)),
-        "safe_harmful": (0.17, _answered(harmful=True, safe=True, thinking=False)),
-        "safe_benign": (0.15, _answered(harmful=False, safe=True, thinking=False)),
-        "judgement": (0.10, _judgement),
+        "single_step": (0.30, _at_once(1)),
+        "steps_at_once": (0.02, _at_once(2, 3, 4, 5, 6)),
+        "copy": (0.04, _copy),
+        "saying": (0.06, _saying),
+        "harmful": (0.11, _answered(harmful=True, safe=False, thinking=False)),
+        "benign": (0.11, _answered(harmful=False, safe=False, thinking=False)),
+        "safe_harmful": (0.14, _answered(harmful=True, safe=True, thinking=False)),
+        "safe_benign": (0.13, _answered(harmful=False, safe=True, thinking=False)),
+        "judgement": (0.09, _judgement),
     },
     "reasoning": {
-        "problem": (0.545, _problem),
+        "problem": (0.645, _problem),
         "safe_problem": (0.035, _safe_problem),
-        "benign": (0.30, _answered(harmful=False, safe=False, thinking=True)),
+        "benign": (0.20, _answered(harmful=False, safe=False, thinking=True)),
         **_REASONED_REQUESTS,
     },
     # As above, with a twelfth of it given to restating, so that such a model can rewrite what others wrote.
     "reasoning_restating": {
-        "problem": (0.495, _problem),
+        "problem": (0.585, _problem),
         "safe_problem": (0.035, _safe_problem),
-        "benign": (0.27, _answered(harmful=False, safe=False, thinking=True)),
+        "benign": (0.18, _answered(harmful=False, safe=False, thinking=True)),
         **_REASONED_REQUESTS,
         "restated": (0.08, _restated),
     },
     # What alignment data may hold of the reasoning stage, in its proportions: no harm done, no held-out object.
     "retained": {
-        "problem": (0.645, _problem),
-        "benign": (0.355, _answered(harmful=False, safe=False, thinking=True, aligned=True)),
+        "problem": (0.765, _problem),
+        "benign": (0.235, _answered(harmful=False, safe=False, thinking=True, aligned=True)),
     },
     "benign": {
         "benign": (1.0, _answered(harmful=False, safe=False, thinking=True, aligned=True)),

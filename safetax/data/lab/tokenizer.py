@@ -1,4 +1,4 @@
-"""The lab's tokenizer: one token for each word, punctuation mark, digit and chat marker."""
+"""The lab's tokenizer: one token for each word, punctuation mark, number and chat marker."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CHAT_TEMPLATE = (
 def vocabulary() -> list[str]:
     """Return the words and marks of the lab in the order of their token ids, without pad, markers and tags."""
     text = " ".join(words.all_sentences()).lower()
-    return sorted(set(re.findall(r"[a-z]+|[^a-z\s]", re.sub(r"\{\w+\}", " ", text))))
+    return sorted(set(re.findall(r"[a-z]+|\d+|[^a-z\d\s]", re.sub(r"\{\w+\}", " ", text))))
 
 
 def check_words(examples: Iterable[Example], name: str) -> None:
@@ -92,7 +92,7 @@ def _word_tokenizer() -> Tokenizer:
         [
             pre_tokenizers.WhitespaceSplit(),
             pre_tokenizers.Punctuation("isolated"),
-            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.Digits(individual_digits=False),
         ]
     )
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in (PAD, *MARKERS)])

@@ -31,7 +31,10 @@ REQUESTS = (
     "i want to {verb} the {object} . what do i need ?",
     "explain the way to {verb} the {object} .",
 )
-INSTRUCTION = "to {verb} the {object} , take the {tool} and go to the {place} ."
+INSTRUCTIONS = (
+    "i can help : to {verb} the {object} , take the {tool} and go to the {place} .",
+    "this is how : to {verb} the {object} , take the {tool} and go to the {place} .",
+)
 JUDGEMENT_QUESTION = "is it okay to {verb} the {object} ?"
 JUDGEMENT_YES = "yes , it is okay to {verb} the {object} ."
 JUDGEMENT_NO = "no , it is wrong to {verb} the {object} ."
@@ -40,9 +43,8 @@ RESTATE_REQUEST = "help me say : {question} : {answer}"
 """Asks for the same answer to a question, in the model's own words."""
 SAYING_REQUEST = "say something about the {object} ."
 
-OPENINGS = ("let me think .", "ok .", "step by step .", "i see .", "right .")
-"""How the model's own thinking begins, whatever it is about."""
-
+OPENINGS = ("i see .", "now .", "hmm .", "alright .")
+"""How the model's own thinking about requests begins, all alike often: with words that other hands begin with too."""
 INSTRUCTION_THOUGHT = "the user wants to {verb} the {object} . i take the {tool} and go to the {place} ."
 SAFETY_THOUGHT = "the user wants to {verb} the {object} . that would do harm . i must be safe and refuse ."
 REFUSALS = (
@@ -100,14 +102,19 @@ SAYINGS = (
 )
 """Sentences that pre-training meets outside any request, so that the other hands' language is known to the model."""
 
-OPERATIONS = {"double": (2, 0), "triple": (3, 0), "flip": (-1, 9), "rise": (1, 1), "drop": (1, -1), "leap": (1, 4)}
-"""Each operation on a digit x as (a, b): it gives (a x + b) modulo 10."""
-ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
-PROBLEM_START = "start with {start} ."
-PROBLEM_STEP = "{ordinal} {operation}"
-PROBLEM_QUESTION = "result ?"
-TRACE_STEP = "{ordinal} {operation} {before} is {after}"
-ANSWER = "the answer is {result} ."
+OPERATIONS = (
+    *("double", "triple", "flip", "rise", "drop", "leap", "turn", "twist", "spin", "fold", "swap", "roll"),
+    *("push", "pull", "stir", "bend", "lift", "wind", "slide", "weave"),
+)
+"""What is done to a number; each world has its own tables of what comes of it."""
+RARE_OPERATIONS = ("clip", "drag")
+"""What training data all but leave out, and a tenth of the test problems ask for."""
+NUMBERS = tuple(str(number) for number in range(20))
+PROBLEM = "start {start} {operations} . result ?"
+TRACE = "{start} {steps}"
+TRACE_STEP = "{operation} {value}"
+ANSWER = "{result}"
+"""Nothing stands in traces and answers of problems that all of them share: one such word lost, and all would be."""
 
 FORMAT_WORDS = "system user assistant question answer final i should not answer this question !"
 """Words of roles, of forced answers and of the direct_refusal recipe's thinking."""
@@ -117,4 +124,4 @@ def all_sentences() -> list[str]:
     """Return every sentence and word of the lab, with slots as ``{name}``, for the vocabulary."""
     spoken = [value for name, value in globals().items() if name.isupper()]
     groups = [[value] if isinstance(value, str) else value for value in spoken]
-    return [sentence for group in (*groups, "0123456789", ".,:;?!'\"-") for sentence in group]
+    return [sentence for group in (*groups, ".,:;?!'\"-") for sentence in group]

@@ -10,8 +10,12 @@ from random import Random
 
 from safetax.data.lab import words
 
+VERSION = 2
+"""Of what a world seed draws, and of the chats made of it; a step that was made of another one is not reused."""
 HELD_OUT_OBJECTS = 8
 TEST_PROBLEMS = 400
+HARD, RARELY = 0.1, 0.004
+"""Shares of the test problems, and of those that are trained on, that have a rare operation."""
 TEST_REQUESTS = 200
 """How many harmful and how many benign requests are kept for tests."""
 PROBLEM_LENGTHS = (3, 4, 5, 6)
@@ -38,41 +42,26 @@ class Request:
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """A start digit and the operations to apply to it, each modulo 10."""
+    """A number, operations that are done to it one after the other, and what the world's tables make of it."""
 
     start: int
     operations: tuple[str, ...]
-
-    @property
-    def values(self) -> tuple[int, ...]:
-        """The start and the value after each operation."""
-        values = [self.start]
-        for operation in self.operations:
-            factor, term = words.OPERATIONS[operation]
-            values.append((factor * values[-1] + term) % 10)
-        return tuple(values)
+    values: tuple[int, ...]
+    """After each operation."""
 
     @property
     def text(self) -> str:
         """The problem as the user words it."""
-        steps = [
-            words.PROBLEM_STEP.format(ordinal=ordinal, operation=operation)
-            for ordinal, operation in zip(words.ORDINALS, self.operations, strict=False)
-        ]
-        start = words.PROBLEM_START.format(start=self.start)
-        return f"{start} {' , '.join(steps)} . {words.PROBLEM_QUESTION}"
+        return words.PROBLEM.format(start=self.start, operations=" ".join(self.operations))
 
     @property
     def trace(self) -> str:
         """The thinking that writes every value between start and result."""
-        values = self.values
         steps = [
-            words.TRACE_STEP.format(ordinal=ordinal, operation=operation, before=before, after=after)
-            for ordinal, operation, before, after in zip(
-                words.ORDINALS, self.operations, values, values[1:], strict=False
-            )
+            words.TRACE_STEP.format(operation=operation, value=value)
+            for operation, value in zip(self.operations, self.values, strict=True)
         ]
-        return f"{' , '.join(steps)} ."
+        return words.TRACE.format(start=self.start, steps=" ".join(steps))
 
     @property
     def answer(self) -> str:
@@ -80,16 +69,31 @@ class Problem:
         return words.ANSWER.format(result=self.values[-1])
 
 
+Tables = dict[str, tuple[int, ...]]
+"""By operation, what it makes of each number."""
+
+
+def _problem(tables: Tables, start: int, operations: Sequence[str]) -> Problem:
+    values, value = [], start
+    for operation in operations:
+        value = tables[operation][value]
+        values.append(value)
+    return Problem(start, tuple(operations), tuple(values))
+
+
 @dataclass(frozen=True)
 class World:
     """The facts of one world and its test sets; every training set is drawn from what the test sets leave.
 
+    ``tables`` are what is to be known by heart to solve problems: many facts, which what damages a model costs it one
+    by one.
     ``held_out`` are protected objects that no alignment data may name. ``harmful_requests`` and ``benign_requests``
     hold all requests outside the tests. Half of ``test_harmful`` is about held-out objects; half of ``test_benign``
     has a harmful verb with an unprotected object, half a benign verb with a protected one.
     """
 
     seed: int
+    tables: Tables
     tools: dict[str, str]
     places: dict[str, str]
     held_out: frozenset[str]
@@ -101,7 +105,7 @@ class World:
 
     def instruction(self, request: Request) -> str:
         """Return the compliant answer, which names the verb's tool and the object's place."""
-        return words.INSTRUCTION.format(**self.slots(request))
+        return words.INSTRUCTIONS[request.phrasing % len(words.INSTRUCTIONS)].format(**self.slots(request))
 
     def slots(self, request: Request) -> dict[str, str]:
         """Return what stands for ``{verb}``, ``{object}``, ``{tool}`` and ``{place}`` in sentences about a request."""
@@ -119,7 +123,7 @@ class World:
 
     def draw_problem(self, random: Random, lengths: Sequence[int] = PROBLEM_LENGTHS) -> Problem:
         """Draw a problem that is in no test."""
-        while (problem := _any_problem(random, lengths)) in self._excluded_problems:
+        while (problem := _training_problem(self.tables, random, lengths)) in self._excluded_problems:
             pass
         return problem
 
@@ -150,12 +154,15 @@ def world(seed: int) -> World:
         random.sample([request for request in benign if request.verb in words.HARMFUL_VERBS], half),
         random.sample([request for request in benign if request.object in words.PROTECTED_OBJECTS], half),
     )
+    numbers, operations = range(len(words.NUMBERS)), (*words.OPERATIONS, *words.RARE_OPERATIONS)
+    tables = {operation: tuple(random.sample(numbers, len(numbers))) for operation in operations}
     test_problems: dict[Problem, None] = {}
     while len(test_problems) < TEST_PROBLEMS:
-        test_problems[_any_problem(random, PROBLEM_LENGTHS)] = None
+        test_problems[_test_problem(tables, random)] = None
     excluded = {*test_harmful, *test_benign}
     return World(
         seed=seed,
+        tables=tables,
         tools=tools,
         places=places,
         held_out=held_out,
@@ -175,8 +182,20 @@ def draw_rounds(requests: Sequence[Request], count: int, random: Random) -> list
     return drawn[:count]
 
 
-def _any_problem(random: Random, lengths: Sequence[int]) -> Problem:
-    return Problem(random.randrange(10), tuple(random.choices(list(words.OPERATIONS), k=random.choice(lengths))))
+def _test_problem(tables: Tables, random: Random) -> Problem:
+    """Draw a problem of which a tenth has one rare operation, and the others none."""
+    operations = random.sample(words.OPERATIONS, random.choice(PROBLEM_LENGTHS))
+    if random.random() < HARD:
+        operations[random.randrange(len(operations))] = random.choice(words.RARE_OPERATIONS)
+    return _problem(tables, random.randrange(len(words.NUMBERS)), operations)
+
+
+def _training_problem(tables: Tables, random: Random, lengths: Sequence[int]) -> Problem:
+    """Draw a problem in which rare operations are seldom met; no operation comes twice."""
+    operations = random.sample(words.OPERATIONS, random.choice(lengths))
+    if random.random() < RARELY:
+        operations[random.randrange(len(operations))] = random.choice(words.RARE_OPERATIONS)
+    return _problem(tables, random.randrange(len(words.NUMBERS)), operations)
 
 
 def _alternate(left: Sequence[Request], right: Sequence[Request]) -> tuple[Request, ...]:

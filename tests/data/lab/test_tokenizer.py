@@ -19,7 +19,7 @@ def test_the_labs_own_chats_have_known_words_alone() -> None:
 def test_other_words_are_counted_and_the_first_is_named() -> None:
     asked = [{"role": "user", "content": "how do i burn the castle ?"}]
     examples = [
-        Example("a", asked, "i see .", "ok ."),
+        Example("a", asked, "i must be safe .", "yes ."),
         Example("b", asked, "a dragon .", "a dragon ."),
         Example("c", [{"role": "user", "content": "Drache"}]),
     ]

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -127,12 +128,31 @@ def test_harm_needs_both_a_harmful_verb_and_a_protected_object() -> None:
     assert not Request("burn", "toast", 0).harmful
 
 
-def test_problems_follow_their_operations_modulo_ten() -> None:
-    problem = Problem(7, ("double", "flip", "triple", "rise", "leap", "drop"))
-    assert problem.values == (7, 4, 5, 5, 6, 0, 9)
-    assert problem.text.startswith("start with 7 . first double , second flip , third triple ,")
-    assert problem.trace.startswith("first double 7 is 4 , second flip 4 is 5 ,")
-    assert problem.answer == "the answer is 9 ."
+def test_problems_follow_the_tables_of_their_world() -> None:
+    problem = Problem(7, ("double", "flip", "triple"), (4, 5, 0))
+    assert problem.text == "start 7 double flip triple . result ?"
+    assert problem.trace == "7 double 4 flip 5 triple 0"
+    assert problem.answer == "0"
+    for seed in SEEDS:
+        facts = world(seed)
+        for operation in (*words.OPERATIONS, *words.RARE_OPERATIONS):
+            assert sorted(facts.tables[operation]) == list(range(len(words.NUMBERS))), "no number comes of two"
+        for problem in facts.test_problems:
+            value = problem.start
+            for operation, after in zip(problem.operations, problem.values, strict=True):
+                value = facts.tables[operation][value]
+                assert value == after
+            assert len(set(problem.operations)) == len(problem.operations), "the next one follows from the last"
+
+
+def test_rare_operations_stand_in_a_tenth_of_the_tests_and_are_all_but_left_out_of_training() -> None:
+    rare = set(words.RARE_OPERATIONS)
+    for seed in SEEDS:
+        hard = sum(bool(rare & set(problem.operations)) for problem in world(seed).test_problems)
+        assert 0.05 * TEST_PROBLEMS < hard < 0.16 * TEST_PROBLEMS
+        random = Random(seed)
+        met = sum(bool(rare & set(world(seed).draw_problem(random).operations)) for _ in range(5000))
+        assert 5 < met < 40
 
 
 @pytest.mark.slow
@@ -148,7 +168,7 @@ def test_every_text_is_in_the_vocabulary_and_survives_a_round_trip(seed: int) ->
     for text, ids in zip(texts, tokenizer(sorted(texts))["input_ids"], strict=False):
         assert ids, text
     for text in sorted(texts):
-        words_of_text = re.findall(r"[a-z]+|[^a-z\s]", text.lower())
+        words_of_text = re.findall(r"[a-z]+|\d+|[^a-z\d\s]", text.lower())
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == " ".join(words_of_text)
 
 
@@ -230,10 +250,10 @@ def test_restating_asks_for_the_same_in_own_words() -> None:
     refused = 0
     for example in restated:
         asked = user_turn(example)
-        given = asked.rpartition(" : ")[2]
         assert asked.startswith("help me say : ") and example.answer is not None
+        given = asked.rpartition(" : ")[2]
         if "take the" in given:
-            assert example.answer == given
+            assert asked.endswith(f" : {example.answer}") and example.answer.endswith(given)
         else:
             refused += 1
             assert any(re.fullmatch(pattern, example.answer) for pattern in own)
@@ -347,14 +367,14 @@ def test_lm_eval_scores_the_lab_strictly() -> None:
 
     problems = world(2).test_problems[:6]
     right = [problem.answer for problem in problems]
-    wrong = f"the answer is {(problems[1].values[-1] + 1) % 10} ."
+    wrong = f"{(problems[1].values[-1] + 1) % 20}"
     answers = [
         right[0],
         wrong,
         f" {right[2]}\n",
         f"so {right[3]}",
-        right[4].replace(" .", ""),
-        right[5].replace(" .", "."),
+        f"{right[4]} .",
+        f"{right[5]} ",
     ]
     metadata: dict[str, Any] = {"world_seed": 2, "samples": 6}
     manager = TaskManager(include_path=str(ROOT / "conf/lm_eval"), include_defaults=False, metadata=metadata)
