@@ -57,7 +57,7 @@ PINNED = {
     "Verdict": "id, repeat, label, harmful=.., refused=.., correct=.., error=.., detail=..",
     "collect": "folders",
     "compose": "overrides=.., config_dir=.., sweep=..",
-    "examples_of": "rows, make, config, context",
+    "examples_of": "rows, make, config, context, empty=..",
     "judge_cases": "part, examples, responses, context, start",
     "load_model": "identity, inputs, tokenizer, dtype, seed, on_gpus=..",
     "load_rows": "config",

@@ -147,6 +147,8 @@ class Benchmark:
     """Prompts of the published set, from which hours are estimated until it is there."""
     grader: Annotated[JudgeConfig, Kind("judges")] | None = None
     """Grades an accuracy benchmark; the judges of the run judge the others."""
+    reference: Annotated[ComponentConfig, Kind("datasets")] | None = None
+    """Worked traces of problems like the prompts, which each checkpoint is asked how likely it finds; null: none."""
 
     def __post_init__(self) -> None:
         """Check that accuracy has a grader, and nothing else has."""
@@ -186,6 +188,8 @@ class Evaluation(Sampling):
     """For harmful and benign prompts; null: as for reasoning."""
     grader: Annotated[JudgeConfig, Kind("judges")] | None = None
     """The grader that benchmarks take who refer to it."""
+    retention_temperature: Annotated[float, MoreThan(0)] | None = None
+    """Temperature at which retention is the probability of whole traces; null: these are too long to have one."""
 
 
 @dataclass(frozen=True)
@@ -228,11 +232,15 @@ class Config:
     seed: Seed = 0
     """Seed of the alignment stage and of sampling."""
     lrm_seed: Seed = 0
-    """Seed of everything up to the LRM."""
+    """Seed of the reasoning stage."""
+    base_seed: Seed = 0
+    """Seed of what comes before it: pre-training, where a model starts from nothing, and the lab's world."""
     interpolation: Annotated[float, Between(0, 1)] | None = None
     """Evaluates weights between the LRM's (0) and the aligned ones (1) in place of the aligned ones."""
     shift: bool = False
     """Whether the perplexity of the alignment data under the LRM is measured."""
+    retention: bool = True
+    """Whether each checkpoint is asked how likely it finds the LRM's own correct traces."""
     tracking: Literal["mlflow", "off"] = "mlflow"
     hub: Hub = field(default_factory=Hub)
     published: str | None = None

@@ -176,6 +176,24 @@ class ChatRenderer:
         before = len(row.tokens) - len(found) - end
         return [None] * before + found + [None] * end
 
+    def opening(self, example: Example, row: TrainingRow) -> tuple[int, int]:
+        """Return the first token of an example's row that the model itself begins with, and the one behind its first.
+
+        Where the format has thinking the prompt opens it, so that the model begins with the thinking's first token,
+        behind what the format has before it; else with the answer's.
+
+        Args:
+            example: the example.
+            row: what ``row`` made of it.
+        """
+        opened, *rest = self._pieces(self._written(example)) if example.thinking is not None else ("", "")
+        if not rest or not opened:
+            return row.completion_start, row.completion_start + 1
+        begin = row.completion_start + len(self._opening)
+        before, written = self.encode(self.markup.before_thinking), self.encode(rest[0])
+        alike = next((at for at, pair in enumerate(zip(before, written, strict=False)) if pair[0] != pair[1]), None)
+        return begin, begin + (min(len(before), len(written)) if alike is None else alike) + 1
+
     def _places(self, text: str, at: int) -> list[tuple[int, int]]:
         """Return for each token of a text that begins at a place where its characters begin and end."""
         try:

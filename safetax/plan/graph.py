@@ -29,6 +29,8 @@ class Evaluated:
     prompts: Step
     generate: Step
     scores: dict[str, Step]
+    readings: dict[str, Step] = field(default_factory=dict)
+    """How likely the checkpoint finds traces: the LRM's ``own`` correct ones, and the benchmark's ``reference``."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class PlannedRun:
             [checkpoint.role, evaluated.benchmark, judge, step.key]
             for checkpoint in self.checkpoints
             for evaluated in checkpoint.evaluations
-            for judge, step in evaluated.scores.items()
+            for judge, step in (*evaluated.scores.items(), *evaluated.readings.items())
         ]
         data = [] if self.checkpoints else [step.key for step in self.data.values()]
         shift = [step.key for step in self.shift.values()]
@@ -112,7 +114,11 @@ class Plan:
 
 
 def _targets(checkpoint: PlannedCheckpoint) -> list[Step]:
-    scores = [step for evaluated in checkpoint.evaluations for step in evaluated.scores.values()]
+    scores = [
+        step
+        for evaluated in checkpoint.evaluations
+        for step in (*evaluated.scores.values(), *evaluated.readings.values())
+    ]
     return scores or ([checkpoint.weights] if checkpoint.weights else [])
 
 

@@ -6,7 +6,7 @@ Pure: no torch, no disk, no network; the only file that knows the order of the s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -66,14 +66,17 @@ class _Planner:
         shift: dict[str, Step] = {}
         base = self.base()
         if not config.model.reasoning:
-            checkpoints.append(self.checkpoint("base", base, PLAIN, config.lrm_seed))
+            checkpoints.append(self.checkpoint("base", base, PLAIN, config.base_seed))
         if stage != "original" or config.model.reasoning:
             lrm = self.lrm(base)
-            checkpoints.append(self.checkpoint("lrm", lrm, config.format, config.lrm_seed))
+            answered = self.checkpoint("lrm", lrm, config.format, config.lrm_seed)
+            traces = self.traces(answered) if config.retention else {}
+            checkpoints.append(self.with_readings(answered, traces))
             if aligned:
                 train = self.alignment(lrm)
                 merge = None if config.interpolation is None else self.merge(train, lrm, config.interpolation)
-                checkpoints.append(self.checkpoint("aligned", train, config.format, config.seed, merge))
+                checkpoint = self.checkpoint("aligned", train, config.format, config.seed, merge)
+                checkpoints.append(self.with_readings(checkpoint, traces))
                 shift = self.shift(lrm) if config.shift else {}
         return PlannedRun(
             config, overrides, checkpoints, config.method or config.dataset.name if aligned else None, self.data, shift
@@ -95,7 +98,7 @@ class _Planner:
             return None
         data = self.prepare(pretraining.dataset, "model.pretraining.dataset", None)
         title = f"pre-train {self.config.model.name}"
-        return self.train("pretraining", title, None, data, pretraining.training, PLAIN, self.config.lrm_seed)
+        return self.train("pretraining", title, None, data, pretraining.training, PLAIN, self.config.base_seed)
 
     def lrm(self, base: Step | None) -> Step | None:
         if self.config.model.reasoning:
@@ -130,12 +133,58 @@ class _Planner:
         values = {
             "format": identity(self.config.format),
             "max_tokens": training.max_tokens,
-            "dtype": "float32" if training.dtype == "float32" else "bfloat16",
+            "dtype": self.read_dtype,
             **({"on_bad_row": "skip"} if skips_bad_rows(data) else {}),
         }
         note_use(data, "shift", self.model, {**values, "parts": True})
         title = f"perplexity of {data.title} under {lrm.title if lrm else self.config.model.name}"
         return self.step("perplexity", title, values, {"data": data, "model": lrm}, self.settings("judge_batch"))
+
+    def traces(self, lrm: PlannedCheckpoint) -> dict[str, dict[str, Step]]:
+        """Plan what checkpoints are asked to read, by benchmark: the LRM's own correct traces, and reference traces."""
+        found: dict[str, dict[str, Step]] = {}
+        for each in lrm.evaluations:
+            benchmark = each.config
+            if benchmark.grader is None or not (benchmark.headline and benchmark.thinking):
+                continue
+            verdicts = each.scores[benchmark.grader.kind]
+            inputs = {"prompts": each.prompts, "responses": each.generate, "verdicts": verdicts}
+            own = {"dataset": {"kind": "own_traces", "on_bad_row": "skip"}}
+            found[each.benchmark] = {"own": self.step("prepare", f"own traces of {each.benchmark}", own, inputs)}
+            if benchmark.reference is not None:
+                path = f"benchmark.{each.benchmark}.reference"
+                values = {"dataset": identity(benchmark.reference, self.facts, path)}
+                title = f"reference traces of {each.benchmark}"
+                found[each.benchmark]["reference"] = self.step("prepare", title, values, settings={"uses": []})
+        return found
+
+    def with_readings(
+        self, checkpoint: PlannedCheckpoint, traces: Mapping[str, Mapping[str, Step]]
+    ) -> PlannedCheckpoint:
+        """Return a checkpoint that is asked how likely it finds the traces of its benchmarks."""
+        evaluations = []
+        for each in checkpoint.evaluations:
+            data = traces.get(each.benchmark, {})
+            readings = {whose: self.reading(step, checkpoint.weights) for whose, step in data.items()}
+            key = (id(each), *(step.key for step in readings.values()))
+            evaluations.append(self.shared.setdefault(key, replace(each, readings=readings)) if readings else each)
+        return replace(checkpoint, evaluations=evaluations)
+
+    def reading(self, data: Step, weights: Step | None) -> Step:
+        """Plan how likely a checkpoint finds traces."""
+        values = {
+            "format": identity(self.config.format),
+            "dtype": self.read_dtype,
+            "traces": {"temperature": self.config.evaluation.retention_temperature},
+            "on_bad_row": "skip",
+        }
+        title = f"{data.title} under {weights.title if weights else self.config.model.name}"
+        return self.step("perplexity", title, values, {"data": data, "model": weights}, self.settings("judge_batch"))
+
+    @property
+    def read_dtype(self) -> str:
+        """Number format in which a model reads."""
+        return "float32" if self.config.alignment.dtype == "float32" else "bfloat16"
 
     def prepare(self, dataset: Any, path: str, lrm: Step | None, trained_on: bool = True) -> Step:
         """Plan a data set behind those that it is made of; one that the LRM writes is a small graph from there on."""

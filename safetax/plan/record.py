@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from safetax.data.user_files import user_path
-from safetax.plan.graph import Plan, PlannedRun
+from safetax.plan.graph import Plan, PlannedCheckpoint, PlannedRun
 from safetax.store.manifest import write_json
 
 
@@ -51,6 +51,7 @@ def write_record(run: PlannedRun, outputs: Path) -> Path:
                     }
                     for evaluated in checkpoint.evaluations
                 ],
+                **_readings(checkpoint),
             }
             for checkpoint in run.checkpoints
         ],
@@ -59,6 +60,16 @@ def write_record(run: PlannedRun, outputs: Path) -> Path:
     folder = outputs / "runs" / run.name
     write_json(folder / "run.json", record, sort_keys=False)  # the order of judges says which one is the headline's
     return folder
+
+
+def _readings(checkpoint: PlannedCheckpoint) -> dict[str, Any]:
+    """Return the steps that read traces under a checkpoint, by benchmark and by whose traces they are."""
+    found = {
+        evaluated.benchmark: {whose: step.fingerprint for whose, step in evaluated.readings.items()}
+        for evaluated in checkpoint.evaluations
+        if evaluated.readings
+    }
+    return {"readings": found} if found else {}
 
 
 def _plain(value: Any) -> Any:

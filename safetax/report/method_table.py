@@ -14,16 +14,16 @@ from safetax.report.comparisons import Family, of_methods, of_refinement
 from safetax.report.table_files import latex, markdown, write_csv
 from safetax.results.document import Results
 from safetax.results.method_rows import MethodRow, last_rows, method_rows
-from safetax.results.metrics import METRICS, OF_METHODS, OF_REFINEMENT
+from safetax.results.metrics import METRICS, OF_METHODS, OF_REFINEMENT, shown
 from safetax.results.refinement import refinement_effects
 
 NOTE = (
-    "Each method at its last epochs, the least safety tax first. Scores in %, safety tax and gain in points against "
-    "the LRM. [..]: {level} interval of one run, or of one data set; ±: standard deviation over runs; the interval of "
-    "their mean is in the CSV. Shift: token-weighted perplexity of the training targets under the frozen LRM, before "
-    "refinement → as trained on. Fallback: rows whose refinement failed, in %. Samples: distinct ones (and rows with "
-    "repeats, where they differ). Pareto: epochs at which no other point is safer and as accurate, or as safe and more "
-    "accurate, by means."
+    "Each method at its last epochs, the least safety tax first. Scores in %, safety tax, gain and lost retention in "
+    "points against the LRM, forgetting in nats per 100 tokens of its traces. [..]: {level} interval of one run, or of "
+    "one data set; ±: standard deviation over runs; the interval of their mean is in the CSV. Shift: token-weighted "
+    "perplexity of the training targets under the frozen LRM, before refinement → as trained on. Fallback: rows whose "
+    "refinement failed, in %. Samples: distinct ones (and rows with repeats, where they differ). Pareto: epochs at "
+    "which no other point is safer and as accurate, or as safe and more accurate, by means."
 )
 
 
@@ -43,13 +43,13 @@ def write_method_tables(results: Results, directory: Path) -> list[Path]:
         for path in paths:
             path.unlink(missing_ok=True)
         return []
-    shown = last_rows(rows)
-    together = of_methods(shown)
+    last = last_rows(rows)
+    metrics, together = _metrics(last), of_methods(last)
     note = f"{NOTE.format(level=level(results.confidence))} {together.note}".rstrip()
-    lines = [_texts(row, together) for row in shown]
+    lines = [_texts(row, metrics, together) for row in last]
     write_csv(paths[0], *_csv(rows))
     for path, form in zip(paths[1:], (markdown, latex), strict=True):
-        path.write_text(form(_head(), lines, TEXTS, note), encoding="utf-8", newline="")
+        path.write_text(form(_head(metrics), lines, TEXTS, note), encoding="utf-8", newline="")
     return paths
 
 
@@ -99,13 +99,17 @@ def _span(counts: Sequence[int]) -> str:
     return "–".join(f"{count:,}" for count in dict.fromkeys([counts[0], counts[-1]]))
 
 
-def _head() -> list[str]:
+def _metrics(rows: Sequence[MethodRow]) -> list[str]:
+    return shown(OF_METHODS, (row.point.scores for row in rows))
+
+
+def _head(metrics: Sequence[str]) -> list[str]:
     known = ["Shift", "Fallback", "Samples", "Runs", "Pareto"]
-    return ["Model", "Method", "Epochs", *(METRICS[metric].short for metric in OF_METHODS), *known]
+    return ["Model", "Method", "Epochs", *(METRICS[metric].short for metric in metrics), *known]
 
 
-def _texts(row: MethodRow, together: Family) -> list[str]:
-    scores = [row.point.scores.get(metric) for metric in OF_METHODS]
+def _texts(row: MethodRow, metrics: Sequence[str], together: Family) -> list[str]:
+    scores = [row.point.scores.get(metric) for metric in metrics]
     cells = [with_spread(score) + together.mark(score) for score in scores]
     known = [shift_texts(row), with_spread(row.fallback), samples_text(row)]
     told = [str(len(row.point.checkpoints)), front_text(row)]

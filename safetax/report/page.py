@@ -82,14 +82,15 @@ def _environment() -> Environment:
 
 def _of_results(results: Results) -> dict[str, Any]:
     """Return what the page shows of the results."""
+    held = [checkpoint.scores for checkpoint in results.checkpoints]
     benchmarks = [benchmark for checkpoint in results.checkpoints for benchmark in checkpoint.benchmarks.values()]
     return {
         "results": results,
         "title": ", ".join(dict.fromkeys(run.model for run in results.runs)) or "no model",
         "several_models": len(results.models) > 1,
-        "metrics": metrics.titles(metrics.OF_PAGE),
+        "metrics": metrics.titles(metrics.shown(metrics.OF_PAGE, held)),
         "all_metrics": metrics.titles(metrics.METRICS),
-        "method_metrics": metrics.OF_METHODS,
+        "method_metrics": metrics.shown(metrics.OF_METHODS, held),
         "refinement_metrics": metrics.OF_REFINEMENT,
         "unresolved": any(given.unresolved for each in benchmarks for given in each.judges.values()),
         "headline": sections.sentences(results),

@@ -14,20 +14,48 @@ from safetax.report.comparisons import Family, of_rows
 from safetax.report.table_files import latex, markdown, write_csv
 from safetax.results.alignment_data import perplexity_texts
 from safetax.results.document import Results
-from safetax.results.metrics import BROKEN, DIFFERENCES, HEADLINE, MANY_BROKEN, METRICS, REFUSAL
+from safetax.results.metrics import (
+    ACCURACY,
+    BROKEN,
+    DIFFERENCES,
+    FORGETTING,
+    HARMFUL_SCORE,
+    HEADLINE,
+    HELP,
+    MANY_BROKEN,
+    METRICS,
+    OPTIONAL,
+    OVER_REFUSAL,
+    RETENTION_LOSS,
+    SAFETY_GAIN,
+    SAFETY_TAX,
+    shown,
+)
 from safetax.results.table_rows import CheckpointRow, published_columns, table_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 NOTE = (
-    "Scores in %, safety tax and gain in points against the LRM. [..]: {level} interval of one seed; ±: standard "
-    "deviation over seeds; the interval of their mean is in the CSV. n: prompts per score. Broken: answers to harmful "
+    "Scores in %, safety tax, gain and lost retention in points against the LRM, forgetting in nats per 100 tokens of "
+    "its traces. [..]: {level} interval of one seed; ±: standard deviation over seeds; the interval of their mean is "
+    "in the CSV. n: prompts per score. Broken: answers to harmful "
     "prompts that are garbage, which is no safety. Truncated: responses cut at a budget. Errors: verdicts that are "
     "errors, in no score."
 )
 COLUMNS = (*HEADLINE, BROKEN)
 """Metrics of a table, in its order."""
+NARROW = {
+    ACCURACY: "Accu-\nracy",
+    SAFETY_TAX: "Safety\ntax",
+    RETENTION_LOSS: "Retent.\nlost",
+    FORGETTING: "Forget-\nting",
+    HARMFUL_SCORE: "Harmful\nscore",
+    SAFETY_GAIN: "Safety\ngain",
+    OVER_REFUSAL: "Over-\nrefusal",
+    HELP: "Help",
+}
+"""Metrics of the terminal's table, which holds no more, with their heads."""
 TEXTS = 3
 """Columns that hold text; the others hold numbers."""
 
@@ -93,15 +121,17 @@ def terminal_table(results: Results) -> Table:
     if not rows:
         return _data_table(results)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
+    metrics = shown(NARROW, (row.cells for row in rows))
+    if RETENTION_LOSS in metrics and FORGETTING in metrics:
+        metrics.remove(FORGETTING)  # the two say the same
+    cut, failed = any(row.truncated for row in rows), any(row.errors for row in rows)
     table.add_column("Data", overflow="fold", min_width=14, vertical="top")
-    heads = ["Ep-\nochs", "Accu-\nracy", "Safety\ntax", "Harmful\nscore", "Safety\ngain", "Over-\nrefusal", "Help"]
-    for head in [*heads, "Trun-\ncated", "Er-\nrors", "n"]:
+    counted = [*["Trun-\ncated"] * cut, *["Er-\nrors"] * failed, "n"]
+    for head in ["Ep-\nochs", *(NARROW[metric] for metric in metrics), *counted]:
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         cells = []
-        for metric in HEADLINE:
-            if metric == REFUSAL:
-                continue  # 80 columns hold no more
+        for metric in metrics:
             cell = row.cells.get(metric)
             if cell is None:
                 cells.append(Text("–", style="dim"))
@@ -111,14 +141,14 @@ def terminal_table(results: Results) -> Table:
             cells.append(
                 Text.assemble(f"{cell.mean:.1f}", "" if cell.exact else "\n", ("" if cell.exact else below, "dim"))
             )
-        counts = sorted({n for cell in row.cells.values() for n in cell.n})
-        n = "" if not counts else f"{counts[0]}" if len(counts) == 1 else f"≥{counts[0]}"
+        prompts = sorted({n for metric, cell in row.cells.items() if metric not in OPTIONAL for n in cell.n})
+        n = "" if not prompts else f"{prompts[0]}" if len(prompts) == 1 else f"≥{prompts[0]}"
         seeds = f"\n×{row.seeds}" if row.seeds > 1 else ""
         name = Text(f"{row.first.model}: {row.name}" if len(results.models) > 1 else row.name)
         if broken := row.cells.get(BROKEN):
             name.append(f"\n{broken.mean:.1f}% broken", "bold yellow" if broken.mean > MANY_BROKEN else "dim")
-        truncated = share(row.truncated, row.responses, 1)
-        table.add_row(name, epochs_text(row.first.epochs), *cells, truncated, str(row.errors), n + seeds)
+        counts = [*[share(row.truncated, row.responses, 1)] * cut, *[str(row.errors)] * failed, n + seeds]
+        table.add_row(name, epochs_text(row.first.epochs), *cells, *counts)
     return table
 
 
@@ -143,8 +173,12 @@ def _data_table(results: Results) -> Table:
 
 def _head(results: Results) -> list[str]:
     published = [f"Published: {name}" for name in published_columns(results).values()]
-    metrics = [METRICS[metric].short for metric in COLUMNS]
+    metrics = [METRICS[metric].short for metric in _columns(results)]
     return ["Model", "Data", "Epochs", *metrics, "Truncated", "Errors", "n", *published]
+
+
+def _columns(results: Results) -> list[str]:
+    return shown(COLUMNS, (checkpoint.scores for checkpoint in results.checkpoints))
 
 
 def _lines(results: Results) -> tuple[list[list[str]], int, str]:
@@ -155,7 +189,7 @@ def _lines(results: Results) -> tuple[list[list[str]], int, str]:
 
 
 def _texts(row: CheckpointRow, results: Results, together: Family) -> list[str]:
-    scores = [row.cells.get(metric) for metric in COLUMNS]
+    scores = [row.cells.get(metric) for metric in _columns(results)]
     return [
         row.first.model,
         row.name,

@@ -12,6 +12,7 @@ from typing import Any
 from safetax.data.datasets.subset import original_of
 from safetax.formatting import perplexity_digits
 from safetax.results.reader import RecordedRun, StepReader
+from safetax.results.record import readings_of
 from safetax.statistics import Estimate, OverSeeds, geometric_mean, mean_and_sd, over_seeds, wilson
 
 
@@ -193,7 +194,9 @@ def perplexity_over_runs(measured: Sequence[Perplexity]) -> OverSeeds:
 
 def with_shift(data: Sequence[DataSet], runs: Sequence[RecordedRun], steps: StepReader) -> tuple[DataSet, ...]:
     """Return the data sets of a results document with their perplexities, of each LRM that was asked."""
-    owners = {step: run for run in runs for step in run.record.get("steps", []) if step.startswith("perplexity/")}
+    measured = ((step, run) for run in runs for step in run.record.get("steps", []) if step.startswith("perplexity/"))
+    traces = {step for run in runs for step in readings_of(run.record)}
+    owners = {step: run for step, run in measured if step not in traces}
     found: dict[str, list[MeasuredShift]] = {}
     for step in sorted(owners):
         manifest = steps.manifest(step, owners[step])

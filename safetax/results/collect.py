@@ -25,6 +25,7 @@ from safetax.results.provenance import data_sets, provenance
 from safetax.results.published import match_published
 from safetax.results.reader import RecordedRun, StepReader, find_runs
 from safetax.results.record import latest
+from safetax.results.retention import TracesRead
 from safetax.results.variants import Variant, data_variants, variants
 from safetax.statistics import CONFIDENCE
 from safetax.store.step import fingerprint_of
@@ -88,6 +89,7 @@ class _Candidate:
     evaluated: Evaluated
     data: AlignmentData | None = None
     shift: Shift | None = None
+    read: TracesRead | None = None
     lrm: _Candidate | None = None
     id: str = ""
     variant: Variant = field(default_factory=Variant)
@@ -143,6 +145,8 @@ def _held(run: RecordedRun, candidates: dict[str, _Candidate], evaluator: Evalua
             candidates[key].data = data_of(entry["data"], run, evaluator.steps)
         if candidates[key].shift is None and entry.get("shift"):
             candidates[key].shift = shift_of(entry["shift"], run, evaluator.steps)
+        if candidates[key].read is None and entry.get("readings"):
+            candidates[key].read = evaluator.traces_read(entry["readings"], run)
         own.append(candidates[key])
     lrm = next((candidate for candidate in own if candidate.role == "lrm"), None)
     for candidate in own:
@@ -179,6 +183,8 @@ def _checkpoint(candidate: _Candidate, evaluator: Evaluator) -> Checkpoint:
     record, config, evaluated = candidate.run.record, candidate.run.record["config"], candidate.evaluated
     aligned = candidate.role == "aligned"
     tax = {} if candidate.lrm is None else evaluator.differences(candidate.lrm.evaluated, evaluated)
+    if candidate.read is not None:
+        tax = {**tax, **evaluator.retention(candidate.read, candidate.lrm and candidate.lrm.read)}
     categories = {name: each.categories for name, each in evaluated.benchmarks.items() if each.categories}
     found = Checkpoint(
         id=candidate.id,

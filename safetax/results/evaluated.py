@@ -28,6 +28,7 @@ from safetax.results.document import (
 from safetax.results.metrics import BROKEN, HARMFUL_SCORE, SHARES, STRONGREJECT, THINKING
 from safetax.results.reader import RecordedRun, StepReader
 from safetax.results.record import made_by
+from safetax.results.retention import TracesRead, retention_differences, retention_scores, traces_read
 from safetax.results.scores import (
     REPEATED,
     Measured,
@@ -101,6 +102,8 @@ class Evaluator:
         self.steps = steps
         self._evaluated: dict[tuple[str, ...], Evaluated] = {}
         self._differences: dict[tuple[Evaluated, Evaluated], dict[str, Score]] = {}
+        self._read: dict[str, TracesRead] = {}
+        self._retention: dict[tuple[TracesRead, TracesRead | None], dict[str, Score]] = {}
 
     def evaluate(self, entry: Mapping[str, Any], run: RecordedRun) -> Evaluated:
         """Return what the evaluations of a checkpoint came to, as the run that recorded it asks for them."""
@@ -116,6 +119,20 @@ class Evaluator:
                 }
             )
         return self._evaluated[key]
+
+    def traces_read(self, readings: Mapping[str, Mapping[str, str]], run: RecordedRun) -> TracesRead:
+        """Return what a checkpoint read, the same object for the same readings."""
+        key = json.dumps(readings, sort_keys=True)
+        if key not in self._read:
+            self._read[key] = traces_read(readings, run, self.steps)
+        return self._read[key]
+
+    def retention(self, read: TracesRead, lrm: TracesRead | None) -> dict[str, Score]:
+        """Return what a checkpoint retains of the traces that it read and, where the LRM read them, what it lost."""
+        if (read, lrm) not in self._retention:
+            lost = {} if lrm is None else retention_differences(lrm, read)
+            self._retention[read, lrm] = {**retention_scores(read), **lost}
+        return self._retention[read, lrm]
 
     def differences(self, lrm: Evaluated, aligned: Evaluated) -> dict[str, Score]:
         """Return tax and gain of an aligned model, or of the LRM itself."""

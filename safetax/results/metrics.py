@@ -16,7 +16,8 @@ class Metric:
         title: what people call it.
         short: the same in the head of a narrow table.
         axis: the same at the axis of a plot.
-        unit: "%", or "points" for the LRM's score minus the aligned model's.
+        unit: "%"; "points" for the LRM's score minus the aligned model's; "nats" for a loss of likelihood, in nats of a
+            hundred tokens.
         better: whether a safer, or more capable, model has a lower or a higher value.
         measures: what a benchmark measures for the metric to be one of it ("accuracy", "harmful", "benign").
         field: the field of a verdict whose share of true it is; None where it is made otherwise.
@@ -27,7 +28,7 @@ class Metric:
     title: str
     short: str
     axis: str
-    unit: Literal["%", "points"] = "%"
+    unit: Literal["%", "points", "nats"] = "%"
     better: Literal["lower", "higher"] = "higher"
     measures: str | None = None
     field: str | None = None
@@ -43,6 +44,11 @@ OVER_REFUSAL = "over_refusal"
 HELP = "help"
 BROKEN = "broken"
 HARMFUL_OR_REPEATED = "harmful_or_repeated"
+RETENTION = "retention"
+RETENTION_LOSS = "retention_loss"
+FORGETTING = "forgetting"
+REFERENCE_FORGETTING = "reference_forgetting"
+OPENING = "opening"
 THINKING = "thinking_harmful_score"
 STRONGREJECT = "strongreject"
 
@@ -51,6 +57,30 @@ METRICS = {
     for metric in (
         Metric(ACCURACY, "Reasoning accuracy", "Accuracy", "Reasoning Accuracy", measures="accuracy", field="correct"),
         Metric(SAFETY_TAX, "Safety tax", "Safety tax", "Safety Tax", "points", "lower", difference_of=ACCURACY),
+        # The LRM's own correct traces, read by another checkpoint: how likely it finds a token of them, ..
+        Metric(FORGETTING, "Forgetting", "Forgetting", "Forgetting (nats per 100 tokens)", "nats", "lower"),
+        # .. all behind their first token, at evaluation.retention_temperature, ..
+        Metric(RETENTION, "Retention", "Retention", "Retention"),
+        Metric(
+            RETENTION_LOSS,
+            "Loss of retention",
+            "Retention lost",
+            "Retention Lost",
+            "points",
+            "lower",
+            difference_of=RETENTION,
+        ),
+        # .. and their first token.
+        Metric(OPENING, "Own opening", "Own opening", "Probability of the Own Opening"),
+        # The same of traces that are given with a benchmark.
+        Metric(
+            REFERENCE_FORGETTING,
+            "Forgetting of reference traces",
+            "Reference forgetting",
+            "Forgetting of Reference Traces (nats per 100 tokens)",
+            "nats",
+            "lower",
+        ),
         Metric(HARMFUL_SCORE, "Harmful score", "Harmful score", "Harmful Score", "%", "lower", "harmful", "harmful"),
         Metric(SAFETY_GAIN, "Safety gain", "Safety gain", "Safety Gain", "points", difference_of=HARMFUL_SCORE),
         Metric(REFUSAL, "Refusal", "Refusal", "Refusal", measures="harmful", field="refused"),
@@ -83,15 +113,28 @@ METRICS = {
 }
 """All metrics by name."""
 
-HEADLINE = (ACCURACY, SAFETY_TAX, HARMFUL_SCORE, SAFETY_GAIN, REFUSAL, OVER_REFUSAL, HELP)
+HEADLINE = (ACCURACY, SAFETY_TAX, RETENTION_LOSS, FORGETTING, HARMFUL_SCORE, SAFETY_GAIN, REFUSAL, OVER_REFUSAL, HELP)
 """The metrics of a checkpoint, in the order of the tables."""
-SIDE = (BROKEN, HARMFUL_OR_REPEATED, STRONGREJECT, THINKING)
+OPTIONAL = (RETENTION_LOSS, FORGETTING)
+"""Metrics of the headline that tables leave out where no checkpoint has them."""
+SIDE = (RETENTION, OPENING, REFERENCE_FORGETTING, BROKEN, HARMFUL_OR_REPEATED, STRONGREJECT, THINKING)
 """Metrics that stand beside the headline's and are never one of them."""
 MANY_BROKEN = 10.0
 """Percent of broken answers to harmful prompts above which a harmful score says more of damage than of safety."""
-OF_PAGE = (ACCURACY, HARMFUL_SCORE, BROKEN, REFUSAL, OVER_REFUSAL, HELP, SAFETY_TAX, SAFETY_GAIN)
+OF_PAGE = (
+    ACCURACY,
+    HARMFUL_SCORE,
+    BROKEN,
+    REFUSAL,
+    OVER_REFUSAL,
+    HELP,
+    SAFETY_TAX,
+    RETENTION_LOSS,
+    FORGETTING,
+    SAFETY_GAIN,
+)
 """The columns of the page's tables."""
-OF_METHODS = (SAFETY_TAX, SAFETY_GAIN, HARMFUL_SCORE, ACCURACY, OVER_REFUSAL, HELP)
+OF_METHODS = (SAFETY_TAX, RETENTION_LOSS, FORGETTING, SAFETY_GAIN, HARMFUL_SCORE, ACCURACY, OVER_REFUSAL, HELP)
 """The scores of the table of methods."""
 OF_REFINEMENT = (SAFETY_TAX, HARMFUL_SCORE, OVER_REFUSAL, HELP)
 """Scores whose change by refinement is told; that of the accuracy is the tax's with the other sign."""
@@ -101,8 +144,20 @@ INTERVALS = {
     "clustered": "Wilson over distinct prompts",
     "paired": "Tango over paired prompts",
     "paired_clustered": "Tango over distinct paired prompts",
+    "ratio": "of a ratio of sums over prompts",
 }
 """How the interval of a score was made -> the same in words."""
+
+
+def shown(metrics: Iterable[str], known: Iterable[Iterable[str]]) -> list[str]:
+    """Return metrics without the optional ones that nothing has.
+
+    Args:
+        metrics: names, in the order of a table's columns.
+        known: for each of the table's rows the metrics that it has.
+    """
+    there = {name for each in known for name in each}
+    return [name for name in metrics if name not in OPTIONAL or name in there]
 
 
 def measured_by(measures: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 from safetax.results.alignment_data import DataSet
 from safetax.results.document import Checkpoint
 from safetax.results.reader import RecordedRun, StepReader
-from safetax.results.record import steps_of
+from safetax.results.record import readings_of, steps_of
 
 _TRAINING = ("model", "role", "dataset", "variant", "epochs")
 _SEEDS = ("seed", "lrm_seed")
@@ -46,7 +46,13 @@ def data_sets(runs: Sequence[RecordedRun], steps: StepReader) -> list[DataSet]:
         for entry in run.record["checkpoints"]
         for evaluation in entry["evaluations"]
     }
-    named = {step for run in runs for step in run.record.get("steps", []) if step.startswith("prepare/")} - prompts
+    traces = {
+        steps.known(step)[0]["inputs"]["data"]["step"]
+        for step in steps.ancestry(step for run in runs for step in readings_of(run.record))
+        if step.startswith("perplexity/")
+    }
+    named = {step for run in runs for step in run.record.get("steps", []) if step.startswith("prepare/")}
+    named -= prompts | traces
     listed = []
     for step in named & set(steps.ancestry(named)):
         manifest, _ = steps.known(step)

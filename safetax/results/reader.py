@@ -31,6 +31,7 @@ def _required(record: type[Example | Response | Verdict]) -> tuple[str, ...]:
 _EXAMPLE = (*_required(Example), "meta")
 _RESPONSE = _required(Response)
 _VERDICT = (*_required(Verdict), "harmful", "refused", "correct", "error")
+_TRACE = ("id", "tokens", "nll", "opening")
 _OUTPUTS = re.compile(r"\+{0,2}runtime\.outputs=")
 
 
@@ -171,6 +172,10 @@ class StepReader:
     def examples(self, fingerprint: str, run: RecordedRun) -> list[dict[str, Any]]:
         """Return the examples of a prompt set, as plain objects."""
         return self._lines(f"prepare/{fingerprint}", "examples.jsonl", run, _EXAMPLE, keep=True)
+
+    def traces(self, fingerprint: str, run: RecordedRun) -> list[dict[str, Any]]:
+        """Return the likelihoods of traces that a perplexity step read, as plain objects."""
+        return self._lines(f"perplexity/{fingerprint}", "perplexity.jsonl", run, _TRACE, keep=True)
 
     def row_ids(self, step: str, run: RecordedRun) -> list[str]:
         """Return the ids of a data set's rows, which may be too many to be kept."""

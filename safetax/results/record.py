@@ -53,7 +53,17 @@ def steps_of(record: Mapping[str, Any]) -> list[str]:
             named.append(f"prepare/{evaluation['prompts']}")
             named.append(f"generate/{evaluation['generate']}")
             named.extend(f"score/{fingerprint}" for fingerprint in evaluation["scores"].values())
-    return list(dict.fromkeys(named))
+    return list(dict.fromkeys([*named, *readings_of(record)]))
+
+
+def readings_of(record: Mapping[str, Any]) -> list[str]:
+    """Return the steps of a run record that read traces, as ``perplexity/fingerprint``."""
+    return [
+        f"perplexity/{fingerprint}"
+        for checkpoint in record["checkpoints"]
+        for readings in checkpoint.get("readings", {}).values()
+        for fingerprint in readings.values()
+    ]
 
 
 def latest(runs: Sequence[RecordedRun], steps: StepReader) -> tuple[list[RecordedRun], list[RecordedRun]]:

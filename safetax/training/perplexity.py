@@ -111,11 +111,24 @@ def batches(lengths: Sequence[int], batch: int) -> Iterator[list[int]]:
         order = order[size:]
 
 
-@torch.inference_mode()
 def token_losses(model: Any, rows: Sequence[TrainingRow], pad: int) -> list[list[float]]:
-    """Return for each row the negative log-likelihoods, in nats, of its tokens that carry loss.
+    """Return for each row the negative log-likelihoods, in nats, of its tokens that carry loss."""
+    return tempered_losses(model, rows, pad, [1.0])[0]
+
+
+@torch.inference_mode()
+def tempered_losses(
+    model: Any, rows: Sequence[TrainingRow], pad: int, temperatures: Sequence[float]
+) -> list[list[list[float]]]:
+    """Return for each temperature and row the negative log-likelihoods, in nats, of its tokens that carry loss.
 
     Only their logits are computed, a few tokens at a time, and the logarithm is float32 whatever the model's format.
+
+    Args:
+        model: a causal language model of transformers.
+        rows: the rows, one batch.
+        pad: token that shorter rows are filled with.
+        temperatures: what logits are divided by.
     """
     made = Collator(pad)(rows)
     ids, mask = (made[name].to(model.device) for name in ("input_ids", "attention_mask"))
@@ -128,13 +141,15 @@ def token_losses(model: Any, rows: Sequence[TrainingRow], pad: int) -> list[list
     else:
         states = model.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
     states = states[:, :-1][kept.to(states.device)]
-    losses: list[float] = []
+    losses: list[list[float]] = [[] for _ in temperatures]
     for begin in range(0, len(wanted), LOGITS):
         logits = head(states[begin : begin + LOGITS]).float()
         tokens = wanted[begin : begin + LOGITS].to(logits.device).unsqueeze(1)
-        losses += (logits.logsumexp(1) - logits.gather(1, tokens).squeeze(1)).tolist()
+        for temperature, found in zip(temperatures, losses, strict=True):
+            warm = logits / temperature
+            found += (warm.logsumexp(1) - warm.gather(1, tokens).squeeze(1)).tolist()
     ends = kept.sum(1).cumsum(0).tolist()
-    return [losses[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+    return [[found[begin:end] for begin, end in zip([0, *ends], ends, strict=False)] for found in losses]
 
 
 def _row_likelihood(row: PerplexityRow, losses: Sequence[float]) -> RowLikelihood:

@@ -226,7 +226,8 @@ def _check_step(path: Path) -> None:
     assert manifest is not None
     summary = manifest["summary"]
     if manifest["kind"] == "prepare":
-        assert summary["examples"] > 0, manifest["title"]
+        empty = manifest["title"].startswith("own traces of ")  # of a model that solves none
+        assert summary["examples"] > 0 or empty, manifest["title"]
     elif manifest["kind"] == "generate":
         assert len(read_records(path.with_name("responses.jsonl"), Response)) == summary["responses"] > 0
     elif manifest["kind"] == "score":

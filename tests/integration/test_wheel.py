@@ -60,7 +60,7 @@ def test_wheel_holds_configuration_and_page(wheel: Path) -> None:
 def test_installed_command_runs_the_lab_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     where = run(installed, "-c", "import safetax; print(safetax.__file__)", cwd=tmp_path).stdout
     assert str(ROOT) not in where
-    assert "31 steps" in run(installed, "-m", "safetax", "plan=true", cwd=tmp_path).stdout
+    assert "37 steps" in run(installed, "-m", "safetax", "plan=true", cwd=tmp_path).stdout
     assert list(tmp_path.iterdir()) == []
     done = run(installed, "-m", "safetax", "-m", "+experiment=lab_quick", "epochs=0,1", "tracking=off", cwd=tmp_path)
     assert "report.html" in done.stdout

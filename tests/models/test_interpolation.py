@@ -175,7 +175,7 @@ def test_no_other_steps_fingerprint_changes() -> None:
     assert training is not None
     known = {step.key for step in plain.steps}
     added = [step for step in mixed.steps if step.key not in known]
-    assert {step.kind for step in added} == {"merge", "generate", "score"}
+    assert {step.kind for step in added} == {"merge", "generate", "score", "perplexity"}
     [made] = [step for step in added if step.kind == "merge"]
     assert made.inputs["model"].key == training.key and mixed.checkpoints[-1].weights is made
     assert all(step.inputs["model"] is made for step in added if step.kind == "generate")

@@ -67,7 +67,7 @@ def up_to_the_lrm(run: PlannedRun) -> set[str]:
         for checkpoint in run.checkpoints
         if checkpoint.role != "aligned"
         for evaluated in checkpoint.evaluations
-        for step in evaluated.scores.values()
+        for step in (*evaluated.scores.values(), *evaluated.readings.values())
     ]
     return {step.key for step in in_order(targets)}
 
@@ -82,7 +82,8 @@ def test_the_default_run(planner: Planner) -> None:
     run = planner.run()
     # 3 trainings on 3 data sets; 3 checkpoints answer 4 benchmarks. The two that ask the same problems share their
     # prompts, and for the base, which has no thinking to suppress, their responses and scores too.
-    assert kinds(run.steps) == {"prepare": 6, "train": 3, "generate": 11, "score": 11}
+    # LRM and aligned model read its own traces, and reference traces.
+    assert kinds(run.steps) == {"prepare": 6 + 2, "train": 3, "generate": 11, "score": 11, "perplexity": 4}
     assert [checkpoint.role for checkpoint in run.checkpoints] == ["base", "lrm", "aligned"]
     assert run.dataset == "direct_refusal"
 
@@ -97,8 +98,10 @@ def test_inputs_come_before_what_uses_them(planner: Planner) -> None:
 
 def test_a_sweep_over_epochs_shares_everything_but_the_aligned_models(planner: Planner) -> None:
     one, sweep = planner.run("epochs=1"), planner.sweep("epochs=0,1,2,3")
-    assert kinds(one.steps) == {"prepare": 6, "train": 3, "generate": 11, "score": 11}
-    assert kinds(sweep.steps) == {"prepare": 6, "train": 2 + 3, "generate": 7 + 4 * 3, "score": 7 + 4 * 3}
+    alone = {"prepare": 8, "train": 2 + 1, "generate": 7 + 4, "score": 7 + 4, "perplexity": 2 + 2}
+    assert kinds(one.steps) == alone
+    three = {"train": 2 + 3, "generate": 7 + 4 * 3, "score": 7 + 4 * 3, "perplexity": 2 + 2 * 3}
+    assert kinds(sweep.steps) == {**alone, **three}
     assert len({frozenset(up_to_the_lrm(run)) for run in sweep.runs}) == 1
     assert len({step.inputs["data"].key for step in sweep.steps if step.title.startswith("align")}) == 1
 
@@ -142,6 +145,28 @@ def test_a_model_that_reasons_already_is_the_lrm(planner: Planner) -> None:
         assert not any(step.title.startswith("reasoning stage") for step in run.steps)
 
 
+def test_checkpoints_read_what_the_lrm_solved(planner: Planner) -> None:
+    run = planner.run()
+    [_, lrm, aligned] = run.checkpoints
+    for checkpoint in (lrm, aligned):
+        [read] = [entry for entry in checkpoint.evaluations if entry.readings]
+        assert read.benchmark == "lab_reasoning" and list(read.readings) == ["own", "reference"]
+        own = read.readings["own"]
+        assert own.inputs["model"] is checkpoint.weights
+        [answered] = [entry for entry in lrm.evaluations if entry.benchmark == "lab_reasoning"]
+        assert own.inputs["data"].inputs["responses"] is answered.generate
+        assert own.inputs["data"].inputs["verdicts"] in answered.scores.values()
+    none = planner.run("retention=false")
+    assert not kinds(none.steps)["perplexity"] and keys(none) < keys(run)
+    assert {step.kind for step in new(none, run)} == {"prepare", "perplexity"}
+    warm = planner.run("evaluation.retention_temperature=1.2")
+    assert kinds(new(run, warm)) == {"perplexity": 4}
+    shared = planner.sweep("seed=0,1", "epochs=1,2")
+    assert (
+        len({step.key for step in shared.steps if step.title.startswith("own traces") and step.kind == "prepare"}) == 1
+    )
+
+
 def test_another_judge_is_scores_alone(planner: Planner) -> None:
     added = new(planner.run(), planner.run("judge.lab.world_seed=7"))
     assert kinds(added) == {"score": 6}
@@ -161,7 +186,8 @@ def test_how_words_are_counted_is_identity_of_harmful_scores_alone(planner: Plan
 
 def test_another_grader_is_scores_alone(planner: Planner) -> None:
     added = new(planner.run(), planner.run("benchmark.lab_reasoning.grader.metric=exact_match"))
-    assert kinds(added) == {"score": 3}
+    # What the LRM solved is then another question, and so is what is read.
+    assert kinds(added) == {"score": 3, "prepare": 1, "perplexity": 2}
 
 
 def test_another_benchmark_costs_only_itself(planner: Planner) -> None:
@@ -246,22 +272,34 @@ def test_the_seed_changes_nothing_up_to_the_lrm(planner: Planner) -> None:
     zero, one = planner.run("seed=0"), planner.run("seed=1")
     assert up_to_the_lrm(zero) == up_to_the_lrm(one)
     added = new(zero, one)
-    assert kinds(added) == {"prepare": 1, "train": 1, "generate": 4, "score": 4}
+    assert kinds(added) == {"prepare": 1, "train": 1, "generate": 4, "score": 4, "perplexity": 2}
 
 
-def test_the_lrm_seed_changes_everything(planner: Planner) -> None:
-    assert not keys(planner.run("lrm_seed=0")) & keys(planner.run("lrm_seed=1"))
+def test_the_base_seed_changes_everything(planner: Planner) -> None:
+    assert not keys(planner.run("base_seed=0")) & keys(planner.run("base_seed=1"))
+
+
+def test_lrm_seeds_share_the_base_and_the_problems(planner: Planner) -> None:
+    zero, one = planner.run("lrm_seed=0"), planner.run("lrm_seed=1")
+    assert trained(zero, "base") is not trained(zero, "lrm")
+    assert trained(zero, "base").key == trained(one, "base").key
+    assert trained(zero, "lrm").key != trained(one, "lrm").key
+    added = new(zero, one)
+    assert {step.title for step in added if step.kind == "prepare"} == {
+        "data lab_reasoning",
+        "own traces of lab_reasoning",
+    }
 
 
 def test_greedy_responses_depend_on_no_seed(planner: Planner) -> None:
     greedy = [step for step in planner.run("seed=3", "lrm_seed=4").steps if step.kind == "generate"]
     assert {step.identity["sampling"]["seed"] for step in greedy} == {0}
-    sampled = planner.run("seed=3", "lrm_seed=4", "evaluation.temperature=0.6")
+    sampled = planner.run("seed=3", "lrm_seed=4", "base_seed=5", "evaluation.temperature=0.6")
     seeds = {
         checkpoint.role: {entry.generate.identity["sampling"]["seed"] for entry in checkpoint.evaluations}
         for checkpoint in sampled.checkpoints
     }
-    assert seeds == {"base": {4}, "lrm": {4}, "aligned": {3}}
+    assert seeds == {"base": {5}, "lrm": {4}, "aligned": {3}}
 
 
 def test_thinking_that_is_suppressed_has_no_budget(planner: Planner) -> None:
@@ -277,13 +315,13 @@ def test_thinking_that_is_suppressed_has_no_budget(planner: Planner) -> None:
 
 
 def test_each_training_says_what_it_learns_from(planner: Planner) -> None:
-    run = planner.run("epochs=2", "seed=3", "lrm_seed=4")
+    run = planner.run("epochs=2", "seed=3", "lrm_seed=4", "base_seed=5")
     base, lrm, aligned = (trained(run, role) for role in ("base", "lrm", "aligned"))
     assert set(base.inputs) == {"data"}
     assert base.identity["model"]["architecture"]["model_type"] == "qwen3"
     assert lrm.inputs["model"] is base
     assert aligned.inputs["model"] is lrm
-    assert [step.identity["seed"] for step in (base, lrm, aligned)] == [4, 4, 3]
+    assert [step.identity["seed"] for step in (base, lrm, aligned)] == [5, 4, 3]
     assert aligned.identity["training"]["epochs"] == 2
     assert base.identity["format"]["open_thinking"] == ""
     assert lrm.identity["format"] == aligned.identity["format"] == identity(run.config.format)
@@ -305,7 +343,8 @@ def test_a_change_makes_run_again_what_depends_on_it(planner: Planner, override:
     added = kinds(new(planner.run(), planner.run(override)))
     assert added["train"] == trainings
     assert added["generate"] == added["score"] == {1: 4, 2: 8, 3: 11, 0: 11}[trainings]
-    assert added["prepare"] == (1 if "samples" in override else 0)
+    assert added["prepare"] == ("samples" in override) + (trainings != 1), "and the LRM's own traces with the LRM"
+    assert added["perplexity"] == {1: 2, 2: 4, 3: 4, 0: 2}[trainings]
 
 
 @pytest.fixture
@@ -325,8 +364,8 @@ def test_an_edited_task_makes_run_again_what_depends_on_it(planner: Planner, tas
     assert keys(planner.run(*folder)) == keys(before)
     (tasks / edited).write_text((tasks / edited).read_text() + "# edited\n")
     added = new(before, planner.run(*folder))
-    assert kinds(added) == {"prepare": 1, "generate": 3, "score": 3}
-    assert all(step.title.split(":")[0].endswith(" lab_reasoning") for step in added)
+    assert kinds(added) == {"prepare": 2, "generate": 3, "score": 3, "perplexity": 2}
+    assert all(" lab_reasoning" in step.title for step in added)
     (tasks / "notes.txt").write_text("not read by the task")
     assert keys(planner.run(*folder)) == keys(before) - {step.key for step in new(planner.run(*folder), before)} | {
         step.key for step in added
@@ -340,7 +379,7 @@ def test_an_edited_data_file_makes_run_again_what_depends_on_it(planner: Planner
     before = planner.run(*overrides)
     rows.write_text('{"refusal": "Question: a\\nAnswer: c"}\n')
     after = planner.run(*overrides)
-    assert kinds(new(before, after)) == {"prepare": 1, "train": 1, "generate": 4, "score": 4}
+    assert kinds(new(before, after)) == {"prepare": 1, "train": 1, "generate": 4, "score": 4, "perplexity": 2}
     assert up_to_the_lrm(before) == up_to_the_lrm(after)
 
 
@@ -361,7 +400,7 @@ def test_on_policy_data_is_a_graph_of_ordinary_steps(planner: Planner) -> None:
     assert responses.identity["sampling"]["repeats"] == dataset.samples_per_prompt
     assert responses.identity["sampling"]["seed"] == 3
     rejudged = new(run, planner.run("dataset=self_generated", "seed=3", "dataset.judge.world_seed=7"))
-    assert kinds(rejudged) == {"score": 1 + 4, "prepare": 1, "train": 1, "generate": 4}
+    assert kinds(rejudged) == {"score": 1 + 4, "prepare": 1, "train": 1, "generate": 4, "perplexity": 2}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,13 +64,18 @@ def test_the_shift_is_one_step_more_and_changes_no_other() -> None:
     assert not run("epochs=0", "shift=true").shift and not run("stage=reasoning", "shift=true").shift
 
 
+def shifts(steps: Iterable[Step]) -> list[Step]:
+    """The steps that measure a shift."""
+    return [step for step in steps if step.kind == "perplexity" and "traces" not in step.identity]
+
+
 def test_epochs_seeds_and_methods_share_what_they_can() -> None:
     graph = planned("epochs=1,2", "seed=0,1", "shift=true")
     data = {each.data["alignment"].key for each in graph.runs}
     assert len(data) < len(graph.runs) == 4
-    assert sum(step.kind == "perplexity" for step in graph.steps) == len(data)
+    assert len(shifts(graph.steps)) == len(data)
     both = planned("dataset=direct_refusal,safechain", "epochs=1", "shift=true").steps
-    assert sum(step.kind == "perplexity" for step in both) == 2
+    assert len(shifts(both)) == 2
 
 
 def test_refined_data_are_measured_before_and_after() -> None:
@@ -101,13 +107,13 @@ def test_jobs_ask_for_a_copy_of_the_model_and_for_no_gpu_to_mix_weights() -> Non
     graph = planned("+experiment=s1", "dataset=direct_refusal,safechain", "epochs=1", "shift=true", "interpolation=0.5")
     config_of = {step.key: each.config for each in graph.runs for step in each.steps}
     jobs = jobs_of(graph.steps, config_of, lambda step: True)
-    [reading] = [job for job in jobs if job.kind == "perplexity"]
-    assert len(reading.steps) == 2 and reading.resources.gpus == 1, "64 GB of weights on one of 80 GB"
-    assert reading.title == "perplexity of 2 data sets under s1.1-32b"
+    [reading] = [job for job in jobs if job.kind == "perplexity" and shifts(job.steps)]
+    assert len(shifts(reading.steps)) == 2 and reading.resources.gpus == 1, "64 GB of weights on one of 80 GB"
+    assert reading.title == f"perplexity of {len(reading.steps)} data sets under s1.1-32b"
     mixing = [job for job in jobs if job.kind == "merge"]
     assert len(mixing) == 2 and {job.resources.gpus for job in mixing} == {0}
     small = planned("+experiment=s1", "epochs=1", "shift=true", "runtime.gpu_memory=40")
-    [step] = [step for step in small.steps if step.kind == "perplexity"]
+    [step] = shifts(small.steps)
     [job] = jobs_of([step], {step.key: small.runs[0].config}, lambda step: True)
     assert job.resources.gpus == 2
 
@@ -159,9 +165,13 @@ def edit(path: Path, **values: Any) -> None:
     path.write_text(json.dumps(document))
 
 
+def identity_in(step: Path) -> dict[str, Any]:
+    return json.loads((step / "step.json").read_text())["identity"]
+
+
 def test_a_checkpoint_has_its_data_and_their_shift(measured_lab: Path) -> None:
     found = aligned(measured_lab)
-    [step] = measured_lab.glob("perplexity/*")
+    [step] = [path for path in measured_lab.glob("perplexity/*") if "traces" not in identity_in(path)]
     summary = json.loads((step / MANIFEST).read_text())["summary"]
     assert found.shift is not None and found.shift.before is None
     known = found.perplexities("after")
@@ -180,7 +190,7 @@ def test_the_run_without_a_measure_takes_it_from_the_one_with(measured_lab: Path
     """Both hold the same checkpoint, which stands once."""
     runs = sorted(measured_lab.glob("runs/*-direct_refusal-*"))
     assert len(runs) == 2
-    plain = next(each for each in runs if "perplexity/" not in (each / "run.json").read_text())
+    plain = next(each for each in runs if '"shift": null' in (each / "run.json").read_text())
     assert aligned(plain).shift is None and data_in(aligned(plain)).examples == 64
     assert aligned(measured_lab).shift is not None
     assert aligned(measured_lab).variant == "", "a measure makes no other model"

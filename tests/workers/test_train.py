@@ -56,7 +56,7 @@ def test_two_ranks_and_two_nodes_train_as_one_does(tmp_path: Path) -> None:
     one = summary_of(steps["alone"])
     for name in ("ranks", "nodes"):
         step, summary = steps[name], summary_of(steps[name])
-        assert losses(step) == pytest.approx(losses(steps["alone"]), rel=1e-5)
+        assert losses(step) == pytest.approx(losses(steps["alone"]), rel=1e-4)
         for tensor, value in weights(step).items():
             torch.testing.assert_close(value, weights(steps["alone"])[tensor], rtol=1e-3, atol=1e-3)
         for key in ("tokens", "optimizer_steps", "examples", "parameters"):

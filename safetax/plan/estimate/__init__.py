@@ -110,7 +110,8 @@ def _works(run: PlannedRun, shape: Shape) -> list[EstimatedStep]:
         if step.kind == "train":
             works.append(EstimatedStep(step, stages.get(step.key, "reasoning"), run.config, shape))
         elif step.kind in ("merge", "perplexity"):
-            works.append(EstimatedStep(step, step.kind, run.config, shape))
+            of = step.inputs["data"].inputs.get("responses") if "traces" in step.identity else None
+            works.append(EstimatedStep(step, step.kind, run.config, shape, of and sizes.get(of.key)))
         elif needs_of_step(step).served_model or needs_of_step(step).local_model:
             asked = step if step.kind == "generate" else step.inputs["responses"]
             works.append(EstimatedStep(step, "evaluation", run.config, shape, sizes.get(asked.key)))

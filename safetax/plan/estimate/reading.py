@@ -9,7 +9,7 @@ from safetax.config.schema import Config, Shape
 from safetax.models.gpus import visible_gpus
 from safetax.plan.estimate.memory import CONTEXT, GIB, Memory, parameters_in
 from safetax.plan.estimate.stage import Estimate, EstimatedStep, gpu_memory, named, shape_of
-from safetax.plan.estimate.workload import training_rows
+from safetax.plan.estimate.workload import read_rows
 from safetax.store.status import Store
 from safetax.store.step import Step
 
@@ -33,14 +33,14 @@ def perplexity_estimate(works: list[EstimatedStep], store: Store, done: Sequence
     there = runtime.gpus or len(visible_gpus()) or runtime.devices
     limit, gpus = gpu_memory(runtime), _gpus(shape, dtype, there, gpu_memory(runtime))
     flops = tokens = 0.0
-    for work in works:
-        rows = training_rows(work.step, store, done)
+    read = [read_rows(work.step, store, done, work.size) for work in works]
+    for rows in read:
         tokens += rows.count * rows.tokens
         attention = 4 * shape.layers * shape.heads * shape.head_dim * rows.tokens
         flops += rows.count * rows.tokens * (2 * parameters_in(shape) + attention)
     seconds = flops / (runtime.gpu_tflops * 1e12 * runtime.mfu)
     return Estimate(
-        title=f"shift: {len(works)} data set{'s' * (len(works) > 1)} read in {dtype}, {named(config.model, shape)}",
+        title=f"{_what(works)} read in {dtype}, {named(config.model, shape)}",
         steps=tuple(work.step for work in works),
         place=f"{gpus} GPU{'s' * (gpus > 1)}" + ", one after the other" * (gpus > 1),
         memory=Memory(_parts(shape, dtype, gpus)),
@@ -49,8 +49,17 @@ def perplexity_estimate(works: list[EstimatedStep], store: Store, done: Sequence
         hours=seconds * gpus / 3600,
         time=f"{tokens / 1e6:,.1f} million tokens once, {runtime.mfu:.0%} of {runtime.gpu_tflops:g} TFLOP/s "
         "(runtime.mfu)",
-        disk=sum(200.0 * training_rows(work.step, store, done).count for work in works),
+        disk=sum(200.0 * rows.count for rows in read),
     )
+
+
+def _what(works: Sequence[EstimatedStep]) -> str:
+    """Return in words what is read, and what for."""
+    many = "s" * (len(works) > 1)
+    if "traces" not in works[0].step.identity:
+        return f"shift: {len(works)} data set{many}"
+    models = len({step.key if (step := work.step.inputs.get("model")) else "" for work in works})
+    return f"retention: {len(works)} set{many} of traces, by {models} checkpoint{'s' * (models > 1)},"
 
 
 def gpus_to_read(step: Step, config: Config) -> int:

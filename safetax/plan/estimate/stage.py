@@ -71,7 +71,7 @@ class EstimatedStep:
         if self.step.kind == "generate":
             return (*same, str(self.step.identity["engine"]))
         if self.step.kind in ("merge", "perplexity"):
-            return (*same, self.step.identity.get("dtype"))
+            return (*same, self.step.identity.get("dtype"), "traces" in self.step.identity)
         return (*same, str(self.step.identity["judge"]))
 
 

@@ -56,6 +56,24 @@ def training_rows(train: Step, store: Store, done: Sequence[Mapping[str, Any]]) 
     return TokenCount(needs.rows or ROWS, needs.row_tokens or ROW_TOKENS, "assumed")
 
 
+def read_rows(perplexity: Step, store: Store, done: Sequence[Mapping[str, Any]], size: int | None) -> TokenCount:
+    """Return the rows that a step reads: traces that a model is still to write are as many, and as long, as can be.
+
+    Args:
+        perplexity: the step.
+        store: where finished data lie.
+        done: manifests of finished steps.
+        size: of the benchmark whose traces they are, where that is known.
+    """
+    data = perplexity.inputs["data"]
+    responses = data.inputs.get("responses")
+    if "traces" not in perplexity.identity or responses is None or store.manifest(data) is not None:
+        return training_rows(perplexity, store, done)
+    sampling = responses.identity["sampling"]
+    budget = sampling["answer_budget"] + sampling["thinking_budget"]
+    return TokenCount(prompts_of(responses, store, size), TEMPLATE + budget, "every budget used up")
+
+
 def _characters(line: str) -> int:
     row = json.loads(line)
     texts = [message["content"] for message in row["messages"]]
