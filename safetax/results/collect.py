@@ -90,6 +90,8 @@ class _Candidate:
     data: AlignmentData | None = None
     shift: Shift | None = None
     read: TracesRead | None = None
+    lrm_read: TracesRead | None = None
+    """What the LRM read in the same run: another run may have had it read otherwise, at another temperature."""
     lrm: _Candidate | None = None
     id: str = ""
     variant: Variant = field(default_factory=Variant)
@@ -136,6 +138,7 @@ def _with_samples(results: Results, made: Mapping[str, Checkpoint]) -> Results:
 def _held(run: RecordedRun, candidates: dict[str, _Candidate], evaluator: Evaluator) -> list[_Candidate]:
     """Return the checkpoints of a run, adding those that no run before it has."""
     own = []
+    of_lrm = next((entry.get("readings") for entry in run.record["checkpoints"] if entry["role"] == "lrm"), None)
     for entry in run.record["checkpoints"]:
         key = evaluation_key(entry)
         if key not in candidates:
@@ -147,6 +150,7 @@ def _held(run: RecordedRun, candidates: dict[str, _Candidate], evaluator: Evalua
             candidates[key].shift = shift_of(entry["shift"], run, evaluator.steps)
         if candidates[key].read is None and entry.get("readings"):
             candidates[key].read = evaluator.traces_read(entry["readings"], run)
+            candidates[key].lrm_read = evaluator.traces_read(of_lrm, run) if of_lrm else None
         own.append(candidates[key])
     lrm = next((candidate for candidate in own if candidate.role == "lrm"), None)
     for candidate in own:
@@ -184,7 +188,7 @@ def _checkpoint(candidate: _Candidate, evaluator: Evaluator) -> Checkpoint:
     aligned = candidate.role == "aligned"
     tax = {} if candidate.lrm is None else evaluator.differences(candidate.lrm.evaluated, evaluated)
     if candidate.read is not None:
-        tax = {**tax, **evaluator.retention(candidate.read, candidate.lrm and candidate.lrm.read)}
+        tax = {**tax, **evaluator.retention(candidate.read, candidate.lrm_read)}
     categories = {name: each.categories for name, each in evaluated.benchmarks.items() if each.categories}
     found = Checkpoint(
         id=candidate.id,

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
+from safetax.results.collect import collect
 from safetax.results.metrics import FORGETTING, OPENING, REFERENCE_FORGETTING, RETENTION, RETENTION_LOSS
+from safetax.results.reader import RecordedRun, StepReader
 from safetax.results.retention import TracesRead, TraceSums, retention_differences, retention_scores
+from tests.conftest import run_lab
 
 
 def read(nll: dict[str, float], warm: dict[str, float] | None = None, tokens: int = 20) -> TracesRead:
@@ -61,3 +66,23 @@ def test_checkpoints_that_read_other_traces_are_not_compared() -> None:
     reference = TracesRead({}, {"problems": {"r": TraceSums(10, 1.0, 0.1, None)}})
     moved = TracesRead({}, {"problems": {"r": TraceSums(10, 3.0, 0.1, None)}})
     assert retention_differences(reference, moved)[REFERENCE_FORGETTING].value == pytest.approx(20.0)
+
+
+def test_runs_that_read_otherwise_are_not_mixed(copied_lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They share the LRM, which read at one temperature for the one and at another for the other."""
+
+    def traces_read(readings: Mapping[str, Mapping[str, str]], run: RecordedRun, steps: StepReader) -> TracesRead:
+        """Stands for traces, of which the quick lab's model has none of its own."""
+        temperature: float = run.record["config"]["evaluation"]["retention_temperature"]
+        other = int(readings["lab_reasoning"]["own"][:4], 16) / 2**16
+        nll = {name: other + 0.01 * number for number, name in enumerate(NAMES)}
+        return read(nll, {name: temperature + other for name in NAMES})  # noqa: C420
+
+    run_lab(copied_lab, "seed=1", "evaluation.retention_temperature=0.3")
+    monkeypatch.setattr("safetax.results.evaluated.traces_read", traces_read)
+    together = {each.seed: each.scores for each in collect([copied_lab]).results.checkpoints if each.role == "aligned"}
+    for folder in sorted(copied_lab.glob("runs/*")):
+        [alone] = [each for each in collect([folder]).results.checkpoints if each.role == "aligned"]
+        for metric in (RETENTION, RETENTION_LOSS, FORGETTING):
+            assert together[alone.seed][metric].value == alone.scores[metric].value, metric
+    assert len(together) == 2
