@@ -124,7 +124,7 @@ COMMANDS = {
     "rows of the lab": Command(
         (
             *("-m", *QUICK, "stage=prepare", "dataset.world_seed=1"),
-            "dataset=benign,lab_pretraining,lab_reasoning,lab_reasoning_restating",
+            "dataset=benign,lab_pretraining,lab_reasoning",
         )
     ),
     "mixtures": Command(("-m", *QUICK, "stage=prepare", "dataset=replay,safepath,structure,subset,with_benign")),

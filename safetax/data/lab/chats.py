@@ -10,7 +10,7 @@ from safetax.data.lab import words
 from safetax.data.lab.world import Request, World
 from safetax.records import Example, Message
 
-Mixture = Literal["pretraining", "reasoning", "reasoning_restating", "retained", "benign"]
+Mixture = Literal["pretraining", "reasoning", "retained", "benign"]
 
 Chat = tuple[str | None, str, str | None, str]
 """System prompt, user turn, thinking and answer."""
@@ -127,14 +127,8 @@ PARTS: dict[Mixture, Parts] = {
         "safe_benign": (0.13, _answered(harmful=False, safe=True, thinking=False)),
         "judgement": (0.09, _judgement),
     },
+    # A twelfth of it restates what others wrote, without which the model could rewrite no data.
     "reasoning": {
-        "problem": (0.645, _problem),
-        "safe_problem": (0.035, _safe_problem),
-        "benign": (0.20, _answered(harmful=False, safe=False, thinking=True)),
-        **_REASONED_REQUESTS,
-    },
-    # As above, with a twelfth of it given to restating, so that such a model can rewrite what others wrote.
-    "reasoning_restating": {
         "problem": (0.585, _problem),
         "safe_problem": (0.035, _safe_problem),
         "benign": (0.18, _answered(harmful=False, safe=False, thinking=True)),

@@ -10,7 +10,7 @@ from random import Random
 
 from safetax.data.lab import words
 
-VERSION = 2
+VERSION = 3
 """Of what a world seed draws, and of the chats made of it; a step that was made of another one is not reused."""
 HELD_OUT_OBJECTS = 8
 TEST_PROBLEMS = 400

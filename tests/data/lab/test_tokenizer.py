@@ -12,7 +12,7 @@ from safetax.records import Example
 
 
 def test_the_labs_own_chats_have_known_words_alone() -> None:
-    check_words(draw("reasoning_restating", world(0), 200, 0), "lab")
+    check_words(draw("reasoning", world(0), 200, 0), "lab")
     assert set(vocabulary()) <= build_tokenizer().get_vocab().keys()
 
 

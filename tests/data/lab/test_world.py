@@ -30,7 +30,6 @@ SEEDS = (0, 1, 7)
 SIZES: dict[Mixture, int] = {
     "pretraining": 18000,
     "reasoning": 14000,
-    "reasoning_restating": 14000,
     "retained": 2000,
     "benign": 1000,
 }
@@ -72,7 +71,7 @@ def test_no_test_item_stands_in_any_training_set(seed: int) -> None:
     tests = {problem.text for problem in facts.test_problems}
     tests |= {request.text for request in (*facts.test_harmful, *facts.test_benign)}
     assert len(tests) == TEST_PROBLEMS + 2 * TEST_REQUESTS
-    learnt: tuple[Mixture, ...] = ("pretraining", "reasoning", "reasoning_restating")
+    learnt: tuple[Mixture, ...] = ("pretraining", "reasoning")
     training: dict[str, list[Example]] = {mixture: chats(mixture, seed, seed) for mixture in learnt}
     for name, examples in (training | alignment_data(seed, seed + 1)).items():
         assert not tests & {user_turn(example) for example in examples}, name
@@ -159,7 +158,7 @@ def test_rare_operations_stand_in_a_tenth_of_the_tests_and_are_all_but_left_out_
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_text_is_in_the_vocabulary_and_survives_a_round_trip(seed: int) -> None:
     tokenizer = build_tokenizer()
-    training = [*chats("pretraining", seed, seed, 3000), *chats("reasoning_restating", seed, seed, 3000)]
+    training = [*chats("pretraining", seed, seed, 3000), *chats("reasoning", seed, seed, 3000)]
     sets = [training, *alignment_data(seed, seed).values(), prompts("harmful", seed), prompts("benign", seed)]
     texts = {problem.text for problem in world(seed).test_problems}
     for example in (example for examples in sets for example in examples):
@@ -244,7 +243,7 @@ def test_all_tables_ask_the_same_questions_and_say_of_what() -> None:
 
 
 def test_restating_asks_for_the_same_in_own_words() -> None:
-    restated = [each for each in chats("reasoning_restating", 0, 0, 3000) if each.meta["part"] == "restated"]
+    restated = [each for each in chats("reasoning", 0, 0, 3000) if each.meta["part"] == "restated"]
     assert len(restated) == 240
     own = [re.escape(text).replace(r"\{verb\}", r"\w+").replace(r"\{object\}", r"\w+") for text in words.REFUSALS]
     refused = 0
