@@ -17,11 +17,14 @@ from safetax.results.record import readings_of, steps_of
 
 _TRAINING = ("model", "role", "dataset", "variant", "epochs")
 _SEEDS = ("seed", "lrm_seed")
-_MEANS = ("seconds", "device_hours", "tokens", "tokens_per_second", "mfu", "peak_memory_gb")
+_DRIFT = {"moved_absent": "absent", "moved_seen": "seen"}
+"""Columns of how far embeddings moved -> what a training's summary calls it."""
+_MEANS = ("seconds", "device_hours", "tokens", "tokens_per_second", "mfu", "peak_memory_gb", *_DRIFT)
 _SAME = ("devices", "device", "zero")
 COLUMNS = (*_TRAINING, *_SEEDS, *_MEANS, *_SAME, "step")
 """Columns of ``cost.csv``: seconds of the training itself, devices times hours, model FLOP utilisation (0 to 1), and
-the most memory that a device had reserved, in GB of 10^9 bytes (without a GPU: the process's own)."""
+the most memory that a device had reserved, in GB of 10^9 bytes (without a GPU: the process's own); the mean movement of
+the input embeddings over their length at the start, of tokens that the data do not hold (absent) and of the others."""
 
 
 def provenance(runs: Sequence[RecordedRun], steps: StepReader, checkpoints: Iterable[Checkpoint]) -> dict[str, Any]:
@@ -100,6 +103,7 @@ def _row(checkpoint: Checkpoint, step: str, manifest: Mapping[str, Any]) -> dict
         "tokens_per_second": rate,
         "mfu": summary.get("mfu"),
         "peak_memory_gb": summary.get("peak_memory_gb"),
+        **{column: summary.get("embedding_drift", {}).get(name) for column, name in _DRIFT.items()},
         "devices": devices,
         "device": summary.get("gpu"),
         "zero": summary.get("zero", runtime.get("zero")),

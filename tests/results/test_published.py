@@ -128,6 +128,8 @@ def test_the_page_has_every_section_and_results_json_no_clock(paper_outputs: Pat
         "Checks on the harmful score",
         "StrongREJECT, mean",
         "What training cost",
+        "Embeddings moved, %",
+        '<td class="number">1.0</td><td class="number">2.0</td>',
         "Krippendorff",
         "compared across tensor-parallel widths 4 and 8 (4: LRM; 8: base model, direct_refusal, safechain)",
         "of the thinking",
@@ -142,6 +144,7 @@ def test_the_page_has_every_section_and_results_json_no_clock(paper_outputs: Pat
     (row,) = [row for row in rows if (row["dataset"], row["epochs"]) == ("safechain", "5.0")]
     assert (row["seconds"], row["device_hours"], row["peak_memory_gb"]) == ("28750.0", "63.888889", "118.6")
     assert (row["devices"], row["zero"], row["mfu"], row["device"]) == ("8", "3", "0.312", "NVIDIA H200")
+    assert (row["moved_absent"], row["moved_seen"]) == ("0.0104", "0.02")
     written = (tmp_path / "report" / "results.json").read_text()
     assert not any(word in written for word in ("seconds", "H200", "118.6", "tensor_parallel", str(paper_outputs)))
     assert json.loads((tmp_path / "report" / "provenance.json").read_text())["training"][0]["seconds"] > 0
