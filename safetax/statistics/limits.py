@@ -77,20 +77,18 @@ def difference_limits(gained: Array, lost: Array, n: Array, confidence: float) -
     gained, lost, n = np.broadcast_arrays(*(np.asarray(each, dtype=np.float64) for each in (gained, lost, n)))
     squared = normal_quantile(confidence) ** 2
     value = gained - lost
-    found = []
-    for end in (-1.0, 1.0):
-        inside, outside = value.copy(), np.full_like(value, end)
-        for _ in range(HALVINGS):
-            middle = (inside + outside) / 2
-            # The share lost that is likeliest if the difference is ``middle``, a root of 2 q^2 + b q + c.
-            b = (2 - value) * middle - gained - lost
-            c = -lost * middle * (1 - middle)
-            likeliest = (np.sqrt(np.maximum(b * b - 8 * c, 0)) - b) / 4
-            variance = np.maximum(2 * likeliest + middle * (1 - middle), 0) / n
-            holds = (value - middle) ** 2 <= squared * variance
-            inside, outside = np.where(holds, middle, inside), np.where(holds, outside, middle)
-        found.append(inside)
-    return found[0], found[1]
+    inside = np.stack((value, value))
+    outside = np.stack((np.full_like(value, -1.0), np.full_like(value, 1.0)))
+    for _ in range(HALVINGS):
+        middle = (inside + outside) / 2
+        # The share lost that is likeliest if the difference is ``middle``, a root of 2 q^2 + b q + c.
+        b = (2 - value) * middle - gained - lost
+        apart = middle * (1 - middle)
+        likeliest = (np.sqrt(np.maximum(b * b + 8 * lost * apart, 0)) - b) / 4
+        variance = np.maximum(2 * likeliest + apart, 0) / n
+        holds = (value - middle) ** 2 <= squared * variance
+        inside, outside = np.where(holds, middle, inside), np.where(holds, outside, middle)
+    return inside[0], inside[1]
 
 
 def effective_size(single: Array, totals: Array, masses: Array, confidence: float) -> Array:

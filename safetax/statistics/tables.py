@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -40,18 +41,33 @@ class PromptTable:
 
     def part(self, confidence: float) -> tuple[Array, Array, Array]:
         """Return the weighted mean, of pairs that of first minus second, and its limits over other prompts."""
-        masses = np.add.reduceat(self.weights, self.clusters)
-        values = self.first if self.second is None else self.first - self.second
-        mean = self._mean(values)
-        totals = np.add.reduceat(self.weights * (values - mean[..., None]), self.clusters, axis=-1)
-        if self.second is None:
+        mean, totals, masses = self._totals
+        if self._discordant is None:
             size = effective_size(mean * (1 - mean), totals, masses, confidence)
             return mean, *share_limits(mean, size, confidence)
-        # A repeat of one side and one of the other are drawn apart, so that these are the shares of single draws.
-        gained, lost = self._mean(self.first * (1 - self.second)), self._mean(self.second * (1 - self.first))
+        gained, lost = self._discordant
         size = effective_size(gained + lost - mean * mean, totals, masses, confidence)
         return mean, *difference_limits(gained, lost, size, confidence)
 
+    @cached_property
+    def _totals(self) -> tuple[Array, Array, Array]:
+        """The weighted mean, and each cluster's sums of weighted deviations from it and of weights."""
+        values = self.first if self.second is None else self.first - self.second
+        mean = self._mean(values)
+        totals = np.add.reduceat(self.weights * (values - mean[..., None]), self.clusters, axis=-1)
+        return mean, totals, np.add.reduceat(self.weights, self.clusters)
+
+    @cached_property
+    def _discordant(self) -> tuple[Array, Array] | None:
+        """The shares of pairs in which one side alone has the event, first or second; None where nothing is compared.
+
+        A repeat of one side and one of the other are drawn apart, so that these are shares of single draws.
+        """
+        if self.second is None:
+            return None
+        return self._mean(self.first * (1 - self.second)), self._mean(self.second * (1 - self.first))
+
+    @cached_property
     def shared(self) -> tuple[Array, Array]:
         """Return the variance of the mean by what a prompt does in all units alike, and its share in that by prompts.
 
@@ -103,7 +119,7 @@ def limits_over_units(components: Components, means: Array, confidence: float) -
     parts, beside = [], 0.0
     for weight, table in components:
         value, low, high = table.part(confidence)
-        variance, share = table.shared()
+        variance, share = table.shared
         root = np.sqrt(share)
         parts.append((weight, value, value - root * (value - low), value + root * (high - value)))
         beside = beside + weight * weight * variance
