@@ -85,16 +85,29 @@ def measure_rows(
         batch: most rows of a batch.
         report: called with the number of tokens that were read, padding left out, after each batch.
     """
-    model.eval()
-    found: dict[int, RowLikelihood] = {}
-    for places in batches([len(row.row.tokens) for row in rows], batch):
-        chosen = [rows[place] for place in places]
-        for place, row, losses in zip(
-            places, chosen, token_losses(model, [row.row for row in chosen], pad), strict=True
-        ):
-            found[place] = _row_likelihood(row, losses)
-        report(sum(len(row.row.tokens) for row in chosen))
+    read = read_rows(model, [row.row for row in rows], pad, batch, [1.0], report)
+    found = {place: _row_likelihood(rows[place], losses) for place, (losses,) in read}
     return [found[place] for place in range(len(rows))]
+
+
+def read_rows(
+    model: Any,
+    rows: Sequence[TrainingRow],
+    pad: int,
+    batch: int,
+    temperatures: Sequence[float],
+    report: Callable[[int], None],
+) -> Iterator[tuple[int, list[list[float]]]]:
+    """Yield the place of each row, as it is read, with its tokens' losses in nats at each temperature.
+
+    The arguments are those of :func:`measure_rows` and :func:`tempered_losses`.
+    """
+    model.eval()
+    for places in batches([len(row.tokens) for row in rows], batch):
+        losses = tempered_losses(model, [rows[place] for place in places], pad, temperatures)
+        for number, place in enumerate(places):
+            yield place, [of[number] for of in losses]
+        report(sum(len(rows[place].tokens) for place in places))
 
 
 def batches(lengths: Sequence[int], batch: int) -> Iterator[list[int]]:
@@ -109,11 +122,6 @@ def batches(lengths: Sequence[int], batch: int) -> Iterator[list[int]]:
         size = max(1, min(batch, BATCH_TOKENS // lengths[order[0]]))
         yield order[:size]
         order = order[size:]
-
-
-def token_losses(model: Any, rows: Sequence[TrainingRow], pad: int) -> list[list[float]]:
-    """Return for each row the negative log-likelihoods, in nats, of its tokens that carry loss."""
-    return tempered_losses(model, rows, pad, [1.0])[0]
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ from typing import Any
 
 from safetax.data.chat import ChatRenderer, TrainingRow
 from safetax.records import Example
-from safetax.training.perplexity import batches, tempered_losses
+from safetax.training.perplexity import read_rows
 from safetax.training.rows import BadRows, usable_rows
 
 NO_LIMIT = 2**62
@@ -85,14 +85,9 @@ def measure_traces(
         temperature: another one than 1 at which traces are read too; None: none.
         report: called with the number of tokens that were read, padding left out, after each batch.
     """
-    model.eval()
     temperatures = [1.0] if temperature is None else [1.0, temperature]
-    found: dict[int, TraceLikelihood] = {}
-    for places in batches([len(row.row.tokens) for row in rows], batch):
-        losses = tempered_losses(model, [rows[place].row for place in places], pad, temperatures)
-        for number, place in enumerate(places):
-            found[place] = _likelihood(rows[place], [of[number] for of in losses])
-        report(sum(len(rows[place].row.tokens) for place in places))
+    read = read_rows(model, [row.row for row in rows], pad, batch, temperatures, report)
+    found = {place: _likelihood(rows[place], losses) for place, losses in read}
     return [found[place] for place in range(len(rows))]
 
 
