@@ -75,7 +75,8 @@ def found(outputs: Path) -> list[Training]:
     trainings = []
     for path in outputs.glob("train/*/manifest.json"):
         manifest = json.loads(path.read_text())
-        if not manifest["title"].startswith(f"align on {DATA}, "):
+        # Adapters leave the embeddings as they are.
+        if not manifest["title"].startswith(f"align on {DATA}, ") or "embedding_drift" not in manifest["summary"]:
             continue
         lrm = outputs / manifest["inputs"]["model"]["step"]
         trainings.append(
@@ -95,12 +96,14 @@ def exchanged(training: Training) -> list[float]:
     """Return the accuracy in % of each of ``NAMES``."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
     from safetax.config.identity import restore_node
     from safetax.config.schema import Format
     from safetax.data.chat import ChatRenderer
     from safetax.records import Example, read_records
 
+    disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(training.lrm / "model")
     identity = json.loads((training.step / "manifest.json").read_text())["identity"]
     renderer = ChatRenderer(tokenizer, restore_node(Format, identity["format"]))
@@ -173,7 +176,7 @@ def draw(
         moving.annotate(
             label,
             (epochs[-1], statistics.mean(rows[-1])),
-            xytext=(-4, -13 if name == "absent" else 6),
+            xytext=(-46 if name == "absent" else -4, -3 if name == "absent" else 8),
             textcoords="offset points",
             ha="right",
             color=theme.text(color),
@@ -186,7 +189,7 @@ def draw(
     for number, values in enumerate(zip(*accuracies, strict=True)):
         places = [number + (at - (len(values) - 1) / 2) * 0.04 for at in range(len(values))]
         exchange.scatter(places, values, s=16, color=(blue, orange, blue, orange)[number], zorder=3)
-    exchange.set_xticks(range(4), ["LRM", "aligned", "aligned,\nrows back", "LRM, rows\nof aligned"])
+    exchange.set_xticks(range(4), ["LRM", "aligned", "aligned,\nrows back", "LRM, rows\nof aligned"], fontsize=8)
     exchange.set_ylim(0, 101)
     exchange.set_ylabel("Accuracy, %")
     exchange.set_title("Rows not in the data are the tax")

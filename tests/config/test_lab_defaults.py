@@ -36,9 +36,11 @@ def refusal(*overrides: str) -> str:
 @pytest.mark.parametrize("model", [name for name in MODELS if name != "lab"])
 def test_a_real_model_alone_is_refused(model: str) -> None:
     told = refusal(f"model={model}")
-    for key in (*BUDGETS, "alignment.learning_rate=0.0002", "alignment.max_tokens=128", "+experiment=single_80gb"):
+    lab = composer().jobs([], multirun=False)[0].config
+    rate = f"alignment.learning_rate={lab.alignment.learning_rate:g}"
+    for key in (*BUDGETS, f"{rate},", "alignment.max_tokens=128", "+experiment=single_80gb"):
         assert key in told
-    trained = "reasoning.training.learning_rate=0.003" in told
+    trained = f"reasoning.training.learning_rate={lab.reasoning.training.learning_rate:g}" in told
     assert trained == (not composer().jobs([f"model={model}"], multirun=False)[0].config.model.reasoning)
 
 

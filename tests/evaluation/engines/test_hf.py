@@ -65,7 +65,7 @@ def lrm(quick_lab: Path) -> tuple[Any, Any]:
 def problems(quick_lab: Path) -> list[list[dict[str, str]]]:
     for path in quick_lab.glob("prepare/*/examples.jsonl"):
         rows = [json.loads(line) for line in path.read_text().splitlines()]
-        if "document" in rows[0]["meta"]:
+        if rows and "document" in rows[0]["meta"]:
             return [row["messages"] for row in rows]
     raise AssertionError("the quick lab has no reasoning problems")
 
