@@ -22,6 +22,9 @@ def composer() -> Composer:
     return Composer()
 
 
+LAB = composer().jobs([], multirun=False)[0].config
+
+
 def check(*overrides: str) -> None:
     for job in composer().jobs(overrides, multirun=True):
         check_lab_defaults(job.config, composer().lab_defaults[job.overrides])
@@ -36,11 +39,10 @@ def refusal(*overrides: str) -> str:
 @pytest.mark.parametrize("model", [name for name in MODELS if name != "lab"])
 def test_a_real_model_alone_is_refused(model: str) -> None:
     told = refusal(f"model={model}")
-    lab = composer().jobs([], multirun=False)[0].config
-    rate = f"alignment.learning_rate={lab.alignment.learning_rate:g}"
+    rate = f"alignment.learning_rate={LAB.alignment.learning_rate:g}"
     for key in (*BUDGETS, f"{rate},", "alignment.max_tokens=128", "+experiment=single_80gb"):
         assert key in told
-    trained = f"reasoning.training.learning_rate={lab.reasoning.training.learning_rate:g}" in told
+    trained = f"reasoning.training.learning_rate={LAB.reasoning.training.learning_rate:g}" in told
     assert trained == (not composer().jobs([f"model={model}"], multirun=False)[0].config.model.reasoning)
 
 
@@ -66,11 +68,11 @@ def test_keys_and_options_that_are_set_are_chosen() -> None:
     check(*real, *TRAINED, "evaluation=sound")
     check(*real, *TRAINED, *(f"{key}=64" for key in BUDGETS))
     check(
-        *real, "evaluation=sound", "alignment.learning_rate=2e-4", "alignment.max_tokens=128"
+        *real, "evaluation=sound", f"alignment.learning_rate={LAB.alignment.learning_rate}", "alignment.max_tokens=128"
     )  # the lab's, but chosen
     check(*real, *TRAINED, "evaluation=lab")
     told = refusal("model=qwen2.5-32b-instruct", *TRAINED, "evaluation=sound")
-    assert "reasoning.training.muon_learning_rate=0.015" in told
+    assert f"reasoning.training.muon_learning_rate={LAB.reasoning.training.muon_learning_rate:g}" in told
 
 
 def test_what_no_step_depends_on_is_nobodys_business() -> None:
