@@ -122,14 +122,14 @@ def test_greedy_equals_plain_generate(lrm: tuple[Any, Any], problems: list[list[
 
 
 def test_budgets_hold_and_say_how_each_part_ended(lrm: tuple[Any, Any], problems: list[list[dict[str, str]]]) -> None:
-    got = ask(lrm, problems, thinking=3, answer=4)
+    got = ask(lrm, problems, thinking=1, answer=4)
     assert sorted(got) == list(range(len(problems)))
     for response in got.values():
         assert response.thinking is not None
-        assert len(encode(lrm, response.thinking)) == response.thinking_tokens <= 3
+        assert len(encode(lrm, response.thinking)) == response.thinking_tokens <= 1
         assert len(encode(lrm, response.answer)) == response.answer_tokens <= 4
         if response.end_of_thinking == "budget":
-            assert response.thinking_tokens == 3
+            assert response.thinking_tokens == 1
         if response.end_of_answer == "budget":
             assert response.answer_tokens == 4
     assert any(response.end_of_thinking == "budget" for response in got.values())
@@ -142,7 +142,7 @@ def test_forced_answer_goes_on_behind_the_cut_thinking(
     import torch
 
     model, tokenizer = lrm
-    cut = ask(lrm, problems[:1], thinking=2, answer=5)[0]
+    cut = ask(lrm, problems[:1], thinking=1, answer=5)[0]
     assert cut.end_of_thinking == "budget" and cut.thinking is not None
     assert cut.transition == "</think>"
     prompt = [*ChatRenderer(tokenizer, TAGS).prompt(problems[0]), *encode(lrm, cut.thinking + cut.transition)]
