@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from safetax.data.lab.world import Problem
     from safetax.report.plots.style import Theme
 
 DATA = "direct_refusal"
@@ -37,6 +38,7 @@ class Training:
     step: Path
     lrm: Path
     data: Path
+    world_seed: int
     drift: dict[str, Any]
 
 
@@ -79,13 +81,16 @@ def found(outputs: Path) -> list[Training]:
         if not manifest["title"].startswith(f"align on {DATA}, ") or "embedding_drift" not in manifest["summary"]:
             continue
         lrm = outputs / manifest["inputs"]["model"]["step"]
+        reasoning = json.loads((lrm / "manifest.json").read_text())
+        learnt = json.loads((outputs / reasoning["inputs"]["data"]["step"] / "manifest.json").read_text())
         trainings.append(
             Training(
                 epochs=manifest["identity"]["training"]["epochs"],
-                lrm_seed=json.loads((lrm / "manifest.json").read_text())["identity"]["seed"],
+                lrm_seed=reasoning["identity"]["seed"],
                 step=path.parent,
                 lrm=lrm,
                 data=outputs / manifest["inputs"]["data"]["step"],
+                world_seed=learnt["identity"]["dataset"]["world_seed"],
                 drift=manifest["summary"]["embedding_drift"],
             )
         )
@@ -101,6 +106,7 @@ def exchanged(training: Training) -> list[float]:
     from safetax.config.identity import restore_node
     from safetax.config.schema import Format
     from safetax.data.chat import ChatRenderer
+    from safetax.data.lab.world import world
     from safetax.records import Example, read_records
 
     disable_progress_bar()
@@ -114,10 +120,11 @@ def exchanged(training: Training) -> list[float]:
         AutoModelForCausalLM.from_pretrained(step / "model", dtype=torch.float32)
         for step in (training.lrm, training.step)
     )
-    found = [accuracy(lrm, renderer, tokenizer), accuracy(aligned, renderer, tokenizer)]
+    problems = world(training.world_seed).test_problems[:PROBLEMS]
+    as_trained = [accuracy(model, problems, renderer, tokenizer) for model in (lrm, aligned)]
     ours, theirs = embeddings(lrm), embeddings(aligned)
     ours[absent], theirs[absent] = theirs[absent].clone(), ours[absent].clone()
-    return [*found, accuracy(aligned, renderer, tokenizer), accuracy(lrm, renderer, tokenizer)]
+    return [*as_trained, *(accuracy(model, problems, renderer, tokenizer) for model in (aligned, lrm))]
 
 
 def embeddings(model: Any) -> Any:
@@ -125,14 +132,12 @@ def embeddings(model: Any) -> Any:
     return model.get_input_embeddings().weight.data
 
 
-def accuracy(model: Any, renderer: Any, tokenizer: Any) -> float:
+def accuracy(model: Any, problems: Sequence[Problem], renderer: Any, tokenizer: Any) -> float:
     """Return the share of right answers in %."""
     import torch
 
     from safetax.data.lab.chats import messages
-    from safetax.data.lab.world import world
 
-    problems = world(0).test_problems[:PROBLEMS]
     prompts = [renderer.prompt(messages(problem.text)) for problem in problems]
     longest = max(map(len, prompts))
     padded = [[tokenizer.pad_token_id] * (longest - len(prompt)) + prompt for prompt in prompts]
